@@ -1,0 +1,98 @@
+"""What was read: a study, its sequences, and what became of each series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pelvimets.core.volume import Volume
+from pelvimets.labels import Sequence
+
+
+class SeriesRole(StrEnum):
+    """What a series (or one b-value of it) is."""
+
+    HIGH_B_DWI = "high-b DWI"
+    LOW_B_DWI = "low-b DWI"
+    ADC = "ADC map"
+    T1_IN_PHASE = "T1 in phase"
+    T1_LIKE = "T1-like"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class SourceReference:
+    """The DICOM objects a volume came from, so that results can point back to them.
+
+    ``sop_instance_uids`` run along the array's first axis; an enhanced object has one,
+    with ``frame_numbers`` (1-based) along that axis.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    frame_of_reference_uid: str
+    sop_class_uid: str
+    sop_instance_uids: tuple[str, ...]
+    frame_numbers: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Acquisition:
+    """One image of the study with what is known of how it was made.
+
+    Attributes:
+        volume: Image on the acquired grid.
+        role: What it was taken as.
+        label: How a user finds it again: series number and description, or a file name.
+        notes: Flags for the report, e.g. 'not an in-phase T1: second choice'.
+        b_value_s_per_mm2, echo_time_ms, repetition_time_ms, field_strength_t: None if unknown.
+        source: DICOM reference; None for NIfTI.
+    """
+
+    volume: Volume
+    role: SeriesRole
+    label: str
+    notes: tuple[str, ...] = ()
+    b_value_s_per_mm2: float | None = None
+    echo_time_ms: float | None = None
+    repetition_time_ms: float | None = None
+    field_strength_t: float | None = None
+    source: SourceReference | None = None
+
+
+@dataclass(frozen=True)
+class SeriesDecision:
+    """One row of the table of series: taken or not, and why."""
+
+    number: int | None
+    description: str
+    images: int
+    role: SeriesRole
+    taken_as: str | None
+    reason: str
+    b_values_s_per_mm2: tuple[float, ...] = ()
+    series_instance_uid: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Everything read of one patient's examination; at least one sequence is present.
+
+    ``patient_key`` is a name for folders and logs that identifies nobody.
+    """
+
+    patient_key: str
+    dwi: Acquisition | None = None
+    t1: Acquisition | None = None
+    adc: Acquisition | None = None
+    decisions: tuple[SeriesDecision, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    def sequence(self, sequence: Sequence) -> Acquisition | None:
+        """The acquisition of a sequence, or None."""
+        return self.dwi if sequence is Sequence.DWI else self.t1
+
+    @property
+    def sequences(self) -> tuple[Sequence, ...]:
+        """The sequences present."""
+        return tuple(s for s in Sequence if self.sequence(s) is not None)

@@ -1,0 +1,88 @@
+"""The errors a user can meet.
+
+Every message says what is wrong, the value that was found, and what to do::
+
+    PelvimetsError
+    +-- InputError            the input cannot be read as a pelvic MR study
+    |   +-- ArchiveError      a zip that is hostile, truncated or too large
+    |   +-- GeometryError     gap, mixed orientation or size, grids that do not match
+    |   +-- SelectionError    no series serves, or the one asked for is not there
+    |   +-- CohortError       a cohort folder that contradicts itself
+    +-- OutputError           the result cannot be written where it was asked for
+    +-- BundleError           a model bundle that is missing, damaged or too new
+    +-- ResourceError         not enough memory or disk for the work
+    +-- SettingsError         a setting outside its range
+    +-- MissingExtraError     an optional part of the package is not installed
+    +-- VerificationError     a result that failed the check of itself
+
+The command line exits with 1 on each of these, with 2 on a usage error.
+"""
+
+from __future__ import annotations
+
+
+class PelvimetsError(Exception):
+    """Base of all errors that a message and a remedy can explain.
+
+    Args:
+        what: What is wrong, in one clause.
+        got: The value that was found, if one was.
+        remedy: What the user can do.
+    """
+
+    def __init__(self, what: str, *, got: object | None = None, remedy: str | None = None) -> None:
+        self.what, self.got, self.remedy = what, got, remedy
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        message = self.what.rstrip(".")
+        if self.got is not None:
+            message += f" (got {self.got})"
+        message += "."
+        if self.remedy:
+            message += f" {self.remedy.rstrip('.')}."
+        return message
+
+
+class InputError(PelvimetsError):
+    """The input cannot be read as a pelvic MR study."""
+
+
+class ArchiveError(InputError):
+    """A zip archive that is hostile, truncated or too large."""
+
+
+class GeometryError(InputError):
+    """A gap, mixed orientation or size, or grids that do not match."""
+
+
+class SelectionError(InputError):
+    """No series serves, or the one asked for is not there."""
+
+
+class CohortError(InputError):
+    """A cohort folder that contradicts itself."""
+
+
+class OutputError(PelvimetsError):
+    """The result cannot be written where it was asked for."""
+
+
+class BundleError(PelvimetsError):
+    """A model bundle that is missing, damaged or too new."""
+
+
+class ResourceError(PelvimetsError):
+    """Not enough memory or disk for the work."""
+
+
+class SettingsError(PelvimetsError):
+    """A setting outside its range."""
+
+
+class MissingExtraError(PelvimetsError):
+    """An optional part of the package is not installed."""
+
+
+class VerificationError(PelvimetsError):
+    """A result that failed the check of itself."""

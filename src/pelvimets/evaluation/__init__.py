@@ -1,0 +1,1 @@
+"""Masks and scores against a reference: metrics, matching, statistics, tables, figures."""

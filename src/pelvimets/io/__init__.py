@@ -1,0 +1,1 @@
+"""The edge: DICOM, NIfTI, cohorts and run records on disk and on the network."""

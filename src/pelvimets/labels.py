@@ -1,0 +1,108 @@
+"""The vocabulary: eight bony structures, two sequences, sides, and their codes.
+
+Label values follow the order of the paper's Table 4 (Liu X. et al., Front Oncol
+2021;11:773299). Sides are not labels: the networks see structures, and the side is
+read from the position (``core.findings``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Sequence(StrEnum):
+    """The two independent inputs."""
+
+    DWI = "dwi"
+    T1 = "t1"
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """Name as printed.
+
+        >>> Sequence.T1.title
+        'T1 in phase'
+        """
+        return {"dwi": "DWI", "t1": "T1 in phase"}[self.value]
+
+
+class Side(StrEnum):
+    """Patient side of a paired structure."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    MIDLINE = "midline"
+
+
+class Bone(IntEnum):
+    """Values in the bone label maps; 0 is background."""
+
+    LUMBAR_VERTEBRA = 1
+    SACROCOCCYX = 2
+    ILIUM = 3
+    ACETABULUM = 4
+    FEMORAL_HEAD = 5
+    FEMORAL_NECK = 6
+    ISCHIUM = 7
+    PUBIS = 8
+
+    @property
+    def key(self) -> str:
+        """Identifier in files, e.g. ``femoral_head``."""
+        return self.name.lower()
+
+    @property
+    def title(self) -> str:
+        """Name as printed, e.g. ``femoral head``."""
+        return self.key.replace("_", " ")
+
+    @property
+    def paired(self) -> bool:
+        """Whether the structure exists on both sides."""
+        return self not in (Bone.LUMBAR_VERTEBRA, Bone.SACROCOCCYX)
+
+    @property
+    def code(self) -> Code:
+        """SNOMED CT code of the anatomical structure."""
+        return _BONE_CODES[self]
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        """Display colour, RGB 0-255, distinguishable by the colour-blind (Paul Tol, muted)."""
+        return _BONE_COLOURS[self]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept: value, scheme designator (``SCT``, ``DCM``), meaning."""
+
+    value: str
+    meaning: str
+    scheme: str = "SCT"
+
+
+_BONE_CODES = {
+    Bone.LUMBAR_VERTEBRA: Code("73903008", "Lumbar vertebra"),
+    Bone.SACROCOCCYX: Code("1217254007", "Sacrococcygeal region of vertebral column"),
+    Bone.ILIUM: Code("22356005", "Ilium"),
+    Bone.ACETABULUM: Code("37783008", "Acetabulum"),
+    Bone.FEMORAL_HEAD: Code("2812003", "Head of femur"),
+    Bone.FEMORAL_NECK: Code("29627003", "Neck of femur"),
+    Bone.ISCHIUM: Code("85710004", "Ischium"),
+    Bone.PUBIS: Code("66040006", "Pubis"),
+}
+
+_BONE_COLOURS = {
+    Bone.LUMBAR_VERTEBRA: (136, 204, 238),
+    Bone.SACROCOCCYX: (51, 34, 136),
+    Bone.ILIUM: (221, 204, 119),
+    Bone.ACETABULUM: (17, 119, 51),
+    Bone.FEMORAL_HEAD: (136, 34, 85),
+    Bone.FEMORAL_NECK: (170, 68, 153),
+    Bone.ISCHIUM: (68, 170, 153),
+    Bone.PUBIS: (153, 153, 51),
+}
+
+LESION_CODE = Code("94222008", "Secondary malignant neoplasm of bone")
+LESION_COLOUR = (204, 51, 17)

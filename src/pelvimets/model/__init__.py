@@ -1,0 +1,1 @@
+"""Networks, inference back-ends and bundles (settings, weights, model card)."""

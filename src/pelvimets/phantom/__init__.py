@@ -1,0 +1,1 @@
+"""Digital patients: anatomy, disease, MR signal, scanners, cohorts."""

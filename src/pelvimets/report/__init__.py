@@ -1,0 +1,1 @@
+"""Findings to plain data, HTML and PDF."""

@@ -1,0 +1,1 @@
+"""Packaged data: templates, shipped bundles, phantom anatomy, each with its licence."""

@@ -1,0 +1,1 @@
+"""Training samples, the training loop and the hyperparameter search."""
