@@ -1,2 +1,4 @@
 """The command line: parse, call ``app``, print."""
+
+
 def main() -> None: ...

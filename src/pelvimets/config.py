@@ -1,0 +1,134 @@
+"""Frozen settings of reading a study, every default in one place.
+
+They are saved into each bundle and each run record. Settings of training live in
+``training.settings``, those of digital patients in ``phantom``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from pelvimets.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class GridSettings:
+    """The grid on which a network works.
+
+    Exactly one of both is set. With ``spacing_mm`` the size of the grid follows the field
+    of view, so that a bone has the same size in voxels in every protocol. With ``shape``
+    every field is brought to the same number of voxels, as in the paper.
+
+    Attributes:
+        spacing_mm: Voxel distance (z, y, x).
+        shape: Voxels (z, y, x).
+        multiple_of: The shape is padded up to multiples of these, for the network's levels.
+        largest_field_mm: A field beyond this is cropped to its centre (z, y, x).
+    """
+
+    spacing_mm: tuple[float, float, float] | None = (4.0, 3.0, 3.0)
+    shape: tuple[int, int, int] | None = None
+    multiple_of: tuple[int, int, int] = (8, 8, 8)
+    largest_field_mm: tuple[float, float, float] = (420.0, 480.0, 560.0)
+
+    def __post_init__(self) -> None:
+        if (self.spacing_mm is None) == (self.shape is None):
+            raise SettingsError(
+                "A grid needs either a spacing or a shape",
+                got=f"spacing_mm={self.spacing_mm}, shape={self.shape}",
+            )
+
+
+@dataclass(frozen=True)
+class IntensitySettings:
+    """Rescaling before the network (paper: scale to 0-65535, then z-score).
+
+    Attributes:
+        clip_percentiles: Lower and upper percentile kept; (0, 100) keeps all, as in the paper.
+        scale: Range after rescaling.
+    """
+
+    clip_percentiles: tuple[float, float] = (0.0, 99.9)
+    scale: tuple[float, float] = (0.0, 65535.0)
+
+
+@dataclass(frozen=True)
+class BoneSettings:
+    """From bone probabilities to the bone mask."""
+
+    keep_components_per_bone: int = 2
+    smallest_component_cm3: float = 0.5
+
+
+@dataclass(frozen=True)
+class LesionSettings:
+    """From lesion probabilities to single lesions.
+
+    Attributes:
+        threshold: Voxels at or above belong to a lesion.
+        drop_below_cm3: Smaller lesions are dropped (paper: 0.2 cm3).
+        connectivity: 6, 18 or 26 neighbours.
+        bone_margin_mm: How far outside the predicted bones a lesion voxel may lie.
+        smallest_score: Lesions with a lower score are dropped.
+        operating_point: Patient score at or above which M1b is suspected.
+    """
+
+    threshold: float = 0.5
+    drop_below_cm3: float = 0.2
+    connectivity: int = 26
+    bone_margin_mm: float = 4.0
+    smallest_score: float = 0.0
+    operating_point: float = 0.5
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """Everything between the acquired image and the masks; saved into each bundle."""
+
+    bone_grid: GridSettings = field(default_factory=GridSettings)
+    lesion_grid: GridSettings = field(default_factory=GridSettings)
+    intensity: IntensitySettings = field(default_factory=IntensitySettings)
+    bones: BoneSettings = field(default_factory=BoneSettings)
+    lesions: LesionSettings = field(default_factory=LesionSettings)
+
+
+PAPER_GRID = GridSettings(spacing_mm=None, shape=(64, 224, 224))
+
+T = TypeVar("T")
+
+
+def settings_to_dict(settings: Any) -> dict[str, Any]:
+    """Plain data of a settings object, for JSON.
+
+    >>> settings_to_dict(BoneSettings())["keep_components_per_bone"]
+    2
+    """
+    return asdict(settings)
+
+
+def settings_from_dict(cls: type[T], data: dict[str, Any]) -> T:
+    """Rebuild settings from plain data; unknown names are refused, missing ones take defaults.
+
+    Raises:
+        SettingsError: if a name is unknown.
+
+    >>> settings_from_dict(LesionSettings, {"threshold": 0.4}).threshold
+    0.4
+    """
+    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise SettingsError(
+            f"Unknown setting in {cls.__name__}",
+            got=", ".join(unknown),
+            remedy=f"Known: {sorted(known)}",
+        )
+    hints = get_type_hints(cls)
+    return cls(**{name: _rebuilt(hints[name], value) for name, value in data.items()})
+
+
+def _rebuilt(hint: Any, value: Any) -> Any:
+    if is_dataclass(hint) and isinstance(value, dict):
+        return settings_from_dict(hint, value)  # type: ignore[arg-type]
+    return tuple(value) if isinstance(value, list) else value

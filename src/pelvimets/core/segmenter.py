@@ -1,0 +1,77 @@
+"""The networks as the main path sees them, and a fixed stand-in for tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pelvimets.config import ReadingSettings
+from pelvimets.core.volume import Volume
+from pelvimets.labels import Bone, Sequence
+
+N_BONE_CLASSES = len(Bone) + 1
+
+
+class Segmenter(Protocol):
+    """Two cascaded networks; each call is independent and deterministic.
+
+    Images arrive prepared: float32, z-scored, on the network's grid, axes (superior,
+    posterior, left), zero outside the field.
+    """
+
+    @property
+    def name(self) -> str:
+        """Bundle name and version, for records."""
+        ...
+
+    @property
+    def settings(self) -> ReadingSettings:
+        """How images are prepared for these networks and their output is read."""
+        ...
+
+    def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
+        """Class probabilities (9, z, y, x); channel 0 is background."""
+        ...
+
+    def lesion_probabilities(
+        self, image: Volume, bones: Volume, sequence: Sequence
+    ) -> npt.NDArray[np.float32]:
+        """Probability of metastasis (z, y, x); ``bones`` is the label map on the same grid."""
+        ...
+
+
+@dataclass(frozen=True)
+class FixedSegmenter:
+    """A segmenter with given answers, for tests of everything around the networks.
+
+    ``bones`` and ``lesions`` are label maps in patient space; they are looked up with the
+    nearest neighbour at the voxels asked for.
+    """
+
+    bones: Volume
+    lesions: Volume
+    settings: ReadingSettings
+    name: str = "fixed"
+
+    def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
+        """One-hot of the given bones."""
+        labels = _nearest(self.bones, image)
+        return np.stack([labels == value for value in range(N_BONE_CLASSES)]).astype(np.float32)
+
+    def lesion_probabilities(
+        self, image: Volume, bones: Volume, sequence: Sequence
+    ) -> npt.NDArray[np.float32]:
+        """0.9 inside the given lesions, 0 elsewhere."""
+        return (_nearest(self.lesions, image) > 0).astype(np.float32) * np.float32(0.9)
+
+
+def _nearest(source: Volume, target: Volume) -> npt.NDArray[np.uint8]:
+    index = np.indices(target.geometry.shape).reshape(3, -1).T
+    at = np.rint(source.geometry.to_index(target.geometry.to_lps(index))).astype(int)
+    inside = ((at >= 0) & (at < source.geometry.shape)).all(axis=1)
+    values = np.zeros(len(at), dtype=np.uint8)
+    values[inside] = source.array[tuple(at[inside].T)]
+    return values.reshape(target.geometry.shape)
