@@ -1,4 +1,5 @@
 """The command line: parse, call ``app``, print."""
 
 
-def main() -> None: ...
+def main() -> None:
+    """Entry point."""

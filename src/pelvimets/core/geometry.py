@@ -79,7 +79,7 @@ class Geometry:
     @property
     def axes(self) -> FloatArray:
         """3 x 3; row n is the LPS unit vector of array axis n."""
-        return (self.matrix[:3, :3] / np.asarray(self.spacing)).T
+        return np.asarray((self.matrix[:3, :3] / np.asarray(self.spacing)).T, dtype=np.float64)
 
     @property
     def voxel_volume_mm3(self) -> float:
@@ -94,7 +94,7 @@ class Geometry:
     @cached_property
     def inverse(self) -> FloatArray:
         """4 x 4; LPS mm to array index."""
-        return np.linalg.inv(self.matrix)
+        return np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
 
     def to_lps(self, index: npt.ArrayLike) -> FloatArray:
         """Map array indices (..., 3) in (z, y, x) order to LPS mm (..., 3).
@@ -104,12 +104,12 @@ class Geometry:
         [13.0, 24.0, 35.0]
         """
         points = np.asarray(index, dtype=np.float64)
-        return points @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+        return np.asarray(points @ self.matrix[:3, :3].T + self.matrix[:3, 3], dtype=np.float64)
 
     def to_index(self, lps: npt.ArrayLike) -> FloatArray:
         """Map LPS mm (..., 3) to fractional array indices (..., 3) in (z, y, x) order."""
         points = np.asarray(lps, dtype=np.float64)
-        return points @ self.inverse[:3, :3].T + self.inverse[:3, 3]
+        return np.asarray(points @ self.inverse[:3, :3].T + self.inverse[:3, 3], dtype=np.float64)
 
     def corners(self) -> FloatArray:
         """LPS mm (8, 3) of the outer corners: voxel borders, not centres."""
