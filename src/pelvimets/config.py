@@ -55,9 +55,16 @@ class IntensitySettings:
 
 @dataclass(frozen=True)
 class BoneSettings:
-    """From bone probabilities to the bone mask."""
+    """From bone probabilities to the bone mask.
+
+    Attributes:
+        keep_components_per_bone: Largest components kept (paper: 2, one per side).
+        keep_vertebrae: The same for the lumbar vertebrae, which are up to five bones.
+        smallest_component_cm3: Components below this are dropped.
+    """
 
     keep_components_per_bone: int = 2
+    keep_vertebrae: int = 5
     smallest_component_cm3: float = 0.5
 
 

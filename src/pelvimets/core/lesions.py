@@ -1,0 +1,170 @@
+"""From lesion probabilities to single lesions with their measures and scores."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, cast
+
+import cc3d
+import edt
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import pdist
+
+from pelvimets.config import LesionSettings
+from pelvimets.core.findings import SequenceLesion
+from pelvimets.core.geometry import Geometry
+from pelvimets.core.volume import Volume
+
+FloatArray = npt.NDArray[np.float64]
+Box = tuple[slice, slice, slice]
+
+_CANDIDATE_THRESHOLD = 0.02
+
+
+def near_bone(bones: Volume, margin_mm: float) -> npt.NDArray[np.bool_]:
+    """Voxels inside the bones or at most ``margin_mm`` outside of them."""
+    outside = np.ascontiguousarray(bones.array == 0)
+    if outside.all():
+        return ~outside
+    distance = edt.edt(outside, anisotropy=bones.geometry.spacing, black_border=False)
+    return np.asarray(distance <= margin_mm)
+
+
+def label_lesions(probability: Volume, bones: Volume, settings: LesionSettings) -> Volume:
+    """Separate lesions: threshold inside bone, connected components, small ones dropped.
+
+    Returns:
+        uint16 label map on the same grid; lesions are numbered by falling volume.
+    """
+    candidates = near_bone(bones, settings.bone_margin_mm)
+    components, boxes = _components(
+        candidates & (probability.array >= settings.threshold), settings.connectivity
+    )
+    scores = _component_scores(components, boxes, probability, settings)
+    sizes = np.bincount(components.ravel(), minlength=len(boxes) + 1)[1:]
+    smallest = settings.drop_below_cm3 * 1000 / probability.geometry.voxel_volume_mm3
+    by_size = np.argsort(-sizes, kind="stable")
+    kept = [
+        i for i in by_size if sizes[i] >= smallest - 1e-6 and scores[i] >= settings.smallest_score
+    ]
+    numbers = np.zeros(len(boxes) + 1, dtype=np.uint16)
+    numbers[np.asarray(kept, dtype=np.intp) + 1] = np.arange(1, len(kept) + 1)
+    return probability.with_array(numbers[components])
+
+
+def _components(
+    mask: npt.NDArray[np.bool_], connectivity: int
+) -> tuple[npt.NDArray[np.unsignedinteger[Any]], list[Box]]:
+    """Connected components 1..n and their boxes."""
+    components = cc3d.connected_components(mask, connectivity=cast("Any", connectivity))
+    boxes = cc3d.statistics(components)["bounding_boxes"] if mask.any() else []
+    return components, list(boxes[1:])
+
+
+def _component_scores(
+    components: npt.NDArray[np.unsignedinteger[Any]],
+    boxes: list[Box],
+    probability: Volume,
+    settings: LesionSettings,
+) -> list[float]:
+    return [
+        lesion_score(
+            probability.array[box][components[box] == number], probability.geometry, settings
+        )
+        for number, box in enumerate(boxes, start=1)
+    ]
+
+
+def lesion_score(
+    values: npt.NDArray[np.float32], geometry: Geometry, settings: LesionSettings
+) -> float:
+    """The highest threshold at which the lesion would still be large enough to count.
+
+    Args:
+        values: Probabilities of the lesion's voxels.
+        geometry: Their grid.
+        settings: ``drop_below_cm3`` gives the smallest lesion.
+
+    Returns:
+        0-1; 0 for a lesion smaller than the smallest.
+    """
+    needed = int(np.ceil(settings.drop_below_cm3 * 1000 / geometry.voxel_volume_mm3 - 1e-6))
+    needed = max(needed, 1)
+    if len(values) < needed:
+        return 0.0
+    return float(np.partition(values, len(values) - needed)[len(values) - needed])
+
+
+def patient_score(probability: Volume, bones: Volume, settings: LesionSettings) -> float:
+    """Score of the patient on one sequence: the highest lesion score, unthresholded.
+
+    Candidates below the lesion threshold count as well, so that patients without a lesion
+    are ranked too.
+    """
+    candidates = near_bone(bones, settings.bone_margin_mm)
+    components, boxes = _components(
+        candidates & (probability.array >= _CANDIDATE_THRESHOLD), settings.connectivity
+    )
+    return max(_component_scores(components, boxes, probability, settings), default=0.0)
+
+
+def measure_lesions(
+    lesions: Volume, probability: Volume, settings: LesionSettings
+) -> tuple[SequenceLesion, ...]:
+    """Volume, diameter, centre and score of each lesion of a label map."""
+    if not lesions.array.any():
+        return ()
+    statistics = cc3d.statistics(lesions.array)
+    present = [
+        n for n in range(1, len(statistics["voxel_counts"])) if statistics["voxel_counts"][n]
+    ]
+    return tuple(
+        _measured(n, lesions, probability, statistics["bounding_boxes"][n], settings)
+        for n in present
+    )
+
+
+def _measured(
+    number: int, lesions: Volume, probability: Volume, box: Box, settings: LesionSettings
+) -> SequenceLesion:
+    mask = lesions.array[box] == number
+    values = probability.array[box][mask]
+    index = np.argwhere(mask) + [s.start for s in box]
+    x, y, z = lesions.geometry.to_lps(index.mean(axis=0))
+    return SequenceLesion(
+        label=number,
+        volume_cm3=float(mask.sum() * lesions.geometry.voxel_volume_mm3 / 1000),
+        largest_axial_diameter_mm=largest_axial_diameter_mm(index, lesions.geometry),
+        centre_lps_mm=(float(x), float(y), float(z)),
+        mean_probability=float(values.mean(dtype=np.float64)),
+        score=lesion_score(values, lesions.geometry, settings),
+    )
+
+
+def largest_axial_diameter_mm(index: npt.NDArray[np.int64], geometry: Geometry) -> float:
+    """Longest extent of a lesion within one slice.
+
+    Slices are those of the array axis nearest to the patient's long axis. The distance of
+    the outermost voxel centres is measured and one in-plane voxel added, so that a single
+    voxel has its own size.
+
+    Args:
+        index: Voxels of the lesion (n, 3) in (z, y, x) order.
+        geometry: Their grid.
+    """
+    axis = int(np.abs(geometry.axes[:, 2]).argmax())
+    in_plane = [a for a in range(3) if a != axis]
+    voxel = float(np.mean([geometry.spacing[a] for a in in_plane]))
+    scaled = index[:, in_plane] * np.asarray([geometry.spacing[a] for a in in_plane])
+    slices = index[:, axis]
+    return voxel + max(_longest_distance(scaled[slices == s]) for s in np.unique(slices))
+
+
+def _longest_distance(points: FloatArray) -> float:
+    if len(points) < 2:
+        return 0.0
+    with contextlib.suppress(QhullError):  # all on one line
+        points = points[ConvexHull(points).vertices]
+    return float(pdist(points).max())
