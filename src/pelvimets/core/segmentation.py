@@ -1,0 +1,41 @@
+"""The two cascaded steps for one sequence: bones, then lesions inside them."""
+
+from __future__ import annotations
+
+from pelvimets.core.bones import clean_bones
+from pelvimets.core.lesions import label_lesions
+from pelvimets.core.resample import (
+    interpolate_probability,
+    labels_from_probabilities,
+    prepare,
+    resample_labels,
+)
+from pelvimets.core.segmenter import Segmenter
+from pelvimets.core.volume import Volume
+from pelvimets.labels import Sequence
+
+
+def segment_bones(image: Volume, sequence: Sequence, segmenter: Segmenter) -> Volume:
+    """Bone label map (uint8) on the image's own grid."""
+    settings = segmenter.settings
+    prepared = prepare(image, settings.bone_grid, settings.intensity)
+    probabilities = segmenter.bone_probabilities(prepared, sequence)
+    labels = labels_from_probabilities(probabilities, prepared.geometry, image.geometry)
+    return clean_bones(image.with_array(labels), settings.bones)
+
+
+def segment_lesions(
+    image: Volume, bones: Volume, sequence: Sequence, segmenter: Segmenter
+) -> tuple[Volume, Volume]:
+    """Lesion label map (uint16) and probability (float32) on the image's own grid.
+
+    Without any bone there is nothing to look in: both are zero.
+    """
+    settings = segmenter.settings
+    prepared = prepare(image, settings.lesion_grid, settings.intensity)
+    bones_on_grid = resample_labels(bones, prepared.geometry)
+    found = segmenter.lesion_probabilities(prepared, bones_on_grid, sequence)
+    probability = image.with_array(
+        interpolate_probability(found, prepared.geometry, image.geometry)
+    )
+    return label_lesions(probability, bones, settings.lesions), probability
