@@ -1,0 +1,239 @@
+"""Findings as plain data and back: ``findings.json`` and ``lesions.csv``.
+
+The published schema is ``resources/schemas/findings.schema.json``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from pelvimets.core.findings import (
+    BonePart,
+    Burden,
+    Findings,
+    FlagLevel,
+    Lesion,
+    QualityFlag,
+    SequenceFindings,
+    SequenceLesion,
+)
+from pelvimets.errors import InputError
+from pelvimets.labels import Bone, Sequence, Side
+
+FINDINGS_VERSION = "1.0"
+RESEARCH_USE = "Research use only. Not a medical device; not for diagnosis or treatment."
+SUSPICION_WORDING = "suspicious for M1b in the scanned field"
+NO_SUSPICION_WORDING = "no lesion suspicious for M1b found in the scanned field"
+WITHHELD_WORDING = "no statement: the result needs review"
+
+
+def suspicion_wording(findings: Findings) -> str:
+    """What may be said of M staging: never a patient-wide M0, nothing on a doubtful result."""
+    if not findings.reliable:
+        return WITHHELD_WORDING
+    return SUSPICION_WORDING if findings.m1_suspected else NO_SUSPICION_WORDING
+
+
+@cache
+def findings_schema() -> dict[str, Any]:
+    """The published JSON Schema."""
+    path = resources.files("pelvimets.resources") / "schemas" / "findings.schema.json"
+    schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return schema
+
+
+def findings_to_dict(findings: Findings) -> dict[str, Any]:
+    """Plain data of findings, valid under the published schema."""
+    return {
+        "schema": FINDINGS_VERSION,
+        "notice": RESEARCH_USE,
+        "patient_key": findings.patient_key,
+        "bundle": findings.bundle,
+        "m1_suspicion": {
+            "suspected": findings.m1_suspected if findings.reliable else None,
+            "wording": suspicion_wording(findings),
+            "score": findings.patient_score,
+        },
+        "lesions": [_lesion_to_dict(lesion) for lesion in findings.lesions],
+        "sequences": {s.value: _sequence_to_dict(f) for s, f in findings.sequences.items()},
+        "flags": [_flag_to_dict(flag) for flag in findings.flags],
+    }
+
+
+def findings_from_dict(data: dict[str, Any]) -> Findings:
+    """Rebuild findings from plain data.
+
+    Raises:
+        InputError: if the data do not follow the schema; the first violation is named.
+    """
+    problem = next(iter(Draft202012Validator(findings_schema()).iter_errors(data)), None)
+    if problem is not None:
+        raise InputError(
+            "findings.json does not follow its schema",
+            got=f"{problem.message} at {problem.json_path}",
+            remedy="Write it with this version of pelvimets, or mend the place named",
+        )
+    sequences = {Sequence(s): _sequence_from_dict(s, f) for s, f in data["sequences"].items()}
+    return Findings(
+        patient_key=data["patient_key"],
+        bundle=data["bundle"],
+        lesions=tuple(_lesion_from_dict(item) for item in data["lesions"]),
+        sequences=sequences,
+        patient_score=data["m1_suspicion"]["score"],
+        m1_suspected=any(f.m1_suspected for f in sequences.values()),
+        flags=tuple(_flag_from_dict(flag) for flag in data["flags"]),
+    )
+
+
+def _part_to_dict(part: BonePart) -> dict[str, str]:
+    return {"bone": part.bone.key, "side": part.side.value}
+
+
+def _part_from_dict(data: dict[str, Any]) -> BonePart:
+    return BonePart(Bone[data["bone"].upper()], Side(data["side"]))
+
+
+def _seen_to_dict(lesion: SequenceLesion) -> dict[str, Any]:
+    return {
+        "label": lesion.label,
+        "volume_cm3": lesion.volume_cm3,
+        "largest_axial_diameter_mm": lesion.largest_axial_diameter_mm,
+        "centre_lps_mm": list(lesion.centre_lps_mm),
+        "mean_probability": lesion.mean_probability,
+        "score": lesion.score,
+    }
+
+
+def _seen_from_dict(data: dict[str, Any]) -> SequenceLesion:
+    x, y, z = data["centre_lps_mm"]
+    return SequenceLesion(**{**data, "centre_lps_mm": (x, y, z)})
+
+
+def _lesion_to_dict(lesion: Lesion) -> dict[str, Any]:
+    return {
+        "number": lesion.number,
+        "tracking_uid": lesion.tracking_uid,
+        **_part_to_dict(lesion.part),
+        "volume_cm3": lesion.volume_cm3,
+        "largest_axial_diameter_mm": lesion.largest_axial_diameter_mm,
+        "adc_mean_um2_per_s": lesion.adc_mean_um2_per_s,
+        "adc_median_um2_per_s": lesion.adc_median_um2_per_s,
+        "score": lesion.score,
+        "seen_on": {s.value: _seen_to_dict(seen) for s, seen in lesion.seen_on.items()},
+    }
+
+
+def _lesion_from_dict(data: dict[str, Any]) -> Lesion:
+    return Lesion(
+        number=data["number"],
+        tracking_uid=data["tracking_uid"],
+        part=_part_from_dict(data),
+        seen_on={Sequence(s): _seen_from_dict(seen) for s, seen in data["seen_on"].items()},
+        adc_mean_um2_per_s=data["adc_mean_um2_per_s"],
+        adc_median_um2_per_s=data["adc_median_um2_per_s"],
+    )
+
+
+def _sequence_to_dict(findings: SequenceFindings) -> dict[str, Any]:
+    return {
+        "lesion_count": len(findings.lesions),
+        "total_lesion_volume_cm3": findings.total_lesion_volume_cm3,
+        "patient_score": findings.patient_score,
+        "m1_suspected": findings.m1_suspected,
+        "lesions": [_seen_to_dict(lesion) for lesion in findings.lesions],
+        "burden": [
+            {
+                **_part_to_dict(burden.part),
+                "bone_volume_cm3": burden.bone_volume_cm3,
+                "lesion_volume_cm3": burden.lesion_volume_cm3,
+                "lesions": burden.lesions,
+                "fraction": burden.fraction,
+            }
+            for burden in findings.burden
+        ],
+    }
+
+
+def _sequence_from_dict(name: str, data: dict[str, Any]) -> SequenceFindings:
+    return SequenceFindings(
+        sequence=Sequence(name),
+        lesions=tuple(_seen_from_dict(lesion) for lesion in data["lesions"]),
+        total_lesion_volume_cm3=data["total_lesion_volume_cm3"],
+        burden=tuple(_burden_from_dict(burden) for burden in data["burden"]),
+        patient_score=data["patient_score"],
+        m1_suspected=data["m1_suspected"],
+    )
+
+
+def _burden_from_dict(data: dict[str, Any]) -> Burden:
+    return Burden(
+        _part_from_dict(data), data["bone_volume_cm3"], data["lesion_volume_cm3"], data["lesions"]
+    )
+
+
+def _flag_to_dict(flag: QualityFlag) -> dict[str, Any]:
+    return {
+        "level": flag.level.value,
+        "code": flag.code,
+        "message": flag.message,
+        "sequence": flag.sequence.value if flag.sequence else None,
+    }
+
+
+def _flag_from_dict(data: dict[str, Any]) -> QualityFlag:
+    sequence = Sequence(data["sequence"]) if data["sequence"] else None
+    return QualityFlag(FlagLevel(data["level"]), data["code"], data["message"], sequence)
+
+
+def lesions_csv(findings: Findings) -> str:
+    """The lesion list as CSV: one row per lesion, empty cells where a value does not exist."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(_LESION_COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_lesion_row(lesion) for lesion in findings.lesions)
+    return text.getvalue()
+
+
+_LESION_COLUMNS = (
+    "number",
+    "bone",
+    "side",
+    "seen_on",
+    "volume_cm3",
+    "largest_axial_diameter_mm",
+    "adc_mean_um2_per_s",
+    "adc_median_um2_per_s",
+    "score",
+    "dwi_label",
+    "t1_label",
+    "tracking_uid",
+)
+
+
+def _lesion_row(lesion: Lesion) -> dict[str, Any]:
+    labels = {s: lesion.seen_on[s].label for s in lesion.sequences}
+    values = {
+        "number": lesion.number,
+        **_part_to_dict(lesion.part),
+        "seen_on": "+".join(lesion.sequences),
+        "volume_cm3": round(lesion.volume_cm3, 3),
+        "largest_axial_diameter_mm": round(lesion.largest_axial_diameter_mm, 1),
+        "adc_mean_um2_per_s": _rounded(lesion.adc_mean_um2_per_s),
+        "adc_median_um2_per_s": _rounded(lesion.adc_median_um2_per_s),
+        "score": round(lesion.score, 4),
+        "dwi_label": labels.get(Sequence.DWI),
+        "t1_label": labels.get(Sequence.T1),
+        "tracking_uid": lesion.tracking_uid,
+    }
+    return {name: "" if value is None else value for name, value in values.items()}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
