@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from pelvimets.core.geometry import Geometry
+from pelvimets.core.resample import from_sitk, to_sitk
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError
 
@@ -51,7 +51,7 @@ def read_nifti(path: Path) -> Volume:
     reader.SetFileName(str(path))
     reader.SetImageIO("NiftiImageIO")
     image = _execute(reader, path)
-    return Volume(sitk.GetArrayFromImage(image), geometry_of(image))
+    return from_sitk(image)
 
 
 def write_nifti(path: Path, volume: Volume) -> None:
@@ -69,7 +69,7 @@ def write_nifti(path: Path, volume: Volume) -> None:
     path = Path(path)
     if not path.name.endswith(SUFFIXES):
         raise OutputError("A NIfTI file ends in .nii or .nii.gz", got=path.name)
-    image = image_of(volume.with_array(_storable(volume.array)))
+    image = to_sitk(volume.with_array(_storable(volume.array)))
     try:
         _write_aside_and_move(image, path)
     except (OSError, RuntimeError) as error:
@@ -78,28 +78,6 @@ def write_nifti(path: Path, volume: Volume) -> None:
             got=f"{path}: {error}",
             remedy="Check that the folder exists, is writable and has free space",
         ) from error
-
-
-def image_of(volume: Volume) -> sitk.Image:
-    """The volume as a SimpleITK image on the same grid (LPS)."""
-    image = sitk.GetImageFromArray(volume.array)
-    geometry = volume.geometry
-    image.SetSpacing(geometry.spacing[::-1])
-    image.SetOrigin(geometry.origin)
-    image.SetDirection(geometry.axes[::-1].T.ravel().tolist())
-    return image
-
-
-def geometry_of(image: sitk.Image) -> Geometry:
-    """The grid of a 3D SimpleITK image.
-
-    Raises:
-        GeometryError: if its axes are not at right angles.
-    """
-    x, y, z = image.GetSize()
-    axes = np.asarray(image.GetDirection()).reshape(3, 3).T[::-1]
-    sx, sy, sz = image.GetSpacing()
-    return Geometry.from_axes((z, y, x), (sz, sy, sx), image.GetOrigin(), axes)
 
 
 def _check_is_file(path: Path) -> None:
