@@ -14,6 +14,7 @@ Every message says what is wrong, the value that was found, and what to do::
     +-- SettingsError         a setting outside its range
     +-- MissingExtraError     an optional part of the package is not installed
     +-- VerificationError     a result that failed the check of itself
+    +-- ReviewError           a step of a review that its state does not allow
 
 The command line exits with 1 on each of these, with 2 on a usage error.
 """
@@ -86,3 +87,7 @@ class MissingExtraError(PelvimetsError):
 
 class VerificationError(PelvimetsError):
     """A result that failed the check of itself."""
+
+
+class ReviewError(PelvimetsError):
+    """A step of a review that its state does not allow."""
