@@ -74,7 +74,7 @@ def measure(
         s: _sequence_findings(s, bones.by_sequence[s], parts[s], lesions, settings) for s in parts
     }
     seen = [
-        _Seen(s, lesion, _part_of_lesion(lesion, lesions.by_sequence[s], parts[s]))
+        _Seen(s, lesion, part_of_lesion(lesion, lesions.by_sequence[s], parts[s]))
         for s, found in findings.items()
         for lesion in found.lesions
     ]
@@ -103,13 +103,14 @@ def _sequence_findings(
         sequence=sequence,
         lesions=measured,
         total_lesion_volume_cm3=sum(lesion.volume_cm3 for lesion in measured),
-        burden=_burden(parts, mask),
+        burden=burden_per_part(parts, mask),
         patient_score=score,
         m1_suspected=any(lesion.score >= settings.operating_point for lesion in measured),
     )
 
 
-def _burden(parts: Volume, lesions: Volume) -> tuple[Burden, ...]:
+def burden_per_part(parts: Volume, lesions: Volume) -> tuple[Burden, ...]:
+    """Disease in each structure and side of a ``sided_parts`` map on the lesions' grid."""
     voxel = parts.geometry.voxel_volume_mm3 / 1000
     hit = lesions.array > 0
     within = np.bincount(parts.array[hit], minlength=256)
@@ -124,7 +125,7 @@ def _burden(parts: Volume, lesions: Volume) -> tuple[Burden, ...]:
     )
 
 
-def _part_of_lesion(lesion: SequenceLesion, mask: Volume, parts: Volume) -> BonePart:
+def part_of_lesion(lesion: SequenceLesion, mask: Volume, parts: Volume) -> BonePart:
     """The structure and side that hold most of the lesion; the nearest one if none does."""
     inside = parts.array[mask.array == lesion.label]
     counts = np.bincount(inside[inside > 0], minlength=1)
@@ -210,10 +211,12 @@ def _lesion(
     uid_seed: str,
 ) -> Lesion:
     first = pair.get(Sequence.DWI) or pair[Sequence.T1]
-    mean, median = _adc(first, adc, adc_masks)
+    mean, median = (
+        lesion_adc(first.lesion.label, adc_masks[first.sequence], adc) if adc else (None, None)
+    )
     return Lesion(
         number=number,
-        tracking_uid=_tracking_uid(f"{uid_seed}/lesion/{number}"),
+        tracking_uid=tracking_uid(f"{uid_seed}/lesion/{number}"),
         part=first.part,
         seen_on={s: item.lesion for s, item in pair.items()},
         adc_mean_um2_per_s=mean,
@@ -221,23 +224,25 @@ def _lesion(
     )
 
 
-def _adc(
-    seen: _Seen, adc: Volume | None, masks: Mapping[Sequence, Volume]
-) -> tuple[float | None, float | None]:
-    """Mean and median ADC of a lesion; None without a map or where the map has no value."""
-    if adc is None:
-        return None, None
-    values = adc.array[masks[seen.sequence].array == seen.lesion.label]
+def lesion_adc(label: int, mask: Volume, adc: Volume) -> tuple[float | None, float | None]:
+    """Mean and median ADC (um2/s) of a lesion; None where the map has no value.
+
+    Args:
+        label: The lesion's number.
+        mask: Lesion label map on the ADC map's grid.
+        adc: ADC map in um2/s; 0 means no value.
+    """
+    values = adc.array[mask.array == label]
     values = values[values > 0]
     if values.size == 0:
         return None, None
     return float(values.mean(dtype=np.float64)), float(np.median(values))
 
 
-def _tracking_uid(text: str) -> str:
+def tracking_uid(text: str) -> str:
     """A DICOM UID (2.25, PS3.5 B.2) from the text's hash.
 
-    >>> _tracking_uid("a") == _tracking_uid("a") != _tracking_uid("b")
+    >>> tracking_uid("a") == tracking_uid("a") != tracking_uid("b")
     True
     """
     digest = hashlib.sha256(text.encode()).digest()[:16]
