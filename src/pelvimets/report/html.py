@@ -1,0 +1,28 @@
+"""A report as one HTML file that opens offline: styles and pictures are inside."""
+
+from __future__ import annotations
+
+import base64
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from pelvimets.report.content import ReportContent
+from pelvimets.report.pictures import Picture, legend
+
+
+def render_html(content: ReportContent) -> str:
+    """The report as HTML; everything printed is escaped."""
+    environment = Environment(
+        loader=PackageLoader("pelvimets.resources", "templates"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = _data_uri
+    colours = {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in legend().items()}
+    return environment.get_template("report.html.j2").render(report=content, legend=colours)
+
+
+def _data_uri(picture: Picture) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.png).decode("ascii")
