@@ -1,0 +1,38 @@
+# The front door. Needs Python 3.11-3.13 and make; everything else is set up in .venv.
+#   make demo   a digital patient's DICOM study, read into a report
+#   make test   all quality gates and tests
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+            $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null \
+            && echo $$p && break; done)
+DEMO   := out/demo
+
+.PHONY: demo test check docs bench clean
+
+demo: $(VENV)/.base
+	$(BIN)/pelvimets phantom --seed 7 --dicom philips -o $(DEMO)/patient --overwrite
+	$(BIN)/pelvimets predict $(DEMO)/patient/dicom -o $(DEMO)/result --overwrite
+
+test: check
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q --doctest-modules src/pelvimets
+
+$(VENV)/.base: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
