@@ -1,0 +1,56 @@
+"""Nonsense must be called nonsense."""
+
+import numpy as np
+import pytest
+
+from pelvimets.core.findings import FlagLevel
+from pelvimets.core.geometry import Geometry
+from pelvimets.core.quality import agreement_flags, bone_flags
+from pelvimets.core.volume import Volume
+from pelvimets.labels import Bone, Sequence
+
+from .test_bones import pelvis
+
+
+def codes(flags, level=FlagLevel.REVIEW):
+    return {flag.code for flag in flags if flag.level is level}
+
+
+def test_a_plausible_pelvis_needs_no_review():
+    assert codes(bone_flags(pelvis(), Sequence.DWI)) == set()
+
+
+def test_an_empty_mask_is_no_pelvis():
+    empty = pelvis().with_array(np.zeros((30, 40, 60), np.uint8))
+    assert codes(bone_flags(empty, Sequence.T1)) == {"no-pelvis"}
+
+
+def test_an_upside_down_volume_is_seen():
+    bones = pelvis()
+    assert "bone-order" in codes(bone_flags(bones.with_array(bones.array[::-1]), Sequence.DWI))
+
+
+def test_front_and_back_exchanged_is_seen():
+    bones = pelvis()
+    assert "bone-order" in codes(bone_flags(bones.with_array(bones.array[:, ::-1]), Sequence.DWI))
+
+
+def test_a_patient_half_the_size_is_not_plausible():
+    bones = pelvis()
+    small = Geometry.from_axes(bones.array.shape, (3.0, 2.5, 2.5))
+    found = codes(bone_flags(Volume(bones.array, small), Sequence.DWI))
+    assert {"head-distance", "bone-volume"} & found
+
+
+def test_a_bone_that_swallows_the_pelvis_is_seen():
+    bones = pelvis()
+    swollen = np.where(bones.array == 0, Bone.PUBIS, bones.array).astype(np.uint8)
+    assert "bone-volume" in codes(bone_flags(bones.with_array(swollen), Sequence.DWI))
+
+
+@pytest.mark.parametrize(("shift", "flagged"), [(0, False), (12, True)])
+def test_sequences_that_do_not_agree_are_flagged(shift, flagged):
+    dwi = pelvis()
+    t1 = pelvis(shape=(45, 50, 75), spacing=(4.0, 4.0, 4.0))
+    moved = dwi.with_array(np.roll(dwi.array, shift, axis=2))
+    assert bool(agreement_flags(moved, t1)) is flagged
