@@ -139,4 +139,5 @@ def auc_replicates(
     won: FloatArray = ((cases @ wins) * controls).sum(axis=1)
     pairs = cases.sum(axis=1) * controls.sum(axis=1)
     areas: FloatArray = np.full(won.shape, np.nan)
-    return np.divide(won, pairs, out=areas, where=pairs != 0)
+    np.divide(won, pairs, out=areas, where=pairs != 0)
+    return areas
