@@ -69,7 +69,7 @@ class Bone(IntEnum):
 
     @property
     def colour(self) -> tuple[int, int, int]:
-        """Display colour, RGB 0-255, distinguishable by the colour-blind (Paul Tol, muted)."""
+        """Display colour, RGB 0-255, after Paul Tol's muted scheme, the sacrum lighter."""
         return _BONE_COLOURS[self]
 
 
@@ -95,7 +95,7 @@ _BONE_CODES = {
 
 _BONE_COLOURS = {
     Bone.LUMBAR_VERTEBRA: (136, 204, 238),
-    Bone.SACROCOCCYX: (51, 34, 136),
+    Bone.SACROCOCCYX: (119, 119, 221),
     Bone.ILIUM: (221, 204, 119),
     Bone.ACETABULUM: (17, 119, 51),
     Bone.FEMORAL_HEAD: (136, 34, 85),

@@ -1,5 +1,5 @@
-"""The command line: parse, call ``app``, print."""
+"""The command line: parse, call ``app``, print; exit codes 0 (done), 1 (failed), 2 (usage)."""
 
+from pelvimets.cli.main import main
 
-def main() -> None:
-    """Entry point."""
+__all__ = ["main"]

@@ -1,0 +1,153 @@
+"""Many studies in turn: a cohort folder, or a folder of studies."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pelvimets.app.predict import StudyInput, predict
+from pelvimets.errors import InputError, PelvimetsError
+from pelvimets.io.cohort import CohortPatient, is_cohort, read_cohort
+from pelvimets.io.output import RECORD_NAME
+from pelvimets.io.study import studies_in
+from pelvimets.labels import Sequence
+from pelvimets.model.bundle import load_segmenter
+
+
+_DIED = "The worker process died, most likely for lack of memory. Use fewer --jobs."
+
+
+@dataclass(frozen=True)
+class BatchCase:
+    """One patient of a batch: the name of the result folder and where the study is."""
+
+    name: str
+    source: StudyInput
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """What became of one patient: ``done``, ``earlier`` (finished before) or ``failed``."""
+
+    name: str
+    state: str
+    message: str = ""
+    seconds: float = 0.0
+
+
+class BatchObserver(Protocol):
+    """Told of each finished patient."""
+
+    def finished(self, outcome: BatchOutcome, done: int, total: int) -> None:
+        """``done`` of ``total`` patients lie behind."""
+        ...
+
+
+def batch_cases(path: Path) -> tuple[BatchCase, ...]:
+    """The patients in a folder; empty if it is a single study.
+
+    A folder with ``patients.csv`` is a cohort. Otherwise each direct sub-folder or zip with
+    a DICOM study of its own is a patient; a folder whose parts belong to one study is that
+    study.
+    """
+    if not path.is_dir():
+        return ()
+    if is_cohort(path):
+        return tuple(BatchCase(p.key, _cohort_input(p)) for p in read_cohort(path).patients)
+    return tuple(BatchCase(_name(found), StudyInput(path=found)) for found in studies_in(path))
+
+
+def _name(found: Path) -> str:
+    return found.name.removesuffix(".zip")
+
+
+def _cohort_input(patient: CohortPatient) -> StudyInput:
+    present = {s: patient.image_path(s) for s in patient.sequences}
+    return StudyInput(
+        dwi=present.get(Sequence.DWI),
+        t1=present.get(Sequence.T1),
+        adc=patient.adc_path if patient.adc_path.is_file() else None,
+        name=patient.key,
+    )
+
+
+def predict_batch(
+    cases: tuple[BatchCase, ...],
+    out: Path,
+    bundle: Path | None,
+    *,
+    jobs: int,
+    overwrite: bool,
+    observer: BatchObserver,
+) -> tuple[BatchOutcome, ...]:
+    """Read each patient into ``out/<patient>``; one that fails does not stop the others.
+
+    A patient whose result is there already is passed over, so that a stopped batch goes on
+    where it was; ``overwrite`` reads all again.
+
+    Raises:
+        InputError: if two patients would share a result folder.
+    """
+    _check_names(cases)
+    outcomes = []
+    for outcome in _outcomes(cases, out, bundle, jobs, overwrite):
+        outcomes.append(outcome)
+        observer.finished(outcome, len(outcomes), len(cases))
+    order = {case.name: n for n, case in enumerate(cases)}
+    return tuple(sorted(outcomes, key=lambda outcome: order[outcome.name]))
+
+
+def _check_names(cases: tuple[BatchCase, ...]) -> None:
+    names = [case.name for case in cases]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            "Two studies would be written to the same folder",
+            got=", ".join(twice),
+            remedy="Rename one of them",
+        )
+
+
+def _outcomes(
+    cases: tuple[BatchCase, ...], out: Path, bundle: Path | None, jobs: int, overwrite: bool
+) -> Iterator[BatchOutcome]:
+    waiting = []
+    for case in cases:
+        if not overwrite and (out / case.name / RECORD_NAME).is_file():
+            yield BatchOutcome(case.name, "earlier")
+        else:
+            waiting.append(case)
+    if jobs <= 1 or len(waiting) <= 1:
+        for case in waiting:
+            yield _predict_one(case, out, bundle, overwrite)
+        return
+    yield from _in_parallel(waiting, out, bundle, overwrite, jobs)
+
+
+def _in_parallel(
+    cases: list[BatchCase], out: Path, bundle: Path | None, overwrite: bool, jobs: int
+) -> Iterator[BatchOutcome]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=jobs, mp_context=context) as pool:
+        futures = {pool.submit(_predict_one, c, out, bundle, overwrite): c for c in cases}
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                message = (
+                    "The worker process died, most likely for lack of memory. Use fewer --jobs."
+                )
+                yield BatchOutcome(futures[future].name, "failed", message)
+
+
+def _predict_one(case: BatchCase, out: Path, bundle: Path | None, overwrite: bool) -> BatchOutcome:
+    try:
+        summary = predict(case.source, out / case.name, load_segmenter(bundle), overwrite=overwrite)
+    except PelvimetsError as error:
+        return BatchOutcome(case.name, "failed", str(error))
+    return BatchOutcome(case.name, "done", seconds=summary.seconds)

@@ -1,0 +1,83 @@
+"""Seconds and memory of each stage of a run, and the progress that a user sees."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import psutil
+
+from pelvimets.errors import ResourceError
+
+MIB = 1024 * 1024
+
+
+class Observer(Protocol):
+    """Told what a run does; the command line draws a progress bar from it."""
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """A stage begins: ``done`` of ``total`` stages lie behind."""
+        ...
+
+
+@dataclass(frozen=True)
+class Silent:
+    """An observer that says nothing."""
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+
+@dataclass
+class StageClock:
+    """Measures stages; memory is the process's peak so far, as the system counts it."""
+
+    observer: Observer
+    total: int
+    stages: list[dict[str, Any]] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure a block."""
+        self.observer.stage(name, len(self.stages), self.total)
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        self.stages.append(
+            {"stage": name, "seconds": round(seconds, 3), "peak_memory_mib": peak_memory_mib()}
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all stages so far."""
+        return float(sum(stage["seconds"] for stage in self.stages))
+
+
+def peak_memory_mib() -> int:
+    """The largest resident memory of this process so far."""
+    info = psutil.Process().memory_info()
+    peak = getattr(info, "peak_wset", None)
+    if peak is None:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(peak // MIB)
+
+
+def check_memory(needed_mib: float, what: str) -> None:
+    """Refuse work that does not fit the machine.
+
+    Raises:
+        ResourceError: if less memory is available than needed.
+    """
+    available = psutil.virtual_memory().available / MIB
+    if needed_mib > available:
+        raise ResourceError(
+            f"{what} needs about {needed_mib:.0f} MiB of memory",
+            got=f"{available:.0f} MiB available",
+            remedy="Close other programs, use a machine with more memory, "
+            "or resample the images to larger voxels first",
+        )

@@ -1,0 +1,205 @@
+"""The commands and their options; heavy modules are loaded only by the command that needs them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pelvimets import __version__
+from pelvimets.cli import console
+from pelvimets.errors import PelvimetsError
+
+if TYPE_CHECKING:
+    from pelvimets.app.batch import BatchCase
+    from pelvimets.app.predict import StudyInput
+
+app = typer.Typer(
+    name="pelvimets",
+    help="Bone metastases on pelvic MRI: from a study to a report. Research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StudyArgument = Annotated[
+    Path | None, typer.Argument(help="DICOM folder or zip, cohort folder, or folder of studies.")
+]
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="Folder of a bundle of networks. [default: shipped]")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.line(f"pelvimets {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """Bone metastases on pelvic MRI: from a study to a report. Research use only."""
+
+
+@app.command()
+def predict(
+    study: StudyArgument = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the result.")] = Path("out"),
+    dwi: Annotated[Path | None, typer.Option(help="DWI as NIfTI, in place of STUDY.")] = None,
+    t1: Annotated[Path | None, typer.Option(help="T1 in phase as NIfTI.")] = None,
+    adc: Annotated[Path | None, typer.Option(help="ADC map in um2/s as NIfTI.")] = None,
+    dwi_series: Annotated[
+        str | None, typer.Option(help="Take this series as DWI: number, UID or description.")
+    ] = None,
+    t1_series: Annotated[
+        str | None, typer.Option(help="Take this series as T1: number, UID or description.")
+    ] = None,
+    bundle: BundleOption = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier result.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Patients at a time (cohorts only).")] = 1,
+) -> None:
+    """Read a study, or each study of a cohort, into masks, findings and a report."""
+    from pelvimets.app.batch import batch_cases
+
+    source = _study_input(study, dwi, t1, adc, dwi_series, t1_series)
+    cases = batch_cases(study) if study is not None else ()
+    if cases:
+        _refuse_series_options(dwi_series, t1_series)
+        _predict_batch(cases, out, bundle, jobs, overwrite)
+    else:
+        _predict_one(source, out, bundle, overwrite)
+
+
+def _study_input(
+    study: Path | None,
+    dwi: Path | None,
+    t1: Path | None,
+    adc: Path | None,
+    dwi_series: str | None,
+    t1_series: str | None,
+) -> StudyInput:
+    from pelvimets.app.predict import StudyInput
+
+    if study is not None and (dwi or t1 or adc):
+        raise typer.BadParameter("Give either STUDY or --dwi/--t1/--adc, not both.")
+    if study is None and not (dwi or t1):
+        raise typer.BadParameter("Give STUDY, or --dwi FILE and/or --t1 FILE.")
+    return StudyInput(study, dwi, t1, adc, dwi_series, t1_series)
+
+
+def _refuse_series_options(dwi_series: str | None, t1_series: str | None) -> None:
+    if dwi_series or t1_series:
+        raise typer.BadParameter("--dwi-series and --t1-series serve a single study only.")
+
+
+def _predict_one(source: StudyInput, out: Path, bundle: Path | None, overwrite: bool) -> None:
+    from pelvimets.app.predict import predict as run
+    from pelvimets.io.output import check_output
+    from pelvimets.model.bundle import load_segmenter
+    from pelvimets.report.data import suspicion_wording
+
+    check_output(out, overwrite=overwrite)
+    with console.stage_bar() as observer:
+        segmenter = load_segmenter(bundle)
+        summary = run(source, out, segmenter, overwrite=overwrite, observer=observer)
+    for flag in summary.findings.flags:
+        console.line(f"{flag.level}: {flag.message}", style="yellow")
+    count = len(summary.findings.lesions)
+    console.line(f"{suspicion_wording(summary.findings)}; {count} lesions listed")
+    console.line(f"{summary.seconds:.1f} s, peak memory {summary.peak_memory_mib} MiB")
+    console.line(f"Report: {summary.report}")
+
+
+def _predict_batch(
+    cases: tuple[BatchCase, ...], out: Path, bundle: Path | None, jobs: int, overwrite: bool
+) -> None:
+    from pelvimets.app.batch import predict_batch
+
+    with console.progress_bar() as progress:
+        observer = console.BatchBar(progress, progress.add_task("patients", total=len(cases)))
+        outcomes = predict_batch(
+            cases, out, bundle, jobs=jobs, overwrite=overwrite, observer=observer
+        )
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    earlier = sum(outcome.state == "earlier" for outcome in outcomes)
+    done = len(outcomes) - len(failed) - earlier
+    console.line(f"{done} patients read, {earlier} finished earlier, {len(failed)} failed")
+    for outcome in failed:
+        console.line(f"{outcome.name}: {outcome.message}", style="red")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def inspect(
+    study: Annotated[Path, typer.Argument(help="DICOM folder or zip.")],
+    dwi_series: Annotated[str | None, typer.Option(help="As for predict.")] = None,
+    t1_series: Annotated[str | None, typer.Option(help="As for predict.")] = None,
+) -> None:
+    """Show every series of a study: taken or not, and why."""
+    from pelvimets.io.study import inspect as decisions_of
+
+    decisions = decisions_of(study, dwi_series=dwi_series, t1_series=t1_series)
+    columns = ("No.", "Description", "Images", "b, s/mm2", "Kind", "Taken as", "Why")
+    rows = [
+        (
+            "-" if d.number is None else str(d.number),
+            d.description,
+            str(d.images),
+            ", ".join(f"{b:.0f}" for b in d.b_values_s_per_mm2) or "-",
+            d.role.value,
+            d.taken_as or "-",
+            d.reason,
+        )
+        for d in decisions
+    ]
+    console.table("Series", columns, rows)
+
+
+@app.command()
+def models() -> None:
+    """List the bundles of networks that are installed."""
+    from pelvimets.model.bundle import installed_bundles
+
+    rows = [
+        (b.name, b.version, f"{b.size_mb:.1f}", "intact" if b.intact else "damaged", b.summary)
+        for b in installed_bundles()
+    ]
+    console.table("Bundles", ("Name", "Version", "MB", "Files", "What"), rows)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, what works and how much memory there is; run a self-test."""
+    from pelvimets.app.doctor import examine
+
+    report = examine()
+    for group, rows in report.groups:
+        console.table(group, ("What", "State"), rows)
+    console.line(report.verdict, style="green" if report.healthy else "red")
+    if not report.healthy:
+        raise typer.Exit(1)
+
+
+def _terminate(signum: int, frame: object) -> None:
+    raise SystemExit(128 + signum)
+
+
+def main() -> None:
+    """Entry point: errors become a message and exit code 1."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except PelvimetsError as error:
+        console.fail(error)
+        sys.exit(1)
+    except MemoryError:
+        console.err.print("[bold red]Error:[/] Not enough memory. Close other programs.")
+        sys.exit(1)
