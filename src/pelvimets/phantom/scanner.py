@@ -63,7 +63,7 @@ DISCOVERY = Scanner(
         tr_ms=3.9,
         flip_deg=13.0,
         field=Field((288, 192), (450.0, 360.0), 112, 4.0, 2.0),
-        acquired_fraction=(1.0, 0.9, 0.55),
+        acquired_fraction=(1.0, 0.9, 0.5),
     ),
 )
 
@@ -89,7 +89,7 @@ INTERA = Scanner(
         tr_ms=7.5,
         flip_deg=10.0,
         field=Field((320, 200), (450.0, 350.0), 112, 5.0, 2.5),
-        acquired_fraction=(0.9, 0.85, 0.55),
+        acquired_fraction=(0.9, 0.85, 0.5),
         muscle_snr=20.0,
     ),
 )

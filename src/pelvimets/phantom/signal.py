@@ -145,15 +145,11 @@ def combine_dixon(
     water: npt.NDArray[np.float32], fat: npt.NDArray[np.float32], image: DixonImage
 ) -> npt.NDArray[np.float32]:
     """One of the four Dixon images from the water and the fat image, all (z, y, x)."""
-    match image:
-        case DixonImage.IN_PHASE:
-            return water + fat
-        case DixonImage.OUT_PHASE:
-            return np.abs(water - fat)
-        case DixonImage.WATER:
-            return np.abs(water)
-        case DixonImage.FAT:
-            return np.abs(fat)
+    if image is DixonImage.IN_PHASE:
+        return water + fat
+    if image is DixonImage.OUT_PHASE:
+        return np.asarray(np.abs(water - fat))
+    return water if image is DixonImage.WATER else fat
 
 
 def diffusion_water(
