@@ -18,7 +18,6 @@ from pelvimets.io.study import studies_in
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
 
-
 _DIED = "The worker process died, most likely for lack of memory. Use fewer --jobs."
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,7 @@ from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
 from pelvimets.io.nifti import write_nifti
 from pelvimets.io.output import staged_folder, write_json, write_text
-from pelvimets.io.study import OpenStudy, open_study, read_nifti_study
+from pelvimets.io.study import open_study, read_nifti_study
 from pelvimets.labels import Sequence
 from pelvimets.report.content import Provenance, ReportContent, report_content
 from pelvimets.report.data import findings_to_dict, lesions_csv
@@ -119,8 +119,7 @@ def predict(
     """
     with staged_folder(out, overwrite=overwrite) as work:
         clock = StageClock(observer or Silent(), total=8)
-        with _opened(source, clock) as opened:
-            study = opened.study
+        with _opened(source, clock) as study:
             budget = _checked_budget(study, segmenter)
             result = process_study(study, segmenter, clock)
             created = now()
@@ -137,11 +136,19 @@ def predict(
 
 
 @contextmanager
-def _opened(source: StudyInput, clock: StageClock) -> Iterator[OpenStudy]:
-    with clock.stage("read"):
-        opened = _open(source)
-    with opened:
-        yield opened
+def _opened(source: StudyInput, clock: StageClock) -> Iterator[Study]:
+    with ExitStack() as resources:
+        with clock.stage("read"):
+            study = _read(source, resources)
+        yield study
+
+
+def _read(source: StudyInput, resources: ExitStack) -> Study:
+    if source.path is None:
+        study = read_nifti_study(dwi=source.dwi, t1=source.t1, adc=source.adc)
+        return study if source.name is None else replace(study, patient_key=source.name)
+    opened = open_study(source.path, dwi_series=source.dwi_series, t1_series=source.t1_series)
+    return resources.enter_context(opened).study
 
 
 def write_results(folder: Path, result: StudyResult) -> None:
@@ -186,12 +193,6 @@ def _flags(bones: dict[Sequence, Volume]) -> tuple[QualityFlag, ...]:
     if len(bones) == len(Sequence):
         flags += agreement_flags(bones[Sequence.DWI], bones[Sequence.T1])
     return flags
-
-
-def _open(source: StudyInput) -> OpenStudy:
-    if source.path is not None:
-        return open_study(source.path, dwi_series=source.dwi_series, t1_series=source.t1_series)
-    return read_nifti_study(dwi=source.dwi, t1=source.t1, adc=source.adc, name=source.name)
 
 
 def _checked_budget(study: Study, segmenter: Segmenter) -> Budget:
