@@ -14,7 +14,7 @@ from pelvimets.app.predict import StudyInput, predict
 from pelvimets.errors import InputError, PelvimetsError
 from pelvimets.io.cohort import CohortPatient, is_cohort, read_cohort
 from pelvimets.io.output import RECORD_NAME
-from pelvimets.io.study import studies_in
+from pelvimets.io.study_folders import has_nifti_images, studies_in
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
 
@@ -51,18 +51,20 @@ def batch_cases(path: Path) -> tuple[BatchCase, ...]:
     """The patients in a folder; empty if it is a single study.
 
     A folder with ``patients.csv`` is a cohort. Otherwise each direct sub-folder or zip with
-    a DICOM study of its own is a patient; a folder whose parts belong to one study is that
-    study.
+    a study of its own is a patient; a folder whose parts belong to one study is that study.
     """
     if not path.is_dir():
         return ()
     if is_cohort(path):
         return tuple(BatchCase(p.key, _cohort_input(p)) for p in read_cohort(path).patients)
-    return tuple(BatchCase(_name(found), StudyInput(path=found)) for found in studies_in(path))
+    return tuple(_case(found) for found in studies_in(path))
 
 
-def _name(found: Path) -> str:
-    return found.name.removesuffix(".zip")
+def _case(found: Path) -> BatchCase:
+    name = found.name.removesuffix(".zip")
+    if found.is_dir() and has_nifti_images(found):
+        return BatchCase(name, _cohort_input(CohortPatient(name, found)))
+    return BatchCase(name, StudyInput(path=found))
 
 
 def _cohort_input(patient: CohortPatient) -> StudyInput:

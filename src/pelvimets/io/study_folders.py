@@ -1,4 +1,4 @@
-"""Is a folder one study, or a folder of studies?"""
+"""Whether a folder is one study or a folder of studies."""
 
 from __future__ import annotations
 
