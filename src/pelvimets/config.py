@@ -100,6 +100,45 @@ class ReadingSettings:
     lesions: LesionSettings = field(default_factory=LesionSettings)
 
 
+@dataclass(frozen=True)
+class SelectionSettings:
+    """Which series of a study serve, judged from their headers.
+
+    Attributes:
+        b_range: Wanted b-value of the DWI, s/mm2; the nearest is taken (paper: 800-1000).
+        smallest_b: A DWI below is not read.
+        fewest_slices: A volume of fewer is no candidate (localiser, fragment).
+        smallest_extent_mm: Nor is one that covers less along its slice axis.
+        smallest_field_mm: Nor is one with a smaller field in its plane.
+        axial_cosine: Slices count as axial up to this cosine between normal and body axis.
+        isotropic_ratio: A stack that is not axial serves if its voxels are no more elongated.
+        phase_tolerance: How far, in periods of fat against water, an echo may lie from in phase.
+        longest_t1_echo_ms: Beyond, a gradient or spin echo is not T1-weighted.
+        longest_t1_repetition_ms: Beyond, a spin echo is not T1-weighted.
+        smallest_t1_flip_deg: Below, a gradient echo has little T1 weighting.
+    """
+
+    b_range: tuple[float, float] = (800.0, 1000.0)
+    smallest_b: float = 500.0
+    fewest_slices: int = 8
+    smallest_extent_mm: float = 30.0
+    smallest_field_mm: float = 100.0
+    axial_cosine: float = 0.7
+    isotropic_ratio: float = 2.0
+    phase_tolerance: float = 0.2
+    longest_t1_echo_ms: float = 30.0
+    longest_t1_repetition_ms: float = 1200.0
+    smallest_t1_flip_deg: float = 5.0
+
+    def __post_init__(self) -> None:
+        low, high = self.b_range
+        if not 0 < self.smallest_b <= low <= high:
+            raise SettingsError(
+                "b-values need 0 < smallest_b <= b_range[0] <= b_range[1]",
+                got=f"smallest_b={self.smallest_b:g}, b_range=({low:g}, {high:g})",
+            )
+
+
 PAPER_GRID = GridSettings(spacing_mm=None, shape=(64, 224, 224))
 
 T = TypeVar("T")

@@ -1,0 +1,377 @@
+"""Read one study: DICOM from a folder, a file or a zip, or NIfTI files."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from pydicom.dataset import Dataset
+
+from pelvimets.config import SelectionSettings
+from pelvimets.core.adc import adc_um2_per_s
+from pelvimets.core.selection import Choice, Selection, select
+from pelvimets.core.study import (
+    Acquisition,
+    SeriesDecision,
+    SeriesRole,
+    SourceReference,
+    Study,
+)
+from pelvimets.core.volume import Volume
+from pelvimets.errors import InputError
+from pelvimets.io.archive import ArchiveLimits, is_zip, unpack
+from pelvimets.io.dicom_frames import Frame
+from pelvimets.io.dicom_pixels import read_trace
+from pelvimets.io.dicom_scan import Scan, ScannedSeries, read_header, scan
+from pelvimets.io.dicom_volumes import DicomVolume, volumes_of
+from pelvimets.io.nifti import SUFFIXES, read_nifti
+
+_OTHER_BODY_PARTS = """
+    HEAD BRAIN SKULL FACE NECK CSPINE TSPINE BREAST CHEST HEART KNEE ANKLE FOOT HAND WRIST ELBOW
+    SHOULDER LEG ARM EXTREMITY PHANTOM ORBIT EAR IAC TMJ LIVER
+"""
+
+
+class OpenStudy:
+    """A study that has been read, with access to the DICOM objects it came from.
+
+    Use it as a context manager: a zip lies unpacked in a temporary folder until it closes.
+
+    Attributes:
+        study: What was read; it stays valid after closing.
+    """
+
+    def __init__(self, study: Study, series: Sequence[ScannedSeries], resources: ExitStack) -> None:
+        self.study = study
+        self._series = {s.series_instance_uid: s for s in series}
+        self._resources = resources
+
+    def paths(self, series_instance_uid: str) -> list[Path]:
+        """Files of the MR images of one series, in the order of their names.
+
+        Raises:
+            InputError: if the study has no such series.
+        """
+        if series_instance_uid not in self._series:
+            raise InputError("The study has no series of this UID", got=series_instance_uid)
+        return self._series[series_instance_uid].paths
+
+    def headers(self, series_instance_uid: str) -> list[Dataset]:
+        """Whole headers of a series' MR images, without pixel data, in the order of ``paths``."""
+        return [read_header(path) for path in self.paths(series_instance_uid)]
+
+    def source_headers(self, source: SourceReference) -> list[Dataset]:
+        """Headers of exactly the instances that a volume refers to, in its order."""
+        frames = self._series[source.series_instance_uid].frames
+        path_of = {frame.sop_instance_uid: frame.path for frame in frames}
+        return [read_header(path_of[uid]) for uid in source.sop_instance_uids]
+
+    def close(self) -> None:
+        """Remove the temporary folder of a zip."""
+        self._resources.close()
+
+    def __enter__(self) -> OpenStudy:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_study(
+    path: Path | str,
+    *,
+    dwi_series: str | None = None,
+    t1_series: str | None = None,
+    limits: ArchiveLimits | None = None,
+    settings: SelectionSettings | None = None,
+) -> OpenStudy:
+    """Read a DICOM study and choose its series.
+
+    Args:
+        path: Folder of any nesting, single DICOM file, or zip.
+        dwi_series, t1_series: Number, UID or part of the description of a series to take;
+            ``'none'`` leaves that sequence out.
+        limits: What a zip may unpack to.
+        settings: How series are judged.
+
+    Raises:
+        ArchiveError: if a zip is hostile, damaged or too large.
+        SelectionError: if no series serves, or the one asked for is not there.
+        GeometryError: if a series that would be taken does not form a regular volume.
+        InputError: if there is no MR study of one patient, or pixels cannot be decoded.
+    """
+    with ExitStack() as resources:
+        scanned = scan(_folder(Path(path), limits or ArchiveLimits(), resources))
+        _check_one_patient(scanned)
+        volumes = [volume for series in scanned.series for volume in volumes_of(series)]
+        selection = select(
+            [volume.facts for volume in volumes],
+            dwi_series=dwi_series,
+            t1_series=t1_series,
+            settings=settings,
+        )
+        if selection.refusal is not None:
+            raise selection.refusal
+        study = _study(scanned, volumes, selection)
+        return OpenStudy(study, scanned.series, resources.pop_all())
+    raise AssertionError("unreachable")
+
+
+def read_study(path: Path | str, **options: object) -> Study:
+    """``open_study`` for those who need no source headers; same arguments and errors."""
+    with open_study(path, **options) as opened:  # type: ignore[arg-type]
+        return opened.study
+
+
+def inspect(
+    path: Path | str,
+    *,
+    dwi_series: str | None = None,
+    t1_series: str | None = None,
+    limits: ArchiveLimits | None = None,
+    settings: SelectionSettings | None = None,
+) -> tuple[SeriesDecision, ...]:
+    """The table of series alone, from headers; a study that would be refused is shown too.
+
+    Raises:
+        ArchiveError, InputError: if there is no DICOM, or more than one patient.
+        SelectionError: if a series asked for is not there.
+    """
+    with ExitStack() as resources:
+        scanned = scan(_folder(Path(path), limits or ArchiveLimits(), resources))
+        _check_one_patient(scanned)
+        facts = [volume.facts for series in scanned.series for volume in volumes_of(series)]
+        return select(
+            facts, dwi_series=dwi_series, t1_series=t1_series, settings=settings
+        ).decisions
+    raise AssertionError("unreachable")
+
+
+# --- from path to scan -----------------------------------------------------------------------
+
+
+def _folder(path: Path, limits: ArchiveLimits, resources: ExitStack) -> Path:
+    if not path.exists():
+        raise InputError("There is no such file or folder", got=path, remedy="Check the path")
+    if path.is_dir():
+        return path
+    if path.name.endswith(SUFFIXES):
+        raise InputError(
+            "A NIfTI file is not a DICOM study",
+            got=path.name,
+            remedy="Say which sequence it is: --dwi FILE, --t1 FILE, --adc FILE",
+        )
+    if not (is_zip(path) or path.suffix.lower() == ".zip"):
+        return path
+    temporary = tempfile.TemporaryDirectory(prefix="pelvimets-", ignore_cleanup_errors=True)
+    folder = Path(resources.enter_context(temporary))
+    unpack(path, folder, limits)
+    return folder
+
+
+def _check_one_patient(scanned: Scan) -> None:
+    if not scanned.studies:
+        kinds: dict[str, int] = {}
+        for series in scanned.series:
+            kinds[series.modality or "?"] = kinds.get(series.modality or "?", 0) + sum(
+                series.others.values()
+            )
+        raise InputError(
+            "The study holds no MR images",
+            got=", ".join(f"{count} objects of modality {kind}" for kind, count in kinds.items()),
+            remedy="Give a pelvic MR study",
+        )
+    if len(scanned.patients) > 1:
+        raise InputError(
+            "The folder holds MR images of more than one patient",
+            got=f"{len(scanned.patients)} patients",
+            remedy="Give a folder with one patient's study; several studies go one per folder",
+        )
+    if len(scanned.studies) > 1:
+        raise InputError(
+            "The folder holds more than one MR study of this patient",
+            got=f"{len(scanned.studies)} studies",
+            remedy="Give a folder with one study, so that images of different days are not mixed",
+        )
+
+
+# --- from scan to study ----------------------------------------------------------------------
+
+
+def _study(scanned: Scan, volumes: Sequence[DicomVolume], selection: Selection) -> Study:
+    of_series = {s.series_instance_uid: s for s in scanned.series}
+    dwi, t1 = (
+        None if choice is None else _acquisition(volumes[choice.index], choice, of_series)
+        for choice in (selection.dwi, selection.t1)
+    )
+    adc, adc_note = _adc(volumes, selection.adc, of_series)
+    notes = _study_notes(scanned, selection, dwi, t1) + adc_note
+    return Study(scanned.key, dwi, t1, adc, selection.decisions, notes)
+
+
+def _acquisition(
+    volume: DicomVolume, choice: Choice, of_series: dict[str, ScannedSeries]
+) -> Acquisition:
+    facts, first = volume.facts, volume.components[0]
+    assert facts.geometry is not None  # a volume without one is refused
+    return Acquisition(
+        volume=Volume(read_trace(volume.components), facts.geometry),
+        role=choice.role,
+        label=_label(volume),
+        notes=choice.notes + volume.notes + _body_part_note(of_series[facts.series_instance_uid]),
+        b_value_s_per_mm2=facts.b_value if choice.role is SeriesRole.HIGH_B_DWI else None,
+        echo_time_ms=facts.echo_time_ms,
+        repetition_time_ms=facts.repetition_time_ms,
+        field_strength_t=facts.field_strength_t,
+        source=_source(first),
+    )
+
+
+def _label(volume: DicomVolume) -> str:
+    label = volume.facts.label
+    b_value = volume.facts.b_value
+    return label if b_value is None else f"{label}, b = {b_value:g}"
+
+
+def _source(frames: Sequence[Frame]) -> SourceReference:
+    first = frames[0]
+    enhanced = first.index is not None
+    uids = tuple(dict.fromkeys(frame.sop_instance_uid for frame in frames))
+    return SourceReference(
+        study_instance_uid=first.study_instance_uid,
+        series_instance_uid=first.series_instance_uid,
+        frame_of_reference_uid=first.frame_of_reference_uid,
+        sop_class_uid=first.sop_class_uid,
+        sop_instance_uids=uids,
+        frame_numbers=tuple((f.index or 0) + 1 for f in frames) if enhanced else None,
+    )
+
+
+def _adc(
+    volumes: Sequence[DicomVolume], choice: Choice | None, of_series: dict[str, ScannedSeries]
+) -> tuple[Acquisition | None, tuple[str, ...]]:
+    """The map in um2/s, or None with a note where its unit cannot be told."""
+    if choice is None:
+        return None, ()
+    volume = volumes[choice.index]
+    acquisition = _acquisition(volume, choice, of_series)
+    converted = adc_um2_per_s(acquisition.volume.array, volume.components[0][0].rescale_type)
+    if converted is None:
+        return None, (f"ADC map not used, its values fit no known unit: {volume.facts.label}",)
+    notes = acquisition.notes if converted.note is None else (*acquisition.notes, converted.note)
+    image = acquisition.volume.with_array(converted.array)
+    return replace(acquisition, volume=image, notes=notes), ()
+
+
+def _study_notes(
+    scanned: Scan, selection: Selection, dwi: Acquisition | None, t1: Acquisition | None
+) -> tuple[str, ...]:
+    notes = [*_missing_notes(dwi is not None, t1 is not None)]
+    if scanned.foreign_files:
+        notes.append(f"{scanned.foreign_files} files were not DICOM and passed over")
+    if dwi and t1 and not _same_frame_of_reference(dwi, t1):
+        notes.append("DWI and T1 have different frames of reference: the patient may have moved")
+    return tuple(notes)
+
+
+def _missing_notes(has_dwi: bool, has_t1: bool) -> tuple[str, ...]:
+    if not has_dwi:
+        return ("no high-b DWI: read on T1 alone",)
+    return () if has_t1 else ("no T1: read on DWI alone",)
+
+
+def _same_frame_of_reference(dwi: Acquisition, t1: Acquisition) -> bool:
+    if dwi.source is None or t1.source is None:
+        return True
+    return dwi.source.frame_of_reference_uid == t1.source.frame_of_reference_uid
+
+
+def _body_part_note(series: ScannedSeries) -> tuple[str, ...]:
+    part = series.body_part.replace("_", "").replace(" ", "")
+    if part not in _OTHER_BODY_PARTS.split():
+        return ()
+    return (f"the header names the body part {series.body_part}",)
+
+
+# --- NIfTI -----------------------------------------------------------------------------------
+
+
+def read_nifti_study(
+    *,
+    dwi: Path | str | None = None,
+    t1: Path | str | None = None,
+    adc: Path | str | None = None,
+) -> Study:
+    """Read a study from NIfTI files; each is taken as what the caller says it is.
+
+    Args:
+        dwi, t1: At least one of them.
+        adc: ADC map; its unit is judged from its values.
+
+    Raises:
+        InputError: if neither DWI nor T1 is given, or a file cannot be read.
+        GeometryError: if a file's axes are not at right angles.
+    """
+    if dwi is None and t1 is None:
+        raise InputError("No image was given", remedy="Give --dwi FILE, --t1 FILE or both")
+    files = {
+        SeriesRole.HIGH_B_DWI: dwi,
+        SeriesRole.T1_IN_PHASE: t1,
+        SeriesRole.ADC: adc,
+    }
+    paths = {role: Path(path) for role, path in files.items() if path is not None}
+    read = {role: _nifti_acquisition(path, role) for role, path in paths.items()}
+    adc_image, adc_notes = _nifti_adc(read.get(SeriesRole.ADC))
+    return Study(
+        patient_key=_files_key(list(paths.values())),
+        dwi=read.get(SeriesRole.HIGH_B_DWI),
+        t1=read.get(SeriesRole.T1_IN_PHASE),
+        adc=adc_image,
+        decisions=tuple(_nifti_row(a) for a in read.values()),
+        notes=_missing_notes(dwi is not None, t1 is not None) + adc_notes,
+    )
+
+
+def _nifti_acquisition(path: Path, role: SeriesRole) -> Acquisition:
+    return Acquisition(volume=read_nifti(path), role=role, label=path.name)
+
+
+def _nifti_adc(image: Acquisition | None) -> tuple[Acquisition | None, tuple[str, ...]]:
+    if image is None:
+        return None, ()
+    converted = adc_um2_per_s(image.volume.array.astype("float32"))
+    if converted is None:
+        return None, (f"ADC map not used, its values fit no known unit: {image.label}",)
+    notes = () if converted.note is None else (converted.note,)
+    return replace(image, volume=image.volume.with_array(converted.array), notes=notes), ()
+
+
+def _nifti_row(image: Acquisition) -> SeriesDecision:
+    taken = {SeriesRole.HIGH_B_DWI: "dwi", SeriesRole.ADC: "adc"}.get(image.role, "t1")
+    return SeriesDecision(
+        number=None,
+        description=image.label,
+        images=image.volume.geometry.shape[0],
+        role=image.role,
+        taken_as=taken,
+        reason="given as such",
+    )
+
+
+def _files_key(paths: Sequence[Path]) -> str:
+    """Pseudonym from the files' content; names of files may hold a patient's name."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return "study-" + digest.hexdigest()[:10]
