@@ -129,13 +129,24 @@ def read_cohort(folder: Path) -> Cohort:
             M stage, a value that is no number, or a patient without folder or image.
     """
     folder = Path(folder)
+    patients = read_patients(folder)
+    for patient in patients:
+        _check_files(patient)
+    return Cohort(folder, patients)
+
+
+def read_patients(folder: Path) -> tuple[CohortPatient, ...]:
+    """Read the table alone; whether the patients' files exist is not looked at.
+
+    Raises:
+        CohortError: as ``read_cohort``, missing folders and images aside.
+    """
+    folder = Path(folder)
     patients = tuple(_patient(folder, row) for row in _read_table(folder))
     if not patients:
         raise CohortError("The cohort's table has no patient", got=folder / TABLE_NAME)
     _check_once_each(patients)
-    for patient in patients:
-        _check_files(patient)
-    return Cohort(folder, patients)
+    return patients
 
 
 def read_case(patient: CohortPatient, sequence: Sequence) -> Case:
