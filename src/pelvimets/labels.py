@@ -82,12 +82,17 @@ class Code:
     scheme: str = "SCT"
 
 
+# Concept and meaning as in DICOM PS3.16 (CID 4031 sacrococcyx and ilium, CID 1005 acetabulum,
+# femoral head and ischium, CID 6347 metastasis), which pydicom carries. PS3.16 has no code for
+# the lumbar vertebra, the femoral neck and the pubis: those are SNOMED CT body structures
+# ("Bone structure of lumbar vertebra", "Structure of neck of femur", "Bone structure of
+# pubis"; the first two also in HL7 mCODE's map of AAPM TG-263). Sides are modifiers, not codes.
 _BONE_CODES = {
     Bone.LUMBAR_VERTEBRA: Code("73903008", "Lumbar vertebra"),
-    Bone.SACROCOCCYX: Code("1217254007", "Sacrococcygeal region of vertebral column"),
+    Bone.SACROCOCCYX: Code("1217254007", "Sacro-coccygeal Spine"),
     Bone.ILIUM: Code("22356005", "Ilium"),
     Bone.ACETABULUM: Code("37783008", "Acetabulum"),
-    Bone.FEMORAL_HEAD: Code("2812003", "Head of femur"),
+    Bone.FEMORAL_HEAD: Code("2812003", "Femoral head"),
     Bone.FEMORAL_NECK: Code("29627003", "Neck of femur"),
     Bone.ISCHIUM: Code("85710004", "Ischium"),
     Bone.PUBIS: Code("66040006", "Pubis"),
@@ -104,5 +109,5 @@ _BONE_COLOURS = {
     Bone.PUBIS: (153, 153, 51),
 }
 
-LESION_CODE = Code("94222008", "Secondary malignant neoplasm of bone")
+LESION_CODE = Code("94222008", "Bony metastasis")
 LESION_COLOUR = (204, 51, 17)

@@ -1,0 +1,194 @@
+"""The source images as the DICOM results refer to them.
+
+Results copy the patient and study attributes of the source, and nothing else is known of
+the patient. What a source lacks stays empty. Headers are copied before they are touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Ordered
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from pelvimets.core.geometry import Geometry
+from pelvimets.core.study import Acquisition, SourceReference
+from pelvimets.errors import InputError, VerificationError
+
+HeadersBySeries = Mapping[str, Ordered[Dataset]]
+
+_MAY_BE_EMPTY = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+)
+_SEXES = ("M", "F", "O", "")
+_LARGEST_OFFSET_VOXELS = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class SourceImages:
+    """The images a volume was read from, ready to be referred to.
+
+    Attributes:
+        datasets: One header per slice along the volume's first axis, or a single enhanced
+            header reduced to the frames that were used, in that order.
+        reference: As the study holds it.
+    """
+
+    datasets: tuple[Dataset, ...]
+    reference: SourceReference
+
+    @property
+    def enhanced(self) -> bool:
+        """Whether one multi-frame object holds all slices."""
+        return self.reference.frame_numbers is not None
+
+    def image_of_slice(self, index: int) -> tuple[str, str, int | None]:
+        """SOP class, SOP instance and (enhanced) 1-based frame number of a slice."""
+        numbers = self.reference.frame_numbers
+        uids = self.reference.sop_instance_uids
+        uid = uids[0] if numbers else uids[index]
+        return self.reference.sop_class_uid, uid, numbers[index] if numbers else None
+
+
+def source_images(acquisition: Acquisition, headers: HeadersBySeries) -> SourceImages:
+    """Find the headers of an acquisition and prepare them.
+
+    Args:
+        acquisition: An image of the study.
+        headers: All headers (no pixels) of each series, by Series Instance UID.
+
+    Raises:
+        InputError: if the image does not come from DICOM, or its headers are not there.
+        VerificationError: if the headers lie elsewhere in the patient than the volume.
+    """
+    reference = acquisition.source
+    if reference is None:
+        raise InputError(
+            "DICOM results need a DICOM study as their source",
+            got=acquisition.label,
+            remedy="Leave out --dicom for NIfTI input, or read the DICOM study itself",
+        )
+    found = _headers_of(reference, headers)
+    geometry = acquisition.volume.geometry
+    if reference.frame_numbers is not None:
+        datasets = (_reduced_enhanced(found[0], reference.frame_numbers, geometry),)
+    else:
+        datasets = tuple(_prepared(header, found[0], geometry) for header in found)
+    images = SourceImages(datasets, reference)
+    _check_place(images, geometry)
+    return images
+
+
+def _headers_of(reference: SourceReference, headers: HeadersBySeries) -> list[Dataset]:
+    by_uid = {str(h.SOPInstanceUID): h for h in headers.get(reference.series_instance_uid, ())}
+    missing = [uid for uid in reference.sop_instance_uids if uid not in by_uid]
+    if missing:
+        raise InputError(
+            "The headers of the source images are not at hand",
+            got=f"{len(missing)} missing of series {reference.series_instance_uid}",
+            remedy="Read the study again from the files it was read from",
+        )
+    found = [by_uid[uid] for uid in reference.sop_instance_uids]
+    if not found[0].get("FrameOfReferenceUID"):
+        raise InputError(
+            "The source images name no frame of reference, so no result can point into them",
+            got=f"series {reference.series_instance_uid}",
+        )
+    return found
+
+
+def _copied(header: Dataset) -> Dataset:
+    """A shallow copy: elements can be replaced without touching the source."""
+    copy = Dataset()
+    copy.update(header)
+    for keyword in _MAY_BE_EMPTY:
+        if keyword not in copy:
+            setattr(copy, keyword, "")
+    if copy.PatientSex not in _SEXES:
+        copy.PatientSex = ""
+    return copy
+
+
+def _prepared(header: Dataset, first: Dataset, geometry: Geometry) -> Dataset:
+    copy = _copied(header)
+    copy.ImageOrientationPatient = first.ImageOrientationPatient
+    _set_measures(copy, copy, geometry)
+    return copy
+
+
+def _set_measures(target: Dataset, given: Dataset, geometry: Geometry) -> None:
+    """Thickness as given or else the spacing; the spacing as computed from positions."""
+    spacing = f"{geometry.spacing[0]:.10g}"
+    target.PixelSpacing = given.PixelSpacing
+    target.SliceThickness = given.get("SliceThickness") or spacing
+    target.SpacingBetweenSlices = spacing
+
+
+def _reduced_enhanced(header: Dataset, numbers: Ordered[int], geometry: Geometry) -> Dataset:
+    """The enhanced header with the used frames only, their geometry in the usual place."""
+    copy = _copied(header)
+    frames = [header.PerFrameFunctionalGroupsSequence[n - 1] for n in numbers]
+    measures, orientation = Dataset(), Dataset()
+    _set_measures(measures, _group(header, frames[0], "PixelMeasuresSequence"), geometry)
+    orientation.ImageOrientationPatient = _group(
+        header, frames[0], "PlaneOrientationSequence"
+    ).ImageOrientationPatient
+    shared = Dataset()
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    copy.SharedFunctionalGroupsSequence = [shared]
+    copy.PerFrameFunctionalGroupsSequence = [_position_only(header, f) for f in frames]
+    copy.NumberOfFrames = len(frames)
+    return copy
+
+
+def _group(header: Dataset, frame: Dataset, keyword: str) -> Dataset:
+    if keyword in frame:
+        return frame[keyword][0]
+    return header.SharedFunctionalGroupsSequence[0][keyword][0]
+
+
+def _position_only(header: Dataset, frame: Dataset) -> Dataset:
+    item, position = Dataset(), Dataset()
+    position.ImagePositionPatient = _group(
+        header, frame, "PlanePositionSequence"
+    ).ImagePositionPatient
+    item.PlanePositionSequence = [position]
+    return item
+
+
+def positions_lps_mm(images: SourceImages) -> np.ndarray:
+    """LPS mm (slices, 3) of each source slice's first pixel, along the volume's first axis."""
+    if images.enhanced:
+        frames: Iterable[Dataset] = (
+            f.PlanePositionSequence[0] for f in images.datasets[0].PerFrameFunctionalGroupsSequence
+        )
+    else:
+        frames = images.datasets
+    return np.array([f.ImagePositionPatient for f in frames], dtype=np.float64)
+
+
+def _check_place(images: SourceImages, geometry: Geometry) -> None:
+    """Slice by slice: the volume must lie where its source images lie."""
+    first = images.datasets[0]
+    size = (len(positions_lps_mm(images)), int(first.Rows), int(first.Columns))
+    if size != geometry.shape:
+        raise VerificationError(
+            "The volume and its source images differ in size", got=f"{geometry.shape} and {size}"
+        )
+    wanted = np.zeros((geometry.shape[0], 3))
+    wanted[:, 0] = np.arange(geometry.shape[0])
+    offset = np.abs(geometry.to_index(positions_lps_mm(images)) - wanted).max()
+    if offset > _LARGEST_OFFSET_VOXELS:
+        raise VerificationError(
+            "The volume and its source images lie in different places",
+            got=f"{offset:.2f} voxels apart",
+        )
