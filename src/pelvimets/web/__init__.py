@@ -1,1 +1,5 @@
-"""The local viewer."""
+"""The local viewer: a study, its bones and lesions, and the reader's corrections."""
+
+from pelvimets.web.server import ViewerServer, bind_viewer
+
+__all__ = ["ViewerServer", "bind_viewer"]

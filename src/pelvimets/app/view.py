@@ -1,0 +1,332 @@
+"""A study under a reader's eyes: what the viewer shows, and what becomes of a correction.
+
+Every change is saved at once in ``OUT/review.json`` and ``OUT/review``; ``update_outputs``
+carries it into ``findings.json``, ``lesions.csv`` and whatever ``regenerate`` makes of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pelvimets.config import LesionSettings
+from pelvimets.core import review as steps
+from pelvimets.core.corrected import ReviewedStudy, ReviewMeasure
+from pelvimets.core.findings import Findings, Lesion
+from pelvimets.core.geometry import Geometry
+from pelvimets.core.measure import tracking_uid
+from pelvimets.core.review import Drawing, Origin, Review, Verdict
+from pelvimets.errors import InputError, ReviewError
+from pelvimets.io import review as store
+from pelvimets.io.cohort import is_cohort, read_cohort, write_table
+from pelvimets.io.review import ReviewFolder
+from pelvimets.labels import Sequence
+from pelvimets.report.data import findings_from_dict, findings_to_dict, lesions_csv
+
+Regenerate = Callable[[Path, ReviewedStudy], None]
+"""Makes the report and the DICOM outputs in OUT anew from a reviewed study."""
+
+Clock = Callable[[], datetime]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ReviewDesk:
+    """One run's output folder with its review; every public step holds a lock.
+
+    Args:
+        out: The output folder of a run.
+        regenerate: Called by ``update_outputs`` after findings.json is written.
+        clock: Gives the time of changes.
+
+    Raises:
+        InputError: if the folder is not the output of a run, or a part of it is damaged, or
+            the review belongs to other findings.
+        GeometryError: if masks and images lie on different grids.
+    """
+
+    def __init__(
+        self, out: Path, *, regenerate: Regenerate | None = None, clock: Clock = _now
+    ) -> None:
+        self._folder, self._regenerate, self._clock = ReviewFolder(out), regenerate, clock
+        self._lock = threading.RLock()
+        run = store.read_run_output(self._folder)
+        self.findings: Findings = findings_from_dict(run.findings)
+        self.images = run.images
+        self._model_lesions = run.lesions
+        self._operating_point = operating_point(run.run)
+        self._measure = ReviewMeasure(self.findings, run.bones, run.adc, self._operating_point)
+        self._drawn = store.read_drawn(self._folder, run.lesions)
+        self._review = self._opened(run.findings_sha256)
+        self._lesions = self._measure.lesions(self._review, self._drawn)
+        self.revision = 0
+
+    def _opened(self, findings_sha256: str) -> Review:
+        review = store.read_review(self._folder)
+        if review is None:
+            return steps.begin_review(self.findings, findings_sha256, self._time())
+        if review.findings_sha256 != findings_sha256:
+            raise InputError(
+                "The review was made of other findings",
+                got=self._folder.review,
+                remedy="Move review.json and the folder review away to begin anew",
+            )
+        return review
+
+    @property
+    def out(self) -> Path:
+        """The output folder."""
+        return self._folder.out
+
+    @property
+    def review(self) -> Review:
+        """The review as it stands."""
+        return self._review
+
+    @property
+    def lesions(self) -> tuple[Lesion, ...]:
+        """Every lesion as drawn and measured, rejected ones too."""
+        return self._lesions
+
+    @property
+    def sequences(self) -> tuple[Sequence, ...]:
+        """The sequences that were read."""
+        return tuple(self._drawn)
+
+    def geometry(self, sequence: Sequence) -> Geometry:
+        """Grid of a sequence."""
+        return self._drawn[sequence].geometry
+
+    def decide(self, number: int, verdict: Verdict | None = None, note: str | None = None) -> None:
+        """Judge a lesion or note something about it."""
+        with self._lock:
+            self._save(
+                steps.decide(self._review, number, self._time(), verdict=verdict, note=note),
+                masks=verdict is not None,
+            )
+
+    def remark(self, reader: str | None = None, comment: str | None = None) -> None:
+        """Set the reader's name or the remark on the study."""
+        with self._lock:
+            self._save(steps.remark(self._review, self._time(), reader=reader, comment=comment))
+
+    def draw(self, number: int, sequence: Sequence, voxels: bytes) -> None:
+        """Give a lesion a new shape.
+
+        Args:
+            number: The lesion.
+            sequence: Where it is drawn.
+            voxels: One byte per voxel in file order (x fastest); not 0 means lesion.
+        """
+        with self._lock:
+            mask = self._mask(sequence, voxels)
+            self._keep(steps.draw(self._review, self._drawn, number, sequence, mask, self._time()))
+
+    def add(self, sequence: Sequence, voxels: bytes) -> int:
+        """Add a lesion of the reader, drawn as in ``draw``; returns its number."""
+        with self._lock:
+            mask, now = self._mask(sequence, voxels), self._time()
+            uid = tracking_uid(f"{self._review.findings_sha256}/{sequence}/{now}")
+            drawing = steps.add_lesion(self._review, self._drawn, sequence, mask, now, uid)
+            self._keep(drawing)
+            return drawing.review.lesions[-1].number
+
+    def remove(self, number: int) -> None:
+        """Take back a lesion that the reader had added."""
+        with self._lock:
+            self._keep(steps.remove_added(self._review, self._drawn, number, self._time()))
+
+    def restore(self, number: int) -> None:
+        """Give a lesion of the model its first shape back."""
+        with self._lock:
+            self._keep(
+                steps.restore(
+                    self._review,
+                    self._drawn,
+                    self._model_lesions,
+                    self.findings,
+                    number,
+                    self._time(),
+                )
+            )
+
+    def sign(self) -> None:
+        """Sign the review, complete ``OUT/review`` as a training case, update the outputs."""
+        with self._lock:
+            self._save(steps.sign(self._review, self._time()), masks=True)
+            store.complete_as_case(self._folder)
+            self.update_outputs()
+
+    def reopen(self) -> None:
+        """Take the signature back."""
+        with self._lock:
+            self._save(steps.reopen(self._review, self._time()))
+
+    def update_outputs(self) -> None:
+        """Carry the review into findings.json, lesions.csv, the report and DICOM."""
+        with self._lock:
+            store.keep_model_findings(self._folder)
+            self._save(self._review, masks=True)
+            reviewed = self._measure.apply(self._review, self._drawn)
+            if self._regenerate is not None:
+                self._regenerate(self.out, reviewed)
+            store.write_whole(self.out / "lesions.csv", lesions_csv(reviewed.findings).encode())
+            store.write_findings(self._folder, reviewed_findings_to_dict(reviewed))
+
+    @property
+    def outputs_current(self) -> bool:
+        """Whether findings.json shows the review as it stands."""
+        if not self._folder.review.is_file():
+            return True
+        return store.reviewed_at(self._folder) == self._review.changed
+
+    def image_bytes(self, key: str) -> bytes:
+        """A packed NIfTI file for the viewer.
+
+        Args:
+            key: ``dwi``, ``t1``, ``adc``, or a sequence with ``_bones`` or ``_lesions`` (as
+                drawn).
+
+        Raises:
+            KeyError: for any other key, or one that this study lacks.
+        """
+        with self._lock:
+            return store.read_whole(self._paths()[key])
+
+    def report_bytes(self) -> bytes | None:
+        """The report as it stands on disk, or None."""
+        report = self._folder.report
+        return store.read_whole(report) if report.is_file() else None
+
+    @property
+    def has_report(self) -> bool:
+        """Whether the run has a report."""
+        return self._folder.report.is_file()
+
+    def _paths(self) -> dict[str, Path]:
+        folder = self._folder
+        paths = {key: folder.image(key) for key in self.images}
+        for sequence in self.sequences:
+            drawn = folder.drawn(sequence)
+            paths[f"{sequence}_bones"] = folder.bones(sequence)
+            paths[f"{sequence}_lesions"] = drawn if drawn.is_file() else folder.lesions(sequence)
+        return paths
+
+    def _mask(self, sequence: Sequence, voxels: bytes) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        if sequence not in self._drawn:
+            raise ReviewError("The study has no such sequence", got=sequence.value)
+        geometry = self.geometry(sequence)
+        if len(voxels) != geometry.n_voxels:
+            raise ReviewError(
+                "The drawing does not fit the image",
+                got=f"{len(voxels)} voxels, image {geometry.n_voxels}",
+            )
+        return np.frombuffer(voxels, np.uint8).reshape(geometry.shape) > 0
+
+    def _keep(self, drawing: Drawing) -> None:
+        measured = self._measure.lesions(drawing.review, drawing.drawn)
+        self._drawn = drawing.drawn
+        self._save(drawing.review, masks=True)
+        self._lesions = measured
+        self.revision += 1
+
+    def _save(self, review: Review, *, masks: bool = False) -> None:
+        store.keep_model_findings(self._folder)
+        if masks:
+            store.write_masks(self._folder, self._drawn, steps.corrected_masks(review, self._drawn))
+        store.write_review(self._folder, review)
+        self._review = review
+
+    def _time(self) -> str:
+        return self._clock().isoformat(timespec="milliseconds")
+
+
+def operating_point(run: dict[str, Any]) -> float:
+    """The lesion score from which a run called a lesion suspicious; the default if unknown."""
+    settings = run.get("settings")
+    lesions = settings.get("lesions") if isinstance(settings, dict) else None
+    value = lesions.get("operating_point") if isinstance(lesions, dict) else None
+    return float(value) if isinstance(value, int | float) else LesionSettings().operating_point
+
+
+def reviewed_findings_to_dict(reviewed: ReviewedStudy) -> dict[str, Any]:
+    """Plain data of corrected findings; ``review`` says who corrected what."""
+    return {**findings_to_dict(reviewed.findings), "review": review_summary(reviewed.review)}
+
+
+def review_summary(review: Review) -> dict[str, Any]:
+    """Who reviewed, when, and how many lesions became what."""
+    verdicts = Counter(entry.verdict for entry in review.lesions)
+    return {
+        "reader": review.reader,
+        "signed": review.signed,
+        "changed": review.changed,
+        "comment": review.comment,
+        "model_findings_sha256": review.findings_sha256,
+        "lesions": {
+            **{verdict.value: verdicts[verdict] for verdict in Verdict},
+            "edited": sum(bool(e.edited) and e.origin is Origin.MODEL for e in review.lesions),
+            "added": sum(e.origin is Origin.READER for e in review.lesions),
+        },
+        "notes": {str(e.number): e.note for e in review.lesions if e.note},
+    }
+
+
+def export_case(out: Path, cohort: Path) -> Path:
+    """Put a signed review into a cohort folder, as a patient to train on.
+
+    Args:
+        out: The output folder of a run with a signed review.
+        cohort: A cohort folder, or one that does not exist yet.
+
+    Returns:
+        The patient's folder.
+
+    Raises:
+        ReviewError: if the review is not signed.
+        InputError: if the patient is in the cohort already.
+        OutputError: if it cannot be written.
+    """
+    desk = ReviewDesk(out)
+    if desk.review.signed is None:
+        raise ReviewError(
+            "The review is not signed", got=out, remedy="Open it with 'pelvimets view' and sign"
+        )
+    key = desk.findings.patient_key
+    rows = _table_rows(cohort)
+    if any(row["patient"] == key for row in rows):
+        raise InputError("The patient is in the cohort already", got=key)
+    folder = store.complete_as_case(ReviewFolder(out), cohort / key)
+    rows.append({"patient": key, "m_stage": "M1" if _any_kept(desk) else None})  # never M0
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    write_table(cohort / "patients.csv", [{c: row.get(c) for c in columns} for row in rows])
+    return folder
+
+
+def _any_kept(desk: ReviewDesk) -> bool:
+    return any(entry.verdict is Verdict.ACCEPTED for entry in desk.review.lesions)
+
+
+def _table_rows(cohort: Path) -> list[dict[str, object]]:
+    if not is_cohort(cohort):
+        return []
+    return [
+        {
+            "patient": p.key,
+            "split": p.split,
+            "m_stage": p.m_stage,
+            "scanner": p.scanner,
+            "age": p.age_years,
+            "psa": p.psa_ng_per_ml,
+            **p.details,
+        }
+        for p in read_cohort(cohort).patients
+    ]

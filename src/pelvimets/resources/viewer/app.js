@@ -1,0 +1,517 @@
+// The page: one state (the study as the server told it last), panels that show it, and what the
+// reader does to it.
+import * as api from "./api.js";
+import { COLOURS, ImagePanel, Rendering, boneColours, lesionColours } from "./panel.js";
+import { listenToKeys, showKeys } from "./keys.js";
+import { editButtons, showList, showMeasures } from "./lesions.js";
+import { presetsFor } from "./windows.js";
+
+const get = (id) => document.getElementById(id);
+const all = (selector) => [...document.querySelectorAll(selector)];
+const RENDERING = "rendering";
+const NOTE_PAUSE_MS = 700;
+const TOAST_MS = 7000;
+
+const state = {
+  study: null, selected: null, active: null, alone: null, drawing: null,
+  shown: new Set(), planes: "all", overlays: { bones: true, lesions: true, outline: false, cross: true },
+};
+const panels = new Map();  // key -> ImagePanel
+let rendering = null;
+
+// ---- what the server says
+
+const lesion = (number = state.selected) => state.study.lesions.find((item) => item.number === number);
+const signed = () => state.study.review.signed !== null;
+
+function say(error) {
+  get("toast").textContent = error.message ?? String(error);
+  get("toast").hidden = false;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { get("toast").hidden = true; }, TOAST_MS);
+}
+
+// Every change goes through here, one after the other; a refused one leaves all as it was.
+let queue = Promise.resolve();
+function change(step, shapes = false) {
+  get("saved").textContent = "Saving\u2026";
+  const done = queue.then(async () => {
+    const study = await step();
+    state.study = study;
+    if (study.added) state.selected = study.added;
+    if (shapes) await reloadLesions();
+    showStudy();
+    get("saved").textContent = `Saved ${new Date(study.review.changed).toLocaleTimeString()}`;
+  });
+  queue = done.catch(() => {});
+  return done.catch((error) => {
+    get("saved").textContent = "Not saved";
+    say(error);
+    throw error;
+  });
+}
+const attempt = (promise) => promise.catch(() => {});  // already said
+
+// ---- showing the study
+
+function showStudy() {
+  const { study } = state, { review } = study;
+  get("patient").textContent = study.patient_key;
+  get("bundle").textContent = `read by ${study.bundle}`;
+  get("notice").textContent = study.notice;
+  get("suspicion").textContent = study.suspicion;
+  get("suspicion").dataset.m1 = study.m1_suspected === null ? "withheld" : String(study.m1_suspected);
+  get("suspicion").hidden = false;
+  get("report").hidden = !study.has_report;
+  get("update").disabled = review.outputs_current;
+  get("sign").textContent = signed() ? "Reopen" : "Sign off";
+  get("new-lesion").disabled = signed();
+  const open = study.lesions.filter((item) => item.verdict === "pending").length;
+  get("progress").textContent = signed()
+    ? `signed by ${review.reader}`
+    : `${study.lesions.length - open} of ${study.lesions.length} judged`;
+  showList(get("lesions"), study.lesions, state.selected, (number) => select(number));
+  showDetail();
+  recolour();
+}
+
+function showDetail() {
+  const shown = lesion();
+  get("detail").hidden = !shown;
+  if (!shown) return;
+  get("detail-title").textContent = `${shown.number}. ${shown.title}`;
+  showMeasures(get("measure-head"), get("measure-body"), shown);
+  for (const button of all(".verdicts button")) {
+    button.setAttribute("aria-pressed", String(button.dataset.verdict === shown.verdict));
+    button.disabled = signed() || state.drawing !== null;
+  }
+  const editable = state.study.images.filter((image) => image.editable).map((image) => image.key);
+  const buttons = editButtons(shown, editable, {
+    edit: (sequence) => beginDrawing(shown.number, sequence),
+    restore: () => attempt(change(() => api.restoreShape(shown.number), true)),
+    remove: () => attempt(change(() => api.removeLesion(shown.number), true).then(() => step(1))),
+  });
+  for (const button of buttons) button.disabled = signed() || state.drawing !== null;
+  get("edits").replaceChildren(...buttons);
+  const note = get("note");
+  if (document.activeElement !== note || note.dataset.number !== String(shown.number)) {
+    note.value = shown.note;
+    note.dataset.number = shown.number;
+  }
+  note.readOnly = signed();
+}
+
+function showFlags() {
+  const { flags } = state.study;
+  get("flags").hidden = flags.length === 0;
+  get("flags").replaceChildren(...flags.map((flag) => {
+    const line = document.createElement("p");
+    line.dataset.level = flag.level;
+    line.textContent = `${flag.level === "review" ? "Review: " : ""}${flag.message}`;
+    return line;
+  }));
+}
+
+// ---- panels
+
+function panelElement(key, title) {
+  const figure = document.createElement("figure");
+  figure.className = "panel";
+  figure.dataset.key = key;
+  const head = document.createElement("header"), heading = document.createElement("h2"), box = document.createElement("div");
+  heading.textContent = title;
+  head.append(heading);
+  box.className = "canvas";
+  const canvas = document.createElement("canvas");
+  canvas.tabIndex = 0;
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `${title}: image with overlays; see the keyboard help`);
+  box.append(canvas);
+  figure.append(head, box);
+  get("panels").append(figure);
+  return figure;
+}
+
+function imageElement(image) {
+  const figure = panelElement(image.key, image.title), head = figure.querySelector("header");
+  const select = document.createElement("select"), window_ = document.createElement("span"), slice = document.createElement("span");
+  select.setAttribute("aria-label", `Window of ${image.title}`);
+  select.append(new Option("By hand", ""), ...Object.entries(presetsFor(image.key)).map(([name, preset]) => new Option(preset.title, name)));
+  select.firstChild.hidden = true;
+  select.addEventListener("change", () => panels.get(image.key).usePreset(select.value));
+  window_.className = "window";
+  slice.className = "slice";
+  head.append(select, window_, slice);
+  return figure;
+}
+
+const events = {
+  moved: (source, mm) => { moveTo(mm, source); },
+  viewChanged: (source) => {
+    for (const panel of panels.values()) if (panel !== source && panel.opened) panel.setView(source.view);
+  },
+  focused: (panel) => {
+    state.active = panel;
+    for (const figure of all(".panel")) figure.classList.toggle("active", figure === panel.element);
+  },
+  windowed: (panel) => {
+    const [low, high] = panel.range, digits = high - low < 10 ? 2 : 0;
+    panel.element.querySelector(".window").textContent = `W ${(high - low).toFixed(digits)}  L ${((low + high) / 2).toFixed(digits)}`;
+    panel.element.querySelector("select").value = panel.preset;
+  },
+};
+
+// The same place of the patient in every panel; the panel it came from is there already.
+let place = null, moving = null;
+function moveTo(mm, source = null) {
+  place = Array.from(mm).slice(0, 3);
+  moving ??= requestAnimationFrame(() => {
+    moving = null;
+    for (const panel of panels.values()) {
+      if (panel !== source && panel.opened) panel.goTo(place);
+      if (panel.opened) panel.element.querySelector(".slice").textContent = `slice ${panel.slice.join(" / ")}`;
+    }
+    if (rendering !== source) rendering?.goTo(place);
+    showPlace();
+  });
+}
+
+function showPlace() {
+  const [x, y, z] = place, side = (value, plus, minus) => `${value < 0 ? minus : plus} ${Math.abs(value).toFixed(0)}`;
+  const values = [...panels.values()].filter((panel) => panel.opened)
+    .map((panel) => [panel.image.title, panel.valueAt(place)]).filter(([, value]) => value !== null)
+    .map(([title, value]) => `${title} ${value.toFixed(0)}`);
+  get("where").textContent = `${side(x, "R", "L")}  ${side(y, "A", "P")}  ${side(z, "S", "I")} mm   ${values.join("   ")}`;
+  const bone = [...panels.values()].map((panel) => panel.valueAt(place, panel.bones)).find((value) => value > 0);
+  get("bone-here").textContent = state.study.bones.find((item) => item.value === bone)?.title ?? "";
+}
+
+async function openPanels() {
+  const { images, bones } = state.study;
+  const elements = new Map(images.map((image) => [image.key, imageElement(image)]));
+  elements.set(RENDERING, panelElement(RENDERING, "Rendering"));
+  state.shown = new Set(elements.keys());
+  panelToggles([...images.map((image) => [image.key, image.title]), [RENDERING, "Rendering"]]);
+  arrange();
+  const files = new Map(images.map((image) => [image.key, api.readImage(image.key)]));
+  for (const image of images) {
+    const panel = new ImagePanel(image, elements.get(image.key), events);
+    panels.set(image.key, panel);
+    await panel.open(await files.get(image.key));
+    if (!performance.getEntriesByName("first-image").length) requestAnimationFrame(() => performance.mark("first-image"));
+  }
+  events.focused(panels.values().next().value);
+  const table = boneColours(bones);
+  const masks = new Set(images.map((image) => image.masks).filter(Boolean));
+  const read = new Map([...masks].map((s) => [s, api.readImage(`${s}_bones`)]));
+  for (const panel of panels.values()) if (panel.image.masks) await panel.setBones(await read.get(panel.image.masks), table);
+  await reloadLesions();
+  showOverlays();
+  await openRendering(elements.get(RENDERING), await read.get([...masks][0]), table, [...masks][0]);
+}
+
+async function reloadLesions() {
+  const files = new Map();
+  for (const panel of panels.values()) {
+    const { masks } = panel.image;
+    if (!masks) continue;
+    if (!files.has(masks)) files.set(masks, api.readImage(`${masks}_lesions`));
+    await panel.setLesions(await files.get(masks), lesionColours(state.study.lesions, masks), overlayShare("lesions"));
+  }
+  if (rendering?.opened) await rendering.setLesions(await files.get(rendering.masks), lesionColours(state.study.lesions, rendering.masks));
+}
+
+async function openRendering(element, bones, table, masks) {
+  rendering = new Rendering(element, events);
+  rendering.masks = masks;
+  await rendering.open(bones, table, await api.readImage(`${masks}_lesions`), lesionColours(state.study.lesions, masks));
+  if (place) rendering.goTo(place);
+}
+
+function recolour() {
+  for (const panel of panels.values()) {
+    const hidden = state.drawing?.panel === panel ? state.drawing.number : null;
+    panel.recolour(lesionColours(state.study.lesions, panel.image.masks, hidden));
+  }
+  if (rendering?.opened) rendering.recolour(lesionColours(state.study.lesions, rendering.masks));
+}
+
+function panelToggles(items) {
+  get("panel-toggles").replaceChildren(...items.map(([key, title]) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = title;
+    button.dataset.panel = key;
+    button.addEventListener("click", () => {
+      if (!state.shown.delete(key)) state.shown.add(key);
+      if (state.shown.size === 0) state.shown.add(key);
+      state.alone = null;
+      arrange();
+    });
+    return button;
+  }));
+}
+
+function arrange() {
+  const shown = state.alone ? new Set([state.alone]) : state.shown;
+  for (const figure of all(".panel")) figure.hidden = !shown.has(figure.dataset.key);
+  get("panels").dataset.count = shown.size;
+  for (const button of all("[data-panel]")) button.setAttribute("aria-pressed", String(shown.has(button.dataset.panel)));
+}
+
+function setPlanes(planes) {
+  state.planes = planes;
+  for (const button of all("[data-planes]")) button.setAttribute("aria-pressed", String(button.dataset.planes === planes));
+  for (const panel of panels.values()) panel.setPlanes(planes);
+}
+
+// ---- overlays
+
+const overlayShare = (kind) => (state.overlays[kind] ? Number(get(`${kind}-opacity`).value) / 100 : 0);
+
+function showOverlays() {
+  for (const kind of ["bones", "lesions", "outline", "cross"]) get(`${kind}-toggle`).setAttribute("aria-pressed", String(state.overlays[kind]));
+  for (const panel of panels.values()) panel.setOpacities(overlayShare("bones"), overlayShare("lesions"), state.overlays.outline);
+}
+
+function toggle(...kinds) {
+  const on = !kinds.some((kind) => state.overlays[kind]);
+  for (const kind of kinds) state.overlays[kind] = on;
+  showOverlays();
+  if (kinds.includes("cross")) for (const panel of panels.values()) panel.setCross(on);
+}
+
+function resetView() {
+  for (const panel of panels.values()) {
+    panel.setView([0, 0, 0, 1]);
+    panel.usePreset("auto");
+    if (panel.inverted) panel.invert();
+  }
+}
+
+function nextPreset() {
+  const names = Object.keys(presetsFor(state.active.image.key));
+  state.active.usePreset(names[(names.indexOf(state.active.preset) + 1) % names.length]);
+}
+
+// ---- lesions
+
+const centre = (item) => {
+  const [x, y, z] = (item.seen_on.dwi ?? item.seen_on.t1).centre_lps_mm;
+  return [-x, -y, z];  // the files' RAS, the findings' LPS
+};
+
+function select(number) {
+  if (state.drawing) return;
+  saveNote();
+  state.selected = number;
+  showStudy();
+  if (lesion()) moveTo(centre(lesion()));
+}
+
+function step(by) {
+  const { lesions } = state.study;
+  if (!lesions.length) return;
+  const at = lesions.findIndex((item) => item.number === state.selected);
+  select(lesions[at < 0 ? 0 : (at + by + lesions.length) % lesions.length].number);
+}
+
+// After a verdict the next open lesion comes up by itself.
+async function judge(verdict) {
+  if (!lesion() || state.drawing) return;
+  const number = state.selected;
+  await attempt(change(() => api.changeLesion(number, { verdict })));
+  const open = state.study.lesions.find((item) => item.verdict === "pending");
+  if (verdict !== "pending" && open && lesion(number)?.verdict === verdict) select(open.number);
+}
+
+let noteTimer = null;
+function saveNote() {
+  clearTimeout(noteTimer);
+  const note = get("note"), number = Number(note.dataset.number), noted = state.study.lesions.find((item) => item.number === number);
+  if (!noted || signed() || noted.note === note.value) return;
+  const text = note.value;
+  noted.note = text;
+  attempt(change(() => api.changeLesion(number, { note: text })));
+}
+
+// ---- drawing
+
+function beginDrawing(number, sequence) {
+  if (signed() || state.drawing) return;
+  const panel = panels.get(sequence);
+  state.drawing = { number, sequence, panel };
+  state.overlays.lesions = true;
+  showOverlays();
+  if (state.alone !== sequence && !state.shown.has(sequence)) state.shown.add(sequence);
+  if (state.alone) state.alone = sequence;
+  arrange();
+  panel.beginDrawing(number === null ? 0 : lesion(number).labels[sequence] ?? 0);
+  panel.element.classList.add("drawing");
+  get("editor").hidden = false;
+  get("editor-title").textContent = `${number === null ? "New lesion" : `Lesion ${number}`} on ${panel.image.title}`;
+  setTool("brush");
+  showStudy();
+  events.focused(panel);
+}
+
+function setTool(tool) {
+  if (!state.drawing) return;
+  state.drawing.tool = tool;
+  for (const button of all("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
+  state.drawing.panel.setPen(tool, Number(get("pen-slider").value));
+}
+
+function setPenSize(by = 0) {
+  const slider = get("pen-slider");
+  slider.value = Number(slider.value) + by;
+  get("pen-size").value = slider.value;
+  if (state.drawing) setTool(state.drawing.tool);
+}
+
+async function finishDrawing() {
+  if (!state.drawing || state.drawing.saving) return;
+  const { number, sequence, panel } = state.drawing, voxels = panel.drawing();
+  state.drawing.saving = true;
+  try {
+    await change(() => (number === null ? api.addLesion(sequence, voxels) : api.putShape(number, sequence, voxels)), true);
+  } catch {
+    state.drawing.saving = false;  // the drawing stays, so that it can be mended
+    return;
+  }
+  closeDrawing();
+}
+
+function closeDrawing() {
+  if (!state.drawing) return;
+  const { panel } = state.drawing;
+  state.drawing = null;
+  panel.endDrawing();
+  panel.element.classList.remove("drawing");
+  get("editor").hidden = true;
+  showStudy();
+}
+
+function markNew() {
+  const images = state.study.images.filter((image) => image.editable);
+  const active = images.find((image) => image.key === state.active?.image?.key);
+  beginDrawing(null, (active ?? images[0]).key);
+}
+
+function editSelected() {
+  const shown = lesion(), active = state.active?.image;
+  if (!shown) return;
+  beginDrawing(shown.number, active?.editable && active.key in shown.seen_on ? active.key : Object.keys(shown.seen_on)[0]);
+}
+
+// ---- signature
+
+function askSignature() {
+  saveNote();
+  const { review, lesions } = state.study, count = (verdict) => lesions.filter((item) => item.verdict === verdict).length;
+  get("sign-summary").textContent = `${count("accepted")} accepted, ${count("rejected")} rejected, ${count("pending")} open.`
+    + (count("pending") ? " Every lesion needs a verdict before the review is signed." : "");
+  get("sign-confirm").disabled = count("pending") > 0;
+  get("reader").value = review.reader;
+  get("comment").value = review.comment;
+  get("sign-dialog").showModal();
+}
+
+const remarks = () => ({ reader: get("reader").value, comment: get("comment").value });
+
+async function confirmSignature() {
+  get("sign-dialog").close();
+  const told = remarks();
+  await attempt(change(async () => {
+    await api.changeReview(told);
+    return api.reviewStep("sign");
+  }));
+}
+
+async function cancelSignature() {
+  const { review } = state.study, told = remarks();
+  get("sign-dialog").close();
+  if (told.reader !== review.reader || told.comment !== review.comment) await attempt(change(() => api.changeReview(told)));
+}
+
+// ---- wiring
+
+function showHelp() {
+  if (!get("help-dialog").open) get("help-dialog").showModal();
+}
+
+function showLegend() {
+  const entry = (colour, title) => {
+    const item = document.createElement("li"), svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const square = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    for (const [name, value] of [["width", 11], ["height", 11], ["rx", 2], ["fill", `rgb(${colour.join(",")})`]]) square.setAttribute(name, value);
+    svg.append(square);
+    item.append(svg, title);
+    return item;
+  };
+  const lesions = Object.entries({ pending: "lesion, open", accepted: "lesion, accepted", rejected: "lesion, rejected" });
+  get("legend").replaceChildren(
+    ...state.study.bones.map((bone) => entry(bone.colour, bone.title)), ...lesions.map(([verdict, title]) => entry(COLOURS[verdict], title)),
+  );
+}
+
+function wire() {
+  const on = (id, action, event = "click") => get(id).addEventListener(event, action);
+  on("accept", () => judge("accepted"));
+  on("reject", () => judge("rejected"));
+  on("undecide", () => judge("pending"));
+  on("new-lesion", markNew);
+  on("note", () => { clearTimeout(noteTimer); noteTimer = setTimeout(saveNote, NOTE_PAUSE_MS); }, "input");
+  on("note", saveNote, "blur");
+  for (const kind of ["bones", "lesions", "outline", "cross"]) on(`${kind}-toggle`, () => toggle(kind));
+  for (const kind of ["bones", "lesions"]) on(`${kind}-opacity`, () => { state.overlays[kind] = true; showOverlays(); }, "input");
+  for (const button of all("[data-planes]")) button.addEventListener("click", () => setPlanes(button.dataset.planes));
+  for (const button of all("[data-tool]")) button.addEventListener("click", () => setTool(button.dataset.tool));
+  on("pen-slider", () => setPenSize(), "input");
+  on("undo", () => state.drawing?.panel.undo());
+  on("draw-done", finishDrawing);
+  on("draw-cancel", closeDrawing);
+  on("reset-view", resetView);
+  on("update", () => attempt(change(() => api.reviewStep("update"))));
+  on("sign", () => (signed() ? attempt(change(() => api.reviewStep("reopen"))) : askSignature()));
+  on("sign-cancel", cancelSignature);
+  on("sign-confirm", confirmSignature);
+  on("reader", () => { get("sign-confirm").disabled = state.study.lesions.some((item) => item.verdict === "pending") || !get("reader").value.trim(); }, "input");
+  on("help", showHelp);
+  on("help-close", () => get("help-dialog").close());
+  listenToKeys({
+    next: () => step(1), previous: () => step(-1), accept: () => judge("accepted"), reject: () => judge("rejected"),
+    undecide: () => judge("pending"), edit: editSelected, mark: markNew, note: () => get("note").focus(),
+    up: () => state.active?.scroll(1), down: () => state.active?.scroll(-1), pageUp: () => state.active?.scroll(5), pageDown: () => state.active?.scroll(-5),
+    axial: () => setPlanes("axial"), coronal: () => setPlanes("coronal"), sagittal: () => setPlanes("sagittal"), all: () => setPlanes("all"),
+    maximise: () => { state.alone = state.alone ? null : state.active?.image.key ?? null; arrange(); },
+    larger: () => state.active?.zoomBy(1.2), smaller: () => state.active?.zoomBy(1 / 1.2), reset: resetView,
+    preset: nextPreset, invert: () => state.active?.invert(),
+    overlays: () => toggle("bones", "lesions"), bones: () => toggle("bones"), lesions: () => toggle("lesions"),
+    outline: () => toggle("outline"), cross: () => toggle("cross"),
+    brush: () => setTool("brush"), fill: () => setTool("fill"), erase: () => setTool("erase"),
+    thinner: () => setPenSize(-2), thicker: () => setPenSize(2), undo: () => state.drawing?.panel.undo(),
+    done: finishDrawing, cancel: closeDrawing, help: showHelp,
+  });
+  showKeys(get("help-columns"));
+  addEventListener("beforeunload", (event) => { if (state.drawing) event.preventDefault(); });
+}
+
+async function start() {
+  wire();
+  state.study = await api.readStudy();
+  state.selected = state.study.lesions[0]?.number ?? null;
+  showStudy();
+  showFlags();
+  showLegend();
+  document.title = `${state.study.patient_key} \u2013 pelvimets viewer`;
+  await openPanels();
+  setPlanes("all");
+  if (lesion()) moveTo(centre(lesion()));
+  else moveTo(panels.values().next().value.place);
+  document.body.dataset.ready = "true";
+}
+
+// For tests and for the curious: where everything stands.
+window.pelvimets = { state, panels, get place() { return place; }, get rendering() { return rendering; }, settled: () => queue };
+start().catch(say);

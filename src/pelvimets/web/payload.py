@@ -1,0 +1,87 @@
+"""What the page is told: a study under review as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pelvimets.app.view import ReviewDesk
+from pelvimets.core.findings import Lesion
+from pelvimets.core.review import LesionReview
+from pelvimets.labels import Bone, Sequence
+from pelvimets.report.data import RESEARCH_USE, suspicion_wording
+
+_TITLES = {**{s.value: s.title for s in Sequence}, "adc": "ADC"}
+
+
+def study_payload(desk: ReviewDesk) -> dict[str, Any]:
+    """Everything the page shows beside the images; positions in LPS mm, as in the findings."""
+    findings, review = desk.findings, desk.review
+    lesions = {lesion.number: lesion for lesion in desk.lesions}
+    return {
+        "notice": RESEARCH_USE,
+        "patient_key": findings.patient_key,
+        "bundle": findings.bundle,
+        "suspicion": suspicion_wording(findings),
+        "m1_suspected": findings.m1_suspected if findings.reliable else None,
+        "patient_score": findings.patient_score,
+        "flags": [
+            {"level": f.level.value, "message": f.message, "sequence": f.sequence}
+            for f in findings.flags
+        ],
+        "images": [_image(desk, key) for key in desk.images],
+        "bones": [{"value": int(b), "title": b.title, "colour": list(b.colour)} for b in Bone],
+        "lesions": [_lesion(entry, lesions.get(entry.number)) for entry in review.lesions],
+        "review": {
+            "reader": review.reader,
+            "comment": review.comment,
+            "signed": review.signed,
+            "changed": review.changed,
+            "outputs_current": desk.outputs_current,
+        },
+        "has_report": desk.has_report,
+        "revision": desk.revision,
+    }
+
+
+def _image(desk: ReviewDesk, key: str) -> dict[str, Any]:
+    masks = key if key in desk.sequences else Sequence.DWI.value
+    return {
+        "key": key,
+        "title": _TITLES[key],
+        "masks": masks if masks in desk.sequences else None,
+        "editable": key in desk.sequences,
+    }
+
+
+def _lesion(entry: LesionReview, lesion: Lesion | None) -> dict[str, Any]:
+    measured = {} if lesion is None else _measured(lesion)
+    return {
+        "number": entry.number,
+        "origin": entry.origin.value,
+        "verdict": entry.verdict.value,
+        "note": entry.note,
+        "edited": [s.value for s in entry.edited],
+        "labels": {s.value: label for s, label in entry.labels.items()},
+        **measured,
+    }
+
+
+def _measured(lesion: Lesion) -> dict[str, Any]:
+    return {
+        "title": lesion.part.title,
+        "volume_cm3": lesion.volume_cm3,
+        "largest_axial_diameter_mm": lesion.largest_axial_diameter_mm,
+        "adc_mean_um2_per_s": lesion.adc_mean_um2_per_s,
+        "adc_median_um2_per_s": lesion.adc_median_um2_per_s,
+        "score": lesion.score,
+        "seen_on": {
+            s.value: {
+                "label": seen.label,
+                "volume_cm3": seen.volume_cm3,
+                "largest_axial_diameter_mm": seen.largest_axial_diameter_mm,
+                "centre_lps_mm": list(seen.centre_lps_mm),
+                "score": seen.score,
+            }
+            for s, seen in lesion.seen_on.items()
+        },
+    }
