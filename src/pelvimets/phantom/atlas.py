@@ -44,12 +44,12 @@ class Atlas:
     @property
     def tissue(self) -> UInt8Array:
         """``Tissue`` values (z, y, x)."""
-        return self.code & TISSUE_MASK
+        return self.code & np.uint8(TISSUE_MASK)
 
     @property
     def part(self) -> UInt8Array:
         """``Part`` values (z, y, x)."""
-        return self.code >> PART_SHIFT
+        return self.code >> np.uint8(PART_SHIFT)
 
 
 @lru_cache(maxsize=len(SOURCES))

@@ -97,6 +97,7 @@ def _thick_slices(
 def _rician(rng: np.random.Generator, image: Float32Array, relative: float) -> Float32Array:
     foreground = image[image > 0.05 * image.max()]
     sigma = np.float32(relative * (foreground.mean() if foreground.size else 1.0))
-    real = image + sigma * rng.standard_normal(image.shape, dtype=np.float32)
+    real: Float32Array = image + sigma * rng.standard_normal(image.shape, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(image.shape, dtype=np.float32)
-    return np.sqrt(real * real + imaginary * imaginary)
+    magnitude: Float32Array = np.sqrt(real * real + imaginary * imaginary)
+    return magnitude

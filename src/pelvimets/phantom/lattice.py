@@ -29,9 +29,8 @@ def interpolation_matrix(
 def upsample(lattice: Float32Array, matrices: tuple[Float32Array, ...]) -> Float32Array:
     """Interpolate a lattice (z, y, x) with one matrix per axis."""
     mz, my, mx = matrices
-    out = np.tensordot(mz, lattice, axes=(1, 0))
-    out = np.matmul(my, out)
-    return np.matmul(out, mx.T)
+    planes: Float32Array = np.matmul(my, np.tensordot(mz, lattice, axes=(1, 0)))
+    return np.asarray(np.matmul(planes, mx.T))
 
 
 def nodes_over(low: float, high: float, step: float) -> npt.NDArray[np.float64]:

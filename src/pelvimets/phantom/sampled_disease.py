@@ -193,14 +193,14 @@ def _mimic(
 
 def _allowed(kind: MimicKind, code: UInt8Array, tissue: UInt8Array) -> BoolArray:
     """Where a mimic may lie: in marrow, in a vessel, or anywhere outside bone."""
-    part = code >> PART_SHIFT
+    part = code >> np.uint8(PART_SHIFT)
     if kind is MimicKind.END_PLATE:
-        return (part == Part.LUMBAR) | (part == Part.SACRUM)
+        return np.isin(part, (Part.LUMBAR, Part.SACRUM))
     if kind.in_bone:
-        return part > 0
+        return np.asarray(part > 0)
     if kind is MimicKind.VESSEL:
-        return (tissue == Tissue.VEIN) | (tissue == Tissue.ARTERY)
-    outside = (part == 0) & (tissue != Tissue.AIR)
+        return np.isin(tissue, (Tissue.VEIN, Tissue.ARTERY))
+    outside = np.asarray((part == 0) & (tissue != Tissue.AIR))
     return outside | (part == Part.SACRUM) if kind is MimicKind.TARLOV_CYST else outside
 
 

@@ -18,15 +18,14 @@ from pelvimets.phantom.atlas import PART_SHIFT, SOURCES, TISSUE_MASK, Atlas, loa
 from pelvimets.phantom.contrast import Contrast, draw_contrast
 from pelvimets.phantom.convention import structures
 from pelvimets.phantom.degrade import DegradeSettings, degrade
-from pelvimets.phantom.lattice import interpolation_matrix, nodes_over, smooth_noise, upsample
+from pelvimets.phantom.lattice import smooth_noise
+from pelvimets.phantom.mapping import MappedLattice, grid_axes
 from pelvimets.phantom.patient import Landmarks, UInt8Array
 from pelvimets.phantom.sampled_disease import DiseaseSampling, Patch, draw_patches
 from pelvimets.phantom.variation import (
-    Variation,
     VariationSettings,
     draw_variation,
     patient_landmarks,
-    to_atlas,
 )
 
 Float32Array = npt.NDArray[np.float32]
@@ -142,10 +141,10 @@ def draw_sample(
     sequence = Sequence.DWI if rng.random() < settings.dwi_probability else Sequence.T1
     window = _draw_window(rng, settings.field_of_view, shape, spacing_mm, atlas, landmarks)
     contrast = draw_contrast(rng, sequence, settings.realistic_probability)
-    coarse_axes = _axes(shape, spacing_mm, window.centre_mm, (1, 1, 1))
-    lattice = _MappedLattice.over(coarse_axes, spacing_mm, settings.lattice_mm, variation, atlas)
+    coarse_axes = grid_axes(shape, spacing_mm, window.centre_mm, (1, 1, 1))
+    lattice = MappedLattice.over(coarse_axes, spacing_mm, settings.lattice_mm, variation, atlas)
     factors = _fine_factors(spacing_mm, settings)
-    fine_axes = _axes(shape, spacing_mm, window.centre_mm, factors)
+    fine_axes = grid_axes(shape, spacing_mm, window.centre_mm, factors)
     fine = lattice.look_up(fine_axes)
     fine_spacing = tuple(s / f for s, f in zip(spacing_mm, factors, strict=True))
     patches = draw_patches(rng, fine, fine_spacing, contrast, settings.disease)
@@ -153,7 +152,7 @@ def draw_sample(
     lesions = _share(patches, fine.shape, factors, lesion=True)
     mimics = _share(patches, fine.shape, factors, lesion=False)
     mimics[lesions > 0] = 0
-    part = _grown(lattice.look_up(coarse_axes) >> PART_SHIFT, patches, lesions, factors)
+    part = _grown(lattice.look_up(coarse_axes) >> np.uint8(PART_SHIFT), patches, lesions, factors)
     z, y, x = np.meshgrid(*coarse_axes, indexing="ij", sparse=True)
     bones = structures(part, x, y, z, landmarks)
     valid = _inside(coarse_axes, window)
@@ -200,62 +199,11 @@ def _draw_window(
     return _Window(centre, (height / 2.0, depth / 2.0, width / 2.0))
 
 
-def _axes(
-    shape: tuple[int, int, int],
-    spacing_mm: tuple[float, float, float],
-    centre_mm: tuple[float, float, float],
-    factors: tuple[int, int, int],
-) -> tuple[npt.NDArray[np.float64], ...]:
-    """Patient coordinates along (z, y, x) of the grid, subdivided by factors."""
-    return tuple(
-        c + (np.arange(n * f) - 0.5 * (n * f - 1)) * (s / f)
-        for n, s, c, f in zip(shape, spacing_mm, centre_mm, factors, strict=True)
-    )
-
-
 def _fine_factors(
     spacing_mm: tuple[float, float, float], settings: SamplerSettings
 ) -> tuple[int, int, int]:
     _, y, x = (2 if s > settings.fine_step_mm else 1 for s in spacing_mm)
     return settings.fine_factor_z, y, x
-
-
-@dataclass(frozen=True, eq=False)
-class _MappedLattice:
-    """Atlas indices at coarse points of the patient, linear between them."""
-
-    atlas: Atlas
-    nodes: tuple[npt.NDArray[np.float64], ...]
-    index: Float32Array
-
-    @classmethod
-    def over(
-        cls,
-        axes: tuple[npt.NDArray[np.float64], ...],
-        spacing_mm: tuple[float, float, float],
-        step_mm: float,
-        variation: Variation,
-        atlas: Atlas,
-    ) -> _MappedLattice:
-        nodes = tuple(
-            nodes_over(axis[0] - s, axis[-1] + s, step_mm)
-            for axis, s in zip(axes, spacing_mm, strict=True)
-        )
-        z, y, x = np.meshgrid(*nodes, indexing="ij")
-        points = np.stack([x, y, z], axis=-1).reshape(-1, 3)
-        index = atlas.geometry.to_index(to_atlas(variation, points, atlas.landmarks))
-        return cls(atlas, nodes, index.T.reshape(3, *z.shape).astype(np.float32))
-
-    def look_up(self, axes: tuple[npt.NDArray[np.float64], ...]) -> UInt8Array:
-        """Atlas code (z, y, x) at the grid of patient axes; edges continue outwards."""
-        matrices = tuple(interpolation_matrix(a, n) for a, n in zip(axes, self.nodes, strict=True))
-        flat: npt.NDArray[np.int32] | None = None
-        for component, size in zip(self.index, self.atlas.code.shape, strict=True):
-            position = upsample(component, matrices)
-            np.clip(position + np.float32(0.5), 0, size - 0.5, out=position)
-            step = position.astype(np.int32)
-            flat = step if flat is None else flat * np.int32(size) + step
-        return self.atlas.code.reshape(-1)[flat]
 
 
 def _paint(
@@ -283,13 +231,13 @@ def _average(fine: Float32Array, factors: tuple[int, int, int]) -> Float32Array:
     fz, fy, fx = factors
     z, y, x = fine.shape
     blocks = fine.reshape(z // fz, fz, y // fy, fy, x // fx, fx)
-    out = blocks[:, 0, :, 0, :, 0].copy()
+    out: Float32Array = blocks[:, 0, :, 0, :, 0].copy()
     for i in range(fz):
         for j in range(fy):
             for k in range(fx):
                 if i or j or k:
                     out += blocks[:, i, :, j, :, k]
-    return out / np.float32(fz * fy * fx)
+    return np.asarray(out / np.float32(fz * fy * fx))
 
 
 def _share(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from pelvimets.phantom.patient import Landmarks
 
@@ -188,34 +189,18 @@ def _turn(offset: FloatArray, angles: FloatArray) -> FloatArray:
 
 
 def _smoothstep(t: FloatArray) -> FloatArray:
-    t = np.clip(t, 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    inside: FloatArray = np.clip(t, 0.0, 1.0)
+    return np.asarray(inside * inside * (3.0 - 2.0 * inside))
 
 
 def _bspline(coefficients: FloatArray, points: FloatArray) -> FloatArray:
-    """Cubic B-spline displacement (n, 3) at points."""
+    """Cubic B-spline displacement (n, 3) at points (n, 3)."""
     counts = np.array(coefficients.shape[1:])
     low, high = np.array(FIELD_LOW_MM), np.array(FIELD_HIGH_MM)
-    u = np.clip((points - low) / (high - low), 0.0, 1.0) * (counts - 3 - 1e-9)
-    cell = np.floor(u).astype(int)
-    weights = _cubic_weights(u - cell)
-    _, ny, nz = counts
-    flat = coefficients.reshape(3, -1)
-    out = np.zeros((3, len(points)))
-    for i in range(4):
-        for j in range(4):
-            wij = weights[i, :, 0] * weights[j, :, 1]
-            row = ((cell[:, 0] + i) * ny + cell[:, 1] + j) * nz + cell[:, 2]
-            for k in range(4):
-                out += flat[:, row + k] * (wij * weights[k, :, 2])
-    return out.T
-
-
-def _cubic_weights(t: FloatArray) -> FloatArray:
-    """The four cubic B-spline weights of fractions ``t``, stacked first."""
-    return (
-        np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3])
-        / 6.0
+    index = np.clip((points - low) / (high - low), 0.0, 1.0) * (counts - 3) + 1.0
+    return np.stack(
+        [ndimage.map_coordinates(c, index.T, order=3, prefilter=False) for c in coefficients],
+        axis=1,
     )
 
 
