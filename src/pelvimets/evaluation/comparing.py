@@ -6,7 +6,7 @@ together; patients present on one side only are named in the result, never silen
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,13 +47,13 @@ class TestResult:
 class Pairs:
     """Values of the same patients under two conditions."""
 
-    patients: tuple[Hashable, ...]
+    patients: tuple[str, ...]
     first: FloatArray
     second: FloatArray
     left_out: tuple[str, ...]
 
 
-def pair(first: Mapping[Hashable, float], second: Mapping[Hashable, float]) -> Pairs:
+def pair(first: Mapping[str, float], second: Mapping[str, float]) -> Pairs:
     """Join two sets of values by patient; NaN counts as missing.
 
     Raises:

@@ -77,11 +77,11 @@ def number_lesions(
             lesion, connected or not.
     """
     if LesionInstances(instances) is LesionInstances.LABELS:
-        values, numbered = np.unique(mask, return_inverse=True)
+        values, index = np.unique(mask, return_inverse=True)
         offset = 0 if values[0] == 0 else 1
-        return numbered.reshape(mask.shape).astype(np.int32) + np.int32(offset)
+        return np.asarray(index.reshape(mask.shape) + offset, dtype=np.int32)
     steps = {6: 1, 18: 2, 26: 3}[connectivity]
-    numbered = np.zeros(mask.shape, np.int32)
+    numbered: npt.NDArray[np.int32] = np.zeros(mask.shape, np.int32)
     if (box := bounding_box(mask != 0)) is not None:
         ndimage.label(mask[box], ndimage.generate_binary_structure(3, steps), numbered[box])
     return numbered
