@@ -25,7 +25,9 @@ class SourceReference:
     """The DICOM objects a volume came from, so that results can point back to them.
 
     ``sop_instance_uids`` run along the array's first axis; an enhanced object has one,
-    with ``frame_numbers`` (1-based) along that axis.
+    with ``frame_numbers`` (1-based) along that axis. A volume spread over several enhanced
+    objects has both, one each for every slice. Of a trace computed from directions, these
+    are the images of the first direction.
     """
 
     study_instance_uid: str

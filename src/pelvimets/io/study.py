@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,7 +13,8 @@ from pydicom.dataset import Dataset
 
 from pelvimets.config import SelectionSettings
 from pelvimets.core.adc import adc_um2_per_s
-from pelvimets.core.selection import Choice, Selection, select
+from pelvimets.core.selection import Selection, select
+from pelvimets.core.series_table import Choice
 from pelvimets.core.study import (
     Acquisition,
     SeriesDecision,
@@ -29,7 +29,10 @@ from pelvimets.io.dicom_frames import Frame
 from pelvimets.io.dicom_pixels import read_trace
 from pelvimets.io.dicom_scan import Scan, ScannedSeries, read_header, scan
 from pelvimets.io.dicom_volumes import DicomVolume, volumes_of
-from pelvimets.io.nifti import SUFFIXES, read_nifti
+from pelvimets.io.nifti import SUFFIXES
+from pelvimets.io.nifti_study import missing_notes, read_nifti_study
+
+__all__ = ["OpenStudy", "inspect", "open_study", "read_nifti_study", "read_study"]
 
 _OTHER_BODY_PARTS = """
     HEAD BRAIN SKULL FACE NECK CSPINE TSPINE BREAST CHEST HEART KNEE ANKLE FOOT HAND WRIST ELBOW
@@ -110,7 +113,7 @@ def open_study(
         GeometryError: if a series that would be taken does not form a regular volume.
         InputError: if there is no MR study of one patient, or pixels cannot be decoded.
     """
-    with ExitStack() as resources:
+    with ExitStack() as resources:  # taken over by the result, or unwound on an error
         scanned = scan(_folder(Path(path), limits or ArchiveLimits(), resources))
         _check_one_patient(scanned)
         volumes = [volume for series in scanned.series for volume in volumes_of(series)]
@@ -127,9 +130,18 @@ def open_study(
     raise AssertionError("unreachable")
 
 
-def read_study(path: Path | str, **options: object) -> Study:
+def read_study(
+    path: Path | str,
+    *,
+    dwi_series: str | None = None,
+    t1_series: str | None = None,
+    limits: ArchiveLimits | None = None,
+    settings: SelectionSettings | None = None,
+) -> Study:
     """``open_study`` for those who need no source headers; same arguments and errors."""
-    with open_study(path, **options) as opened:  # type: ignore[arg-type]
+    with open_study(
+        path, dwi_series=dwi_series, t1_series=t1_series, limits=limits, settings=settings
+    ) as opened:
         return opened.study
 
 
@@ -246,7 +258,9 @@ def _label(volume: DicomVolume) -> str:
 def _source(frames: Sequence[Frame]) -> SourceReference:
     first = frames[0]
     enhanced = first.index is not None
-    uids = tuple(dict.fromkeys(frame.sop_instance_uid for frame in frames))
+    uids = tuple(frame.sop_instance_uid for frame in frames)
+    if enhanced and len(set(uids)) == 1:
+        uids = uids[:1]
     return SourceReference(
         study_instance_uid=first.study_instance_uid,
         series_instance_uid=first.series_instance_uid,
@@ -276,18 +290,12 @@ def _adc(
 def _study_notes(
     scanned: Scan, selection: Selection, dwi: Acquisition | None, t1: Acquisition | None
 ) -> tuple[str, ...]:
-    notes = [*_missing_notes(dwi is not None, t1 is not None)]
+    notes = [*missing_notes(dwi is not None, t1 is not None)]
     if scanned.foreign_files:
         notes.append(f"{scanned.foreign_files} files were not DICOM and passed over")
     if dwi and t1 and not _same_frame_of_reference(dwi, t1):
         notes.append("DWI and T1 have different frames of reference: the patient may have moved")
     return tuple(notes)
-
-
-def _missing_notes(has_dwi: bool, has_t1: bool) -> tuple[str, ...]:
-    if not has_dwi:
-        return ("no high-b DWI: read on T1 alone",)
-    return () if has_t1 else ("no T1: read on DWI alone",)
 
 
 def _same_frame_of_reference(dwi: Acquisition, t1: Acquisition) -> bool:
@@ -301,77 +309,3 @@ def _body_part_note(series: ScannedSeries) -> tuple[str, ...]:
     if part not in _OTHER_BODY_PARTS.split():
         return ()
     return (f"the header names the body part {series.body_part}",)
-
-
-# --- NIfTI -----------------------------------------------------------------------------------
-
-
-def read_nifti_study(
-    *,
-    dwi: Path | str | None = None,
-    t1: Path | str | None = None,
-    adc: Path | str | None = None,
-) -> Study:
-    """Read a study from NIfTI files; each is taken as what the caller says it is.
-
-    Args:
-        dwi, t1: At least one of them.
-        adc: ADC map; its unit is judged from its values.
-
-    Raises:
-        InputError: if neither DWI nor T1 is given, or a file cannot be read.
-        GeometryError: if a file's axes are not at right angles.
-    """
-    if dwi is None and t1 is None:
-        raise InputError("No image was given", remedy="Give --dwi FILE, --t1 FILE or both")
-    files = {
-        SeriesRole.HIGH_B_DWI: dwi,
-        SeriesRole.T1_IN_PHASE: t1,
-        SeriesRole.ADC: adc,
-    }
-    paths = {role: Path(path) for role, path in files.items() if path is not None}
-    read = {role: _nifti_acquisition(path, role) for role, path in paths.items()}
-    adc_image, adc_notes = _nifti_adc(read.get(SeriesRole.ADC))
-    return Study(
-        patient_key=_files_key(list(paths.values())),
-        dwi=read.get(SeriesRole.HIGH_B_DWI),
-        t1=read.get(SeriesRole.T1_IN_PHASE),
-        adc=adc_image,
-        decisions=tuple(_nifti_row(a) for a in read.values()),
-        notes=_missing_notes(dwi is not None, t1 is not None) + adc_notes,
-    )
-
-
-def _nifti_acquisition(path: Path, role: SeriesRole) -> Acquisition:
-    return Acquisition(volume=read_nifti(path), role=role, label=path.name)
-
-
-def _nifti_adc(image: Acquisition | None) -> tuple[Acquisition | None, tuple[str, ...]]:
-    if image is None:
-        return None, ()
-    converted = adc_um2_per_s(image.volume.array.astype("float32"))
-    if converted is None:
-        return None, (f"ADC map not used, its values fit no known unit: {image.label}",)
-    notes = () if converted.note is None else (converted.note,)
-    return replace(image, volume=image.volume.with_array(converted.array), notes=notes), ()
-
-
-def _nifti_row(image: Acquisition) -> SeriesDecision:
-    taken = {SeriesRole.HIGH_B_DWI: "dwi", SeriesRole.ADC: "adc"}.get(image.role, "t1")
-    return SeriesDecision(
-        number=None,
-        description=image.label,
-        images=image.volume.geometry.shape[0],
-        role=image.role,
-        taken_as=taken,
-        reason="given as such",
-    )
-
-
-def _files_key(paths: Sequence[Path]) -> str:
-    """Pseudonym from the files' content; names of files may hold a patient's name."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return "study-" + digest.hexdigest()[:10]
