@@ -65,11 +65,14 @@ class SequenceResult:
         structures: Voxel measures by bone key, and of ``lesions``.
         lesions: None if either lesion mask is missing.
         scores: As predicted.
+        shape, spacing_mm: Grid of the reference (z, y, x).
     """
 
     structures: Mapping[str, VoxelMeasures]
     lesions: SequenceLesions | None
     scores: SequenceScores
+    shape: tuple[int, int, int] | None = None
+    spacing_mm: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,13 @@ def _sequence_result(data: Mapping[str, Any]) -> SequenceResult:
             scores["m1_suspected"],
             {int(k): float(v) for k, v in scores["lesion_scores"].items()},
         ),
+        None if data["shape"] is None else _triple(data["shape"]),
+        None if data["spacing_mm"] is None else _triple(data["spacing_mm"]),
     )
+
+
+def _triple(values: list[Any]) -> tuple[Any, Any, Any]:
+    return values[0], values[1], values[2]
 
 
 def _with_nan(measures: Mapping[str, float | None]) -> dict[str, float]:
@@ -177,7 +186,14 @@ def measure_case(
                 pair[0].array > 0, pair[1].array > 0, pair[0].geometry.spacing
             )
             lesions = _lesions(pair, checked, score, mimic_names)
-        results[sequence] = SequenceResult(structures, lesions, score)
+        grid = checked.reference_bones or checked.reference_lesions
+        results[sequence] = SequenceResult(
+            structures,
+            lesions,
+            score,
+            None if grid is None else grid.geometry.shape,
+            None if grid is None else grid.geometry.spacing,
+        )
     return CaseResult(
         patient,
         results,
