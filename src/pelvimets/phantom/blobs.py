@@ -65,3 +65,9 @@ def blob_level(
     cell = np.maximum(settings.grain * radius / np.array(spacing_mm), 1.0)
     noise = smooth_noise(rng, level.shape, (float(cell[0]), float(cell[1]), float(cell[2])))
     return box, np.sqrt(level) - settings.roughness * noise
+
+
+def unravel(flat: int, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Array index (z, y, x) of a flat index."""
+    z, y, x = np.unravel_index(flat, shape)
+    return int(z), int(y), int(x)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from pelvimets.phantom.atlas import PART_SHIFT, TISSUE_MASK
-from pelvimets.phantom.blobs import BlobSettings, Box, blob_level
+from pelvimets.phantom.blobs import BlobSettings, Box, blob_level, unravel
 from pelvimets.phantom.contrast import Contrast, lesion_signal, mimic_signal
 from pelvimets.phantom.convention import Part
 from pelvimets.phantom.lattice import smooth_noise
@@ -131,7 +131,7 @@ def _lesion(
 ) -> Patch | None:
     volume = settings.median_volume_cm3 * np.exp(settings.volume_spread * rng.standard_normal())
     volume = float(np.clip(volume, settings.smallest_cm3 * 1.3, settings.largest_cm3))
-    centre = _unravel(flat, code.shape)
+    centre = unravel(flat, code.shape)
     box, level = blob_level(rng, code.shape, spacing, centre, 1000.0 * volume, BlobSettings())
     bone = (code[box] >> PART_SHIFT) == code[centre] >> PART_SHIFT
     if rng.random() < settings.breaking_probability:
@@ -178,7 +178,7 @@ def _mimic(
     places = np.flatnonzero(np.isin(tissue, home))
     if places.size == 0:
         return None
-    centre = _unravel(int(rng.choice(places)), code.shape)
+    centre = unravel(int(rng.choice(places)), code.shape)
     volume = largest * rng.uniform(0.05, 1.0) ** 2
     shape = BlobSettings(elongation=1.5, roughness=0.1)
     box, level = blob_level(rng, code.shape, spacing, centre, 1000.0 * volume, shape)
@@ -202,8 +202,3 @@ def _allowed(kind: MimicKind, code: UInt8Array, tissue: UInt8Array) -> BoolArray
         return np.isin(tissue, (Tissue.VEIN, Tissue.ARTERY))
     outside = np.asarray((part == 0) & (tissue != Tissue.AIR))
     return outside | (part == Part.SACRUM) if kind is MimicKind.TARLOV_CYST else outside
-
-
-def _unravel(flat: int, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    z, y, x = np.unravel_index(flat, shape)
-    return int(z), int(y), int(x)

@@ -1,0 +1,64 @@
+"""Bladder filling: the full bladder of the atlas shrinks towards its neck."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from pelvimets.phantom.lattice import smooth_noise
+from pelvimets.phantom.patient import Tissue, UInt8Array
+
+Box = tuple[slice, slice, slice]
+
+
+def resize_bladder(
+    rng: np.random.Generator,
+    tissue: UInt8Array,
+    spacing_mm: tuple[float, float, float],
+    scale: float,
+) -> None:
+    """Scale the bladder about its neck, in place; bowel and fat take the room.
+
+    Args:
+        rng: Source of randomness, for the bowel loops.
+        tissue: ``Tissue`` values (z, y, x).
+        spacing_mm: (z, y, x).
+        scale: Diameter relative to what is there, up to 1.
+    """
+    bladder = (tissue == Tissue.URINE) | (tissue == Tissue.BLADDER_WALL)
+    found = ndimage.find_objects(bladder.astype(np.uint8))
+    if not found or scale >= 1.0:
+        return
+    box: Box = found[0]
+    old = bladder[box]
+    small = _scaled(old, scale)
+    view = tissue[box]
+    view[old & ~small] = _loops(rng, old.shape, spacing_mm)[old & ~small]
+    inner = ndimage.distance_transform_edt(small, sampling=spacing_mm) > 3.0
+    view[small & old] = Tissue.BLADDER_WALL
+    view[inner & old] = Tissue.URINE
+
+
+def _scaled(mask: npt.NDArray[np.bool_], scale: float) -> npt.NDArray[np.bool_]:
+    """The mask shrunk about the centre of its lowest slices."""
+    lowest = np.argwhere(mask[: max(2, len(mask) // 10)])
+    neck = np.array([0.0, *lowest[:, 1:].mean(axis=0)])
+    axes = [
+        np.clip(np.rint(n + (np.arange(size) - n) / scale), -1, size).astype(int)
+        for n, size in zip(neck, mask.shape, strict=True)
+    ]
+    padded = np.pad(mask, 1)
+    return padded[np.ix_(*(axis + 1 for axis in axes))]
+
+
+def _loops(
+    rng: np.random.Generator, shape: tuple[int, ...], spacing_mm: tuple[float, float, float]
+) -> UInt8Array:
+    """Loops of small bowel in visceral fat."""
+    cell = tuple(14.0 / s for s in spacing_mm)
+    level = smooth_noise(rng, (shape[0], shape[1], shape[2]), (cell[0], cell[1], cell[2]))
+    out = np.full(shape, Tissue.VISCERAL_FAT, np.uint8)
+    out[level > 0.05] = Tissue.BOWEL_WALL
+    out[level > 0.35] = Tissue.BOWEL_FLUID
+    return out
