@@ -134,7 +134,7 @@ def test_missing_slice_is_refused_with_its_place(tmp_path: Path):
 def test_missing_half_of_the_slices_is_refused(tmp_path: Path):
     planes = dwi(block((20, 12, 14)), 1000)
     write(tmp_path, planes[:8] + planes[14:])
-    with pytest.raises(GeometryError, match="6 slices are missing between z = 15.00 and 50.00"):
+    with pytest.raises(GeometryError, match=r"6 slices are missing between z = 15.00 and 50.00"):
         read_study(tmp_path)
 
 
@@ -160,7 +160,7 @@ def test_mixed_sizes(tmp_path: Path):
     planes = t1(block())
     planes[3].Rows, planes[3].Columns = 14, 12
     write(tmp_path, planes)
-    with pytest.raises(GeometryError, match="Mixed image sizes.*12 x 14, 14 x 12"):
+    with pytest.raises(GeometryError, match=r"Mixed image sizes.*12 x 14, 14 x 12"):
         read_study(tmp_path)
 
 
@@ -184,7 +184,7 @@ def test_no_position(tmp_path: Path):
     planes = t1(block())
     del planes[2].ImagePositionPatient
     write(tmp_path, planes)
-    with pytest.raises(GeometryError, match="no position.*1 of 10 images"):
+    with pytest.raises(GeometryError, match=r"no position.*1 of 10 images"):
         read_study(tmp_path)
 
 
