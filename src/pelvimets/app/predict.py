@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from pelvimets import __version__
-from pelvimets.app.stages import Observer, Silent, StageClock, check_memory
+from pelvimets.app.result import (
+    DICOM_FOLDER,
+    StudyResult,
+    acquisition_to_dict,
+    acquisitions,
+    content_of,
+    write_dicom,
+    write_result,
+)
+from pelvimets.app.stages import Observer, Silent, StageClock, check_memory, peak_memory_mib
 from pelvimets.config import settings_to_dict
 from pelvimets.core.budget import Budget, estimate
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks, QualityFlag
@@ -25,13 +34,12 @@ from pelvimets.core.segmentation import segment_bones, segment_lesions
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
-from pelvimets.io.nifti import write_nifti
-from pelvimets.io.output import staged_folder, write_json, write_text
-from pelvimets.io.study import open_study, read_nifti_study
+from pelvimets.errors import InputError
+from pelvimets.io.dicom_source import HeadersBySeries
+from pelvimets.io.nifti_study import read_nifti_study
+from pelvimets.io.output import RECORD_NAME, staged_folder, write_json
+from pelvimets.io.study import OpenStudy, open_study
 from pelvimets.labels import Sequence
-from pelvimets.report.content import Provenance, ReportContent, report_content
-from pelvimets.report.data import findings_to_dict, lesions_csv
-from pelvimets.report.html import render_html
 
 
 @dataclass(frozen=True)
@@ -48,16 +56,6 @@ class StudyInput:
     dwi_series: str | None = None
     t1_series: str | None = None
     name: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class StudyResult:
-    """All that reading a study gives, before it is written."""
-
-    study: Study
-    bones: BoneMasks
-    lesions: LesionMasks
-    findings: Findings
 
 
 @dataclass(frozen=True)
@@ -107,70 +105,82 @@ def predict(
     segmenter: Segmenter,
     *,
     overwrite: bool = False,
+    dicom: bool = False,
+    labelmap: bool = False,
     observer: Observer | None = None,
     weights_sha256: str = "",
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> RunSummary:
     """Read one study into ``out``: masks, findings, lesion list, report, run record.
 
+    Args:
+        source: Where the study is.
+        out: Folder of the result; it appears when all is written.
+        segmenter: The networks.
+        overwrite: Replace an earlier result.
+        dicom: Write DICOM results as well; the study must come from DICOM.
+        labelmap: Write Segmentations as LABELMAP rather than BINARY.
+        observer: Told of each stage.
+        weights_sha256: For the run record.
+        now: The clock.
+
     Raises:
         PelvimetsError: with what is wrong, what was found and what to do; then ``out`` is as
             it was before.
     """
-    with staged_folder(out, overwrite=overwrite) as work:
-        clock = StageClock(observer or Silent(), total=8)
-        with _opened(source, clock) as study:
-            budget = _checked_budget(study, segmenter)
-            result = process_study(study, segmenter, clock)
-            created = now()
-            with clock.stage("report"):
-                content = _content(result, segmenter, created)
-                write_text(work / "report.html", render_html(content))
-            with clock.stage("write"):
-                write_results(work, result)
-        record = _record(result, segmenter, clock, budget, created, weights_sha256)
-        write_json(work / "run.json", record)
-    return RunSummary(
-        out / "report.html", result.findings, clock.seconds, clock.stages[-1]["peak_memory_mib"]
-    )
-
-
-@contextmanager
-def _opened(source: StudyInput, clock: StageClock) -> Iterator[Study]:
-    with ExitStack() as resources:
+    if dicom and source.path is None:
+        raise InputError(
+            "DICOM results point to the DICOM images they were made from",
+            got="NIfTI files",
+            remedy="Give the DICOM study, or leave out --dicom",
+        )
+    with staged_folder(out, overwrite=overwrite) as work, ExitStack() as resources:
+        clock = StageClock(observer or Silent(), total=_stages(source, dicom))
         with clock.stage("read"):
-            study = _read(source, resources)
-        yield study
+            study, opened = _read(source, resources)
+        budget = _checked_budget(study, segmenter)
+        result = process_study(study, segmenter, clock)
+        created = now()
+        with clock.stage("report"):
+            content = content_of(result, segmenter.name, created)
+        with clock.stage("write"):
+            write_result(work, result, content)
+        if dicom and opened is not None:
+            with clock.stage("DICOM"):
+                headers = _headers(study, opened)
+                write_dicom(
+                    work / DICOM_FOLDER, result, headers, content, created, labelmap=labelmap
+                )
+        record = _record(result, segmenter, clock, budget, created, weights_sha256)
+        write_json(work / RECORD_NAME, {**record, "labelmap": labelmap})
+    return RunSummary(out / "report.html", result.findings, clock.seconds, peak_memory_mib())
 
 
-def _read(source: StudyInput, resources: ExitStack) -> Study:
+def _stages(source: StudyInput, dicom: bool) -> int:
+    sequences = 2 if source.path else sum(f is not None for f in (source.dwi, source.t1))
+    return 1 + 2 * sequences + 3 + dicom
+
+
+def _read(source: StudyInput, resources: ExitStack) -> tuple[Study, OpenStudy | None]:
     if source.path is None:
         study = read_nifti_study(dwi=source.dwi, t1=source.t1, adc=source.adc)
-        return study if source.name is None else replace(study, patient_key=source.name)
+        return study if source.name is None else replace(study, patient_key=source.name), None
     opened = open_study(source.path, dwi_series=source.dwi_series, t1_series=source.t1_series)
-    return resources.enter_context(opened).study
+    resources.enter_context(opened)
+    return opened.study, opened
 
 
-def write_results(folder: Path, result: StudyResult) -> None:
-    """Write masks, images for the viewer, findings and lesion list."""
-    images = folder / "images"
-    images.mkdir()
-    for sequence in result.study.sequences:
-        write_nifti(images / f"{sequence}.nii.gz", _image(result.study, sequence))
-        write_nifti(folder / f"{sequence}_bones.nii.gz", result.bones.by_sequence[sequence])
-        write_nifti(folder / f"{sequence}_lesions.nii.gz", result.lesions.by_sequence[sequence])
-    if result.study.adc is not None:
-        write_nifti(images / "adc.nii.gz", result.study.adc.volume)
-    write_json(folder / "findings.json", findings_to_dict(result.findings))
-    write_text(folder / "lesions.csv", lesions_csv(result.findings))
+def _headers(study: Study, opened: OpenStudy) -> HeadersBySeries:
+    sources = [a.source for a in acquisitions(study).values() if a.source is not None]
+    uids = dict.fromkeys(source.series_instance_uid for source in sources)
+    return {uid: opened.headers(uid) for uid in uids}
 
 
 def study_digest(study: Study) -> str:
     """SHA-256 of the images read: voxels and their place, not names or files."""
     digest = hashlib.sha256()
-    for acquisition in (study.dwi, study.t1, study.adc):
-        if acquisition is not None:
-            digest.update(volume_digest(acquisition.volume).encode())
+    for acquisition in acquisitions(study).values():
+        digest.update(volume_digest(acquisition.volume).encode())
     return digest.hexdigest()
 
 
@@ -202,16 +212,6 @@ def _checked_budget(study: Study, segmenter: Segmenter) -> Budget:
     return budget
 
 
-def _content(result: StudyResult, segmenter: Segmenter, created: datetime) -> ReportContent:
-    provenance = Provenance(
-        version=__version__,
-        bundle=segmenter.name,
-        created=created.strftime("%Y-%m-%d %H:%M UTC"),
-        in_silico=True,
-    )
-    return report_content(result.study, result.bones, result.lesions, result.findings, provenance)
-
-
 def _record(
     result: StudyResult,
     segmenter: Segmenter,
@@ -222,9 +222,8 @@ def _record(
 ) -> dict[str, Any]:
     study = result.study
     inputs = {
-        name: {"sha256": volume_digest(item.volume), "label": item.label, "notes": list(item.notes)}
-        for name, item in (("dwi", study.dwi), ("t1", study.t1), ("adc", study.adc))
-        if item is not None
+        name: {"sha256": volume_digest(item.volume), **acquisition_to_dict(item)}
+        for name, item in acquisitions(study).items()
     }
     return {
         "pelvimets": __version__,
@@ -233,6 +232,7 @@ def _record(
         "bundle": {"name": segmenter.name, "weights_sha256": weights_sha256},
         "settings": settings_to_dict(segmenter.settings),
         "inputs": inputs,
+        "notes": list(study.notes),
         "series": [asdict(decision) for decision in study.decisions],
         "stages": clock.stages,
         "seconds": round(clock.seconds, 3),

@@ -17,7 +17,7 @@ from pelvimets.errors import OutputError, ResourceError
 RECORD_NAME = "run.json"
 
 
-def check_output(folder: Path, *, overwrite: bool) -> None:
+def check_output(folder: Path, *, overwrite: bool, result_marker: str = RECORD_NAME) -> None:
     """Refuse before the work what would be refused after it.
 
     Raises:
@@ -34,7 +34,7 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
                 got=folder,
                 remedy="Choose another folder, or add --overwrite to replace the earlier result",
             )
-        if not (folder / RECORD_NAME).is_file():
+        if not (folder / result_marker).is_file():
             raise OutputError(
                 "The output folder holds something else than an earlier result",
                 got=folder,
@@ -44,17 +44,20 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def staged_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def staged_folder(
+    folder: Path, *, overwrite: bool = False, result_marker: str = RECORD_NAME
+) -> Iterator[Path]:
     """A folder to write into that appears under its name only when all went well.
 
     On any error or interrupt the work folder is removed and an earlier result stays.
+    ``result_marker`` is the file by which an earlier result is known.
 
     Raises:
         OutputError: as ``check_output``, or if the result cannot be moved into place.
         ResourceError: if the disk is full.
     """
     folder = Path(folder)
-    check_output(folder, overwrite=overwrite)
+    check_output(folder, overwrite=overwrite, result_marker=result_marker)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))

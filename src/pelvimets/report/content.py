@@ -49,6 +49,7 @@ class Provenance:
     bundle: str
     created: str
     in_silico: bool = False
+    reviewed: str = ""
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,9 @@ def _series_table(study: Study) -> Table:
 
 
 def _provenance(provenance: Provenance) -> tuple[tuple[str, str], ...]:
+    reviewed = (("Reviewed", provenance.reviewed),) if provenance.reviewed else ()
     return (
+        *reviewed,
         ("pelvimets", provenance.version),
         ("Networks", provenance.bundle),
         ("Created", provenance.created),

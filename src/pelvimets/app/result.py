@@ -1,0 +1,196 @@
+"""A result as a whole: written by a run, read again and made anew when a reader corrects it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pelvimets import __version__
+from pelvimets.core.corrected import ReviewedStudy
+from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
+from pelvimets.core.review import Review
+from pelvimets.core.study import Acquisition, SeriesDecision, SeriesRole, SourceReference, Study
+from pelvimets.errors import InputError
+from pelvimets.io.dicom_results import write_dicom_results
+from pelvimets.io.dicom_source import HeadersBySeries
+from pelvimets.io.nifti import read_nifti, write_nifti
+from pelvimets.io.output import RECORD_NAME, staged_folder, write_json, write_text
+from pelvimets.io.source_headers import (
+    SOURCE_HEADERS_NAME,
+    read_source_headers,
+    write_source_headers,
+)
+from pelvimets.labels import Sequence
+from pelvimets.report.content import Provenance, ReportContent, report_content
+from pelvimets.report.data import findings_to_dict, lesions_csv
+from pelvimets.report.html import render_html
+from pelvimets.report.pdf import render_pdf
+
+DICOM_FOLDER = "dicom"
+_ADC = "adc"
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResult:
+    """All that reading a study gives."""
+
+    study: Study
+    bones: BoneMasks
+    lesions: LesionMasks
+    findings: Findings
+
+
+def acquisitions(study: Study) -> dict[str, Acquisition]:
+    """The acquisitions present by the name of their file."""
+    named = {Sequence.DWI.value: study.dwi, Sequence.T1.value: study.t1, _ADC: study.adc}
+    return {name: item for name, item in named.items() if item is not None}
+
+
+def content_of(
+    result: StudyResult, bundle: str, created: datetime, review: Review | None = None
+) -> ReportContent:
+    """What the report of a result says."""
+    provenance = Provenance(
+        version=__version__,
+        bundle=bundle,
+        created=created.strftime("%Y-%m-%d %H:%M UTC"),
+        in_silico=True,
+        reviewed=_reviewed(review),
+    )
+    return report_content(result.study, result.bones, result.lesions, result.findings, provenance)
+
+
+def _reviewed(review: Review | None) -> str:
+    if review is None:
+        return ""
+    reader = review.reader or "a reader"
+    return f"by {reader}, signed {review.signed}" if review.signed else f"by {reader}, not signed"
+
+
+def write_result(folder: Path, result: StudyResult, content: ReportContent) -> None:
+    """Write masks, images for the viewer, findings, lesion list and report."""
+    images = folder / "images"
+    images.mkdir()
+    for name, acquisition in acquisitions(result.study).items():
+        write_nifti(images / f"{name}.nii.gz", acquisition.volume)
+    for sequence, mask in result.bones.by_sequence.items():
+        write_nifti(folder / f"{sequence}_bones.nii.gz", mask)
+        write_nifti(folder / f"{sequence}_lesions.nii.gz", result.lesions.by_sequence[sequence])
+    write_json(folder / "findings.json", findings_to_dict(result.findings))
+    write_text(folder / "lesions.csv", lesions_csv(result.findings))
+    write_text(folder / "report.html", render_html(content))
+
+
+def write_dicom(
+    folder: Path,
+    result: StudyResult,
+    headers: HeadersBySeries,
+    content: ReportContent,
+    created: datetime,
+    *,
+    edited: bool = False,
+    labelmap: bool = False,
+) -> None:
+    """Write the DICOM results and the source headers that a correction needs.
+
+    Raises:
+        InputError: if the study does not come from DICOM.
+        VerificationError: if what was written does not hold what was meant.
+    """
+    write_dicom_results(
+        folder,
+        result.study,
+        headers,
+        result.bones,
+        result.lesions,
+        result.findings,
+        render_pdf(content),
+        segmentation_type="LABELMAP" if labelmap else "BINARY",
+        edited=edited,
+        clock=lambda: created,
+    )
+    write_source_headers(folder, headers)
+
+
+def regenerate(out: Path, reviewed: ReviewedStudy) -> None:
+    """Make the report and the DICOM outputs of a run anew after a review.
+
+    The masks of the run stay as the model left them; corrected ones lie in ``out/review``.
+    """
+    record = _record(out)
+    result = _corrected(out, record, reviewed)
+    created = datetime.now(UTC)
+    content = content_of(result, record["bundle"]["name"], created, reviewed.review)
+    dicom = out / DICOM_FOLDER
+    if (dicom / SOURCE_HEADERS_NAME).is_file():
+        headers = read_source_headers(dicom)
+        with staged_folder(dicom, overwrite=True, result_marker=SOURCE_HEADERS_NAME) as work:
+            labelmap = bool(record.get("labelmap"))
+            write_dicom(work, result, headers, content, created, edited=True, labelmap=labelmap)
+    write_text(out / "report.html", render_html(content))
+
+
+def _record(out: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads((out / RECORD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "The run record cannot be read",
+            got=f"{out / RECORD_NAME}: {error}",
+            remedy="Run 'pelvimets predict' again",
+        ) from error
+    return record
+
+
+def _corrected(out: Path, record: dict[str, Any], reviewed: ReviewedStudy) -> StudyResult:
+    study = Study(
+        patient_key=reviewed.findings.patient_key,
+        decisions=tuple(_decision_from_dict(row) for row in record["series"]),
+        notes=tuple(record["notes"]),
+        **{name: _acquisition(out, name, data) for name, data in record["inputs"].items()},
+    )
+    bones = {s: read_nifti(out / f"{s}_bones.nii.gz") for s in reviewed.lesions}
+    masks = LesionMasks(dict(reviewed.lesions), {})
+    return StudyResult(study, BoneMasks(bones), masks, reviewed.findings)
+
+
+def acquisition_to_dict(acquisition: Acquisition) -> dict[str, Any]:
+    """Plain data of an acquisition, without its voxels."""
+    return {f.name: _plain(acquisition, f.name) for f in fields(acquisition) if f.name != "volume"}
+
+
+def _plain(acquisition: Acquisition, name: str) -> Any:
+    value = getattr(acquisition, name)
+    return asdict(value) if isinstance(value, SourceReference) else value
+
+
+def _acquisition(out: Path, name: str, data: Mapping[str, Any]) -> Acquisition:
+    known = {f.name for f in fields(Acquisition)} - {"volume", "source", "notes", "role"}
+    source = data["source"]
+    return Acquisition(
+        volume=read_nifti(out / "images" / f"{name}.nii.gz"),
+        role=SeriesRole(data["role"]),
+        notes=tuple(data["notes"]),
+        source=_source(source) if source else None,
+        **{key: data[key] for key in known},
+    )
+
+
+def _source(data: Mapping[str, Any]) -> SourceReference:
+    frames = data["frame_numbers"]
+    reference = SourceReference(**data)
+    return replace(
+        reference,
+        sop_instance_uids=tuple(data["sop_instance_uids"]),
+        frame_numbers=None if frames is None else tuple(frames),
+    )
+
+
+def _decision_from_dict(row: Mapping[str, Any]) -> SeriesDecision:
+    values = {**row, "role": SeriesRole(row["role"])}
+    values["b_values_s_per_mm2"] = tuple(row["b_values_s_per_mm2"])
+    return SeriesDecision(**values)
