@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from pelvimets.app.predict import StudyInput, predict, process_study
+from pelvimets.app.predict import RunOptions, StudyInput, predict, process_study
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import resample_image
 from pelvimets.core.study import Acquisition, SeriesRole, Study
@@ -26,7 +26,8 @@ def run(study, out, **options):
     source = StudyInput(
         dwi=study.files[Sequence.DWI], t1=study.files[Sequence.T1], adc=study.adc, name="p1"
     )
-    return predict(source, out, study.segmenter, now=lambda: NOON, **options)
+    chosen = RunOptions(**options)
+    return predict(source, out, chosen, segmenter=study.segmenter, now=lambda: NOON)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def looked_up(known, grid):
 
 def test_one_sequence_alone_is_read_and_said(known_study, tmp_path):
     source = StudyInput(t1=known_study.files[Sequence.T1], name="p1")
-    predict(source, tmp_path / "out", known_study.segmenter)
+    predict(source, tmp_path / "out", segmenter=known_study.segmenter)
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert "t1_bones.nii.gz" in names and "dwi_bones.nii.gz" not in names
     report = (tmp_path / "out" / "report.html").read_text()

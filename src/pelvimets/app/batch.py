@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pelvimets.app.predict import StudyInput, predict
+from pelvimets.app.predict import RunOptions, StudyInput, predict
 from pelvimets.errors import InputError, PelvimetsError
 from pelvimets.io.cohort import CohortPatient, is_cohort, read_cohort
 from pelvimets.io.output import RECORD_NAME
 from pelvimets.io.study_folders import has_nifti_images, studies_in
 from pelvimets.labels import Sequence
-from pelvimets.model.bundle import load_segmenter
 
 _DIED = "The worker process died, most likely for lack of memory. Use fewer --jobs."
 
@@ -80,23 +79,22 @@ def _cohort_input(patient: CohortPatient) -> StudyInput:
 def predict_batch(
     cases: tuple[BatchCase, ...],
     out: Path,
-    bundle: Path | None,
+    options: RunOptions,
     *,
     jobs: int,
-    overwrite: bool,
     observer: BatchObserver,
 ) -> tuple[BatchOutcome, ...]:
     """Read each patient into ``out/<patient>``; one that fails does not stop the others.
 
     A patient whose result is there already is passed over, so that a stopped batch goes on
-    where it was; ``overwrite`` reads all again.
+    where it was; ``options.overwrite`` reads all again.
 
     Raises:
         InputError: if two patients would share a result folder.
     """
     _check_names(cases)
     outcomes = []
-    for outcome in _outcomes(cases, out, bundle, jobs, overwrite):
+    for outcome in _outcomes(cases, out, options, jobs):
         outcomes.append(outcome)
         observer.finished(outcome, len(outcomes), len(cases))
     order = {case.name: n for n, case in enumerate(cases)}
@@ -115,27 +113,27 @@ def _check_names(cases: tuple[BatchCase, ...]) -> None:
 
 
 def _outcomes(
-    cases: tuple[BatchCase, ...], out: Path, bundle: Path | None, jobs: int, overwrite: bool
+    cases: tuple[BatchCase, ...], out: Path, options: RunOptions, jobs: int
 ) -> Iterator[BatchOutcome]:
     waiting = []
     for case in cases:
-        if not overwrite and (out / case.name / RECORD_NAME).is_file():
+        if not options.overwrite and (out / case.name / RECORD_NAME).is_file():
             yield BatchOutcome(case.name, "earlier")
         else:
             waiting.append(case)
     if jobs <= 1 or len(waiting) <= 1:
         for case in waiting:
-            yield _predict_one(case, out, bundle, overwrite)
+            yield _predict_one(case, out, options)
         return
-    yield from _in_parallel(waiting, out, bundle, overwrite, jobs)
+    yield from _in_parallel(waiting, out, options, jobs)
 
 
 def _in_parallel(
-    cases: list[BatchCase], out: Path, bundle: Path | None, overwrite: bool, jobs: int
+    cases: list[BatchCase], out: Path, options: RunOptions, jobs: int
 ) -> Iterator[BatchOutcome]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=jobs, mp_context=context) as pool:
-        futures = {pool.submit(_predict_one, c, out, bundle, overwrite): c for c in cases}
+        futures = {pool.submit(_predict_one, c, out, options): c for c in cases}
         for future in as_completed(futures):
             try:
                 yield future.result()
@@ -146,9 +144,9 @@ def _in_parallel(
                 yield BatchOutcome(futures[future].name, "failed", message)
 
 
-def _predict_one(case: BatchCase, out: Path, bundle: Path | None, overwrite: bool) -> BatchOutcome:
+def _predict_one(case: BatchCase, out: Path, options: RunOptions) -> BatchOutcome:
     try:
-        summary = predict(case.source, out / case.name, load_segmenter(bundle), overwrite=overwrite)
+        summary = predict(case.source, out / case.name, options)
     except PelvimetsError as error:
         return BatchOutcome(case.name, "failed", str(error))
     return BatchOutcome(case.name, "done", seconds=summary.seconds)

@@ -40,6 +40,7 @@ from pelvimets.io.nifti_study import read_nifti_study
 from pelvimets.io.output import RECORD_NAME, staged_folder, write_json
 from pelvimets.io.study import OpenStudy, open_study
 from pelvimets.labels import Sequence
+from pelvimets.model.bundle import load_segmenter
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,23 @@ class StudyInput:
     dwi_series: str | None = None
     t1_series: str | None = None
     name: str | None = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run reads and writes.
+
+    Attributes:
+        bundle: Folder of the networks; None takes the shipped ones.
+        overwrite: Replace an earlier result.
+        dicom: Write DICOM results as well; the study must come from DICOM.
+        labelmap: Write Segmentations as LABELMAP rather than BINARY.
+    """
+
+    bundle: Path | None = None
+    overwrite: bool = False
+    dicom: bool = False
+    labelmap: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,13 +120,10 @@ def process_study(
 def predict(
     source: StudyInput,
     out: Path,
-    segmenter: Segmenter,
+    options: RunOptions | None = None,
     *,
-    overwrite: bool = False,
-    dicom: bool = False,
-    labelmap: bool = False,
+    segmenter: Segmenter | None = None,
     observer: Observer | None = None,
-    weights_sha256: str = "",
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> RunSummary:
     """Read one study into ``out``: masks, findings, lesion list, report, run record.
@@ -116,26 +131,21 @@ def predict(
     Args:
         source: Where the study is.
         out: Folder of the result; it appears when all is written.
-        segmenter: The networks.
-        overwrite: Replace an earlier result.
-        dicom: Write DICOM results as well; the study must come from DICOM.
-        labelmap: Write Segmentations as LABELMAP rather than BINARY.
+        options: How to read and write.
+        segmenter: Networks in place of those of ``options.bundle``.
         observer: Told of each stage.
-        weights_sha256: For the run record.
         now: The clock.
 
     Raises:
         PelvimetsError: with what is wrong, what was found and what to do; then ``out`` is as
             it was before.
     """
-    if dicom and source.path is None:
-        raise InputError(
-            "DICOM results point to the DICOM images they were made from",
-            got="NIfTI files",
-            remedy="Give the DICOM study, or leave out --dicom",
-        )
-    with staged_folder(out, overwrite=overwrite) as work, ExitStack() as resources:
-        clock = StageClock(observer or Silent(), total=_stages(source, dicom))
+    options = options or RunOptions()
+    _check_source(source, options)
+    with staged_folder(out, overwrite=options.overwrite) as work, ExitStack() as resources:
+        clock = StageClock(observer or Silent(), total=_stages(source, options))
+        with clock.stage("networks"):
+            segmenter = segmenter or load_segmenter(options.bundle)
         with clock.stage("read"):
             study, opened = _read(source, resources)
         budget = _checked_budget(study, segmenter)
@@ -145,20 +155,28 @@ def predict(
             content = content_of(result, segmenter.name, created)
         with clock.stage("write"):
             write_result(work, result, content)
-        if dicom and opened is not None:
+        if options.dicom and opened is not None:
             with clock.stage("DICOM"):
                 headers = _headers(study, opened)
-                write_dicom(
-                    work / DICOM_FOLDER, result, headers, content, created, labelmap=labelmap
-                )
-        record = _record(result, segmenter, clock, budget, created, weights_sha256)
-        write_json(work / RECORD_NAME, {**record, "labelmap": labelmap})
+                folder, labelmap = work / DICOM_FOLDER, options.labelmap
+                write_dicom(folder, result, headers, content, created, labelmap=labelmap)
+        record = _record(result, segmenter, clock, budget, created)
+        write_json(work / RECORD_NAME, {**record, "labelmap": options.labelmap})
     return RunSummary(out / "report.html", result.findings, clock.seconds, peak_memory_mib())
 
 
-def _stages(source: StudyInput, dicom: bool) -> int:
+def _check_source(source: StudyInput, options: RunOptions) -> None:
+    if options.dicom and source.path is None:
+        raise InputError(
+            "DICOM results point to the DICOM images they were made from",
+            got="NIfTI files",
+            remedy="Give the DICOM study, or leave out --dicom",
+        )
+
+
+def _stages(source: StudyInput, options: RunOptions) -> int:
     sequences = 2 if source.path else sum(f is not None for f in (source.dwi, source.t1))
-    return 1 + 2 * sequences + 3 + dicom
+    return 2 + 2 * sequences + 3 + options.dicom
 
 
 def _read(source: StudyInput, resources: ExitStack) -> tuple[Study, OpenStudy | None]:
@@ -218,7 +236,6 @@ def _record(
     clock: StageClock,
     budget: Budget,
     created: datetime,
-    weights_sha256: str,
 ) -> dict[str, Any]:
     study = result.study
     inputs = {
@@ -229,7 +246,7 @@ def _record(
         "pelvimets": __version__,
         "created": created.isoformat(timespec="seconds"),
         "versions": _versions(),
-        "bundle": {"name": segmenter.name, "weights_sha256": weights_sha256},
+        "bundle": {"name": segmenter.name, "weights_sha256": weights_sha256(segmenter)},
         "settings": settings_to_dict(segmenter.settings),
         "inputs": inputs,
         "notes": list(study.notes),
@@ -243,3 +260,8 @@ def _record(
 def _versions() -> dict[str, str]:
     packages = ("numpy", "scipy", "SimpleITK", "pydicom", "openvino", "connected-components-3d")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def weights_sha256(segmenter: Segmenter) -> dict[str, str]:
+    """Hash of each weights file of a bundle; empty for networks that are none."""
+    return dict(getattr(segmenter, "weights_sha256", {}))

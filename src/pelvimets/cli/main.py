@@ -15,7 +15,7 @@ from pelvimets.errors import PelvimetsError
 
 if TYPE_CHECKING:
     from pelvimets.app.batch import BatchCase
-    from pelvimets.app.predict import StudyInput
+    from pelvimets.app.predict import RunOptions, StudyInput
 
 app = typer.Typer(
     name="pelvimets",
@@ -62,19 +62,29 @@ def predict(
         str | None, typer.Option(help="Take this series as T1: number, UID or description.")
     ] = None,
     bundle: BundleOption = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier result.")] = False,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Write Segmentations, SR and PDF as DICOM as well.")
+    ] = False,
+    labelmap: Annotated[
+        bool, typer.Option("--labelmap", help="Segmentations as LABELMAP, not BINARY.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier result.")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time (cohorts only).")] = 1,
 ) -> None:
     """Read a study, or each study of a cohort, into masks, findings and a report."""
     from pelvimets.app.batch import batch_cases
+    from pelvimets.app.predict import RunOptions
 
     source = _study_input(study, dwi, t1, adc, dwi_series, t1_series)
+    options = RunOptions(bundle, overwrite=overwrite, dicom=dicom or labelmap, labelmap=labelmap)
     cases = batch_cases(study) if study is not None else ()
     if cases:
         _refuse_series_options(dwi_series, t1_series)
-        _predict_batch(cases, out, bundle, jobs, overwrite)
+        _predict_batch(cases, out, options, jobs)
     else:
-        _predict_one(source, out, bundle, overwrite)
+        _predict_one(source, out, options)
 
 
 def _study_input(
@@ -99,16 +109,14 @@ def _refuse_series_options(dwi_series: str | None, t1_series: str | None) -> Non
         raise typer.BadParameter("--dwi-series and --t1-series serve a single study only.")
 
 
-def _predict_one(source: StudyInput, out: Path, bundle: Path | None, overwrite: bool) -> None:
+def _predict_one(source: StudyInput, out: Path, options: RunOptions) -> None:
     from pelvimets.app.predict import predict as run
     from pelvimets.io.output import check_output
-    from pelvimets.model.bundle import load_segmenter
     from pelvimets.report.data import suspicion_wording
 
-    check_output(out, overwrite=overwrite)
+    check_output(out, overwrite=options.overwrite)
     with console.stage_bar() as observer:
-        segmenter = load_segmenter(bundle)
-        summary = run(source, out, segmenter, overwrite=overwrite, observer=observer)
+        summary = run(source, out, options, observer=observer)
     for flag in summary.findings.flags:
         console.line(f"{flag.level}: {flag.message}", style="yellow")
     count = len(summary.findings.lesions)
@@ -117,16 +125,12 @@ def _predict_one(source: StudyInput, out: Path, bundle: Path | None, overwrite: 
     console.line(f"Report: {summary.report}")
 
 
-def _predict_batch(
-    cases: tuple[BatchCase, ...], out: Path, bundle: Path | None, jobs: int, overwrite: bool
-) -> None:
+def _predict_batch(cases: tuple[BatchCase, ...], out: Path, options: RunOptions, jobs: int) -> None:
     from pelvimets.app.batch import predict_batch
 
     with console.progress_bar() as progress:
         observer = console.BatchBar(progress, progress.add_task("patients", total=len(cases)))
-        outcomes = predict_batch(
-            cases, out, bundle, jobs=jobs, overwrite=overwrite, observer=observer
-        )
+        outcomes = predict_batch(cases, out, options, jobs=jobs, observer=observer)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     earlier = sum(outcome.state == "earlier" for outcome in outcomes)
     done = len(outcomes) - len(failed) - earlier
