@@ -1,0 +1,5 @@
+"""``python -m pelvimets``."""
+
+from pelvimets.cli import main
+
+main()
