@@ -11,7 +11,7 @@ DEMO   := out/demo
 .PHONY: demo test check docs bench clean
 
 demo: $(VENV)/.base
-	$(BIN)/pelvimets phantom --seed 7 --dicom philips -o $(DEMO)/patient --overwrite
+	test -d $(DEMO)/patient || $(BIN)/pelvimets phantom --seed 7 --dicom philips -o $(DEMO)/patient
 	$(BIN)/pelvimets predict $(DEMO)/patient/dicom -o $(DEMO)/result --overwrite
 
 test: check
