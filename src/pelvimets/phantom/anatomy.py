@@ -17,7 +17,7 @@ from pelvimets.phantom.convention import structures
 from pelvimets.phantom.filling import resize_bladder
 from pelvimets.phantom.mapping import Axes, MappedLattice
 from pelvimets.phantom.marrow import MarrowSettings, fat_percent
-from pelvimets.phantom.patient import Landmarks, Tissue, UInt8Array
+from pelvimets.phantom.patient import Landmarks, UInt8Array
 from pelvimets.phantom.variation import (
     Variation,
     VariationSettings,
@@ -148,17 +148,16 @@ def build_anatomy(draw: AnatomyDraw, settings: AnatomySettings) -> Anatomy:
     resize_bladder(rng, tissue, geometry.spacing, draw.bladder_scale)
     z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
     bones = structures(part, x, y, z, landmarks)
-    fat = fat_percent(
-        rng, tissue, part, bones, geometry, landmarks, draw.age_years, settings.marrow
-    )
-    return Anatomy(geometry, tissue, part, bones, fat, landmarks, draw.age_years)
+    age = draw.age_years
+    fat = fat_percent(rng, tissue, bones, geometry, landmarks, age, settings.marrow)
+    return Anatomy(geometry, tissue, part, bones, fat, landmarks, age)
 
 
 def axes_of(geometry: Geometry) -> Axes:
     """LPS coordinates along (z, y, x) of an axial, head-up grid."""
     origin = geometry.origin[::-1]
     return tuple(
-        o + np.arange(n) * s
+        np.asarray(o + np.arange(n) * s)
         for o, n, s in zip(origin, geometry.shape, geometry.spacing, strict=True)
     )
 
@@ -180,8 +179,3 @@ def tissue_of(code: UInt8Array) -> UInt8Array:
 def part_of(code: UInt8Array) -> UInt8Array:
     """``Part`` in an atlas code."""
     return code >> np.uint8(5)
-
-
-def body_of(tissue: UInt8Array) -> npt.NDArray[np.bool_]:
-    """Voxels inside the skin."""
-    return tissue != Tissue.AIR

@@ -228,12 +228,12 @@ def _room(
     part = anatomy.part[box]
     own = (part == anatomy.part[centre]) & (anatomy.bones[box] > 0)
     if breaking_mm <= 0.0:
-        return own
+        return np.asarray(own)
     near = ndimage.distance_transform_edt(~own, sampling=anatomy.geometry.spacing)
     open_tissue = (part == 0) & ~np.isin(
         anatomy.tissue[box], (Tissue.AIR, Tissue.SKIN, Tissue.GAS, Tissue.CARTILAGE)
     )
-    return own | ((near < breaking_mm) & open_tissue)
+    return np.asarray(own | ((near < breaking_mm) & open_tissue))
 
 
 def _connected_volume(

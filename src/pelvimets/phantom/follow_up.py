@@ -163,8 +163,8 @@ def _moved_border(
     own = np.bincount(anatomy.part[box][old]).argmax()
     room = old | ((anatomy.part[box] == own) & (anatomy.bones[box] > 0) & ~blocked)
     level = np.sort(depth[room])[::-1][min(wanted, int(room.sum())) - 1]
-    mask = room & (depth >= level)
+    mask: BoolArray = room & (depth >= level)
     labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
     if count <= 1:
         return mask
-    return labels == np.bincount(labels.reshape(-1))[1:].argmax() + 1
+    return np.asarray(labels == np.bincount(labels.reshape(-1))[1:].argmax() + 1)

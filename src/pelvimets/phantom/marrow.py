@@ -53,7 +53,6 @@ class MarrowSettings:
 def fat_percent(
     rng: np.random.Generator,
     tissue: UInt8Array,
-    part: UInt8Array,
     bones: UInt8Array,
     geometry: Geometry,
     landmarks: Landmarks,
@@ -65,7 +64,6 @@ def fat_percent(
     Args:
         rng: Source of randomness.
         tissue: ``Tissue`` values, changed in place in the marrow.
-        part: ``Part`` values.
         bones: ``Bone`` values; femoral shaft is 0.
         geometry: Grid.
         landmarks: Femoral heads.

@@ -135,7 +135,7 @@ def _homes(kind: MimicKind, anatomy: Anatomy) -> npt.NDArray[np.int64]:
 
 
 def _within(anatomy: Anatomy, *bones: Bone) -> BoolArray:
-    return (anatomy.marrow_fat_percent > 0) & np.isin(anatomy.bones, bones)
+    return np.asarray((anatomy.marrow_fat_percent > 0) & np.isin(anatomy.bones, bones))
 
 
 def _haemangioma(anatomy: Anatomy) -> BoolArray:
@@ -143,7 +143,7 @@ def _haemangioma(anatomy: Anatomy) -> BoolArray:
 
 
 def _bone_island(anatomy: Anatomy) -> BoolArray:
-    return (anatomy.marrow_fat_percent > 0) & (anatomy.bones > 0)
+    return _within(anatomy, *Bone)
 
 
 def _cyst(anatomy: Anatomy) -> BoolArray:
@@ -166,11 +166,11 @@ def _tarlov(anatomy: Anatomy) -> BoolArray:
 
 def _nerve_root(anatomy: Anatomy) -> BoolArray:
     """Nerve outside the dural sac, in the field of the pelvis."""
-    return anatomy.tissue == Tissue.NERVE
+    return np.isin(anatomy.tissue, (Tissue.NERVE,))
 
 
 def _vessel(anatomy: Anatomy) -> BoolArray:
-    return (anatomy.tissue == Tissue.VEIN) & _near_bone(anatomy, 12.0)
+    return np.isin(anatomy.tissue, (Tissue.VEIN,)) & _near_bone(anatomy, 12.0)
 
 
 def _lymph_node(anatomy: Anatomy) -> BoolArray:
@@ -189,7 +189,7 @@ def _fracture(anatomy: Anatomy) -> BoolArray:
         anatomy.geometry.shape[2]
     )
     ala = np.abs(x - anatomy.landmarks.midline_x_mm) > 22.0
-    return (middle & ala) | _within(anatomy, Bone.PUBIS, Bone.FEMORAL_NECK)
+    return np.asarray((middle & ala) | _within(anatomy, Bone.PUBIS, Bone.FEMORAL_NECK))
 
 
 _HOMES: dict[MimicKind, Callable[[Anatomy], BoolArray]] = {
@@ -209,12 +209,12 @@ _HOMES: dict[MimicKind, Callable[[Anatomy], BoolArray]] = {
 def _near(anatomy: Anatomy, tissue: Tissue, distance_mm: float) -> BoolArray:
     """Voxels within about a distance of a tissue."""
     steps = max(1, round(distance_mm / anatomy.geometry.spacing[0]))
-    return ndimage.maximum_filter(anatomy.tissue == tissue, 2 * steps + 1)
+    return np.asarray(ndimage.maximum_filter(anatomy.tissue == tissue, 2 * steps + 1))
 
 
 def _near_bone(anatomy: Anatomy, distance_mm: float) -> BoolArray:
     steps = max(1, round(distance_mm / anatomy.geometry.spacing[0]))
-    return ndimage.maximum_filter(anatomy.bones > 0, 2 * steps + 1)
+    return np.asarray(ndimage.maximum_filter(anatomy.bones > 0, 2 * steps + 1))
 
 
 def _box_of(anatomy: Anatomy, bone: Bone) -> BoolArray:
@@ -230,17 +230,18 @@ def _room(kind: MimicKind, anatomy: Anatomy, box: Box, centre: Centre) -> BoolAr
     """Where a mimic may extend."""
     tissue, part = anatomy.tissue[box], anatomy.part[box]
     if kind is MimicKind.VESSEL:
-        return tissue == Tissue.VEIN
+        return np.isin(tissue, (Tissue.VEIN,))
     if kind is MimicKind.NERVE_ROOT:
         return np.isin(tissue, (Tissue.NERVE, Tissue.INTERMUSCULAR_FAT, Tissue.MUSCLE))
     if kind is MimicKind.LYMPH_NODE:
         return np.isin(tissue, (Tissue.VISCERAL_FAT, Tissue.INTERMUSCULAR_FAT, Tissue.MUSCLE))
     if kind is MimicKind.TARLOV_CYST:
-        return (part == Part.SACRUM) | np.isin(tissue, (Tissue.CSF, Tissue.NERVE))
-    own = part == anatomy.part[centre]
+        return np.isin(part, (Part.SACRUM,)) | np.isin(tissue, (Tissue.CSF, Tissue.NERVE))
+    own = np.asarray(part == anatomy.part[centre])
     if kind is MimicKind.END_PLATE:
-        return own & _band(anatomy, box)
-    return own & (anatomy.bones[box] > 0) & (tissue != Tissue.CORTICAL_BONE)
+        return np.asarray(own & _band(anatomy, box))
+    marrow = (anatomy.bones[box] > 0) & (tissue != Tissue.CORTICAL_BONE)
+    return np.asarray(own & marrow)
 
 
 def _band(anatomy: Anatomy, box: Box, depth_mm: float = 9.0) -> BoolArray:
@@ -248,7 +249,8 @@ def _band(anatomy: Anatomy, box: Box, depth_mm: float = 9.0) -> BoolArray:
     disc = np.isin(anatomy.tissue[box], (Tissue.DISC_ANNULUS, Tissue.DISC_NUCLEUS))
     if not disc.any():
         return np.zeros(disc.shape, bool)
-    return ndimage.distance_transform_edt(~disc, anatomy.geometry.spacing) < depth_mm
+    distance = ndimage.distance_transform_edt(~disc, anatomy.geometry.spacing)
+    return np.asarray(distance < depth_mm)
 
 
 _TISSUE: dict[MimicKind, tuple[Tissue, ...]] = {

@@ -224,7 +224,7 @@ def _paint(
     for patch in patches:
         box = signal[patch.box]
         box[patch.mask] = (patch.signal * (1.0 + patch.texture * patch.noise))[patch.mask]
-    return np.maximum(signal, 0.0, out=signal)
+    return np.asarray(np.maximum(signal, 0.0, out=signal))
 
 
 def _average(fine: Float32Array, factors: tuple[int, int, int]) -> Float32Array:
