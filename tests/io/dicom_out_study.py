@@ -15,6 +15,7 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.measure import measure
 from pelvimets.core.study import Acquisition, SeriesRole, SourceReference, Study
 from pelvimets.core.volume import Volume
+from pelvimets.io.dicom_results import write_dicom_results
 from pelvimets.labels import Bone, Sequence
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7)
@@ -37,6 +38,20 @@ class Case:
 
 def clock() -> datetime:
     return MOMENT
+
+
+def write(folder, case, **options):
+    return write_dicom_results(
+        folder,
+        case.study,
+        case.headers,
+        case.bones,
+        case.lesions,
+        case.findings,
+        options.pop("pdf", PDF),
+        clock=options.pop("clock", clock),
+        **options,
+    )
 
 
 def axial(shape=(6, 20, 18), spacing=(5.0, 2.0, 2.5), origin=(-20.0, -18.0, 30.0)) -> Geometry:

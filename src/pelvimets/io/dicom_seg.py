@@ -337,10 +337,15 @@ def _point_to_frames(result: Dataset, source: SourceImages) -> None:
         image.ReferencedFrameNumber = wanted[int(image.ReferencedFrameNumber) - 1]
 
 
-def _source_items(frames: Iterable[Dataset]) -> Iterable[Dataset]:
-    for frame in frames:
-        for derivation in frame.DerivationImageSequence:
-            yield from derivation.SourceImageSequence
+def _source_items(frames: Iterable[Dataset]) -> list[Dataset]:
+    """The references to source images, each once: highdicom shares them between frames."""
+    items = (
+        image
+        for frame in frames
+        for derivation in frame.DerivationImageSequence
+        for image in derivation.SourceImageSequence
+    )
+    return list({id(item): item for item in items}.values())
 
 
 def slices_of(array: LabelArray, number: int) -> tuple[int, ...]:

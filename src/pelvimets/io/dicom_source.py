@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -114,13 +115,19 @@ def _copied(header: Dataset) -> Dataset:
         if keyword not in copy:
             setattr(copy, keyword, "")
     if copy.PatientSex not in _SEXES:
-        copy.PatientSex = ""
+        _replace(copy, "PatientSex", "")
     return copy
+
+
+def _replace(copy: Dataset, keyword: str, value: Any) -> None:
+    """Put in a new element: setting the old one's value would reach into the source."""
+    copy.pop(keyword, None)
+    setattr(copy, keyword, value)
 
 
 def _prepared(header: Dataset, first: Dataset, geometry: Geometry) -> Dataset:
     copy = _copied(header)
-    copy.ImageOrientationPatient = first.ImageOrientationPatient
+    _replace(copy, "ImageOrientationPatient", first.ImageOrientationPatient)
     _set_measures(copy, copy, geometry)
     return copy
 
@@ -128,9 +135,9 @@ def _prepared(header: Dataset, first: Dataset, geometry: Geometry) -> Dataset:
 def _set_measures(target: Dataset, given: Dataset, geometry: Geometry) -> None:
     """Thickness as given or else the spacing; the spacing as computed from positions."""
     spacing = f"{geometry.spacing[0]:.10g}"
-    target.PixelSpacing = given.PixelSpacing
-    target.SliceThickness = given.get("SliceThickness") or spacing
-    target.SpacingBetweenSlices = spacing
+    _replace(target, "PixelSpacing", given.PixelSpacing)
+    _replace(target, "SliceThickness", given.get("SliceThickness") or spacing)
+    _replace(target, "SpacingBetweenSlices", spacing)
 
 
 def _reduced_enhanced(header: Dataset, numbers: Ordered[int], geometry: Geometry) -> Dataset:
@@ -144,9 +151,10 @@ def _reduced_enhanced(header: Dataset, numbers: Ordered[int], geometry: Geometry
     ).ImageOrientationPatient
     shared = Dataset()
     shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
-    copy.SharedFunctionalGroupsSequence = [shared]
-    copy.PerFrameFunctionalGroupsSequence = [_position_only(header, f) for f in frames]
-    copy.NumberOfFrames = len(frames)
+    positions = [_position_only(header, frame) for frame in frames]
+    _replace(copy, "SharedFunctionalGroupsSequence", [shared])
+    _replace(copy, "PerFrameFunctionalGroupsSequence", positions)
+    _replace(copy, "NumberOfFrames", len(frames))
     return copy
 
 
