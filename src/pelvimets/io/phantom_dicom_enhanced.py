@@ -31,7 +31,8 @@ def enhanced_instance(header: Dataset, series: Series, identity: StudyIdentity) 
     ds.InstanceNumber = 1
     ds.InstanceCreationDate, ds.InstanceCreationTime = ds.StudyDate, series_time(series.number)
     _image(ds, series)
-    _pulse_sequence(ds, series)
+    if _value_1(first) == "ORIGINAL":
+        _pulse_sequence(ds, series)
     _dimensions(ds, series, identity)
     ds.SharedFunctionalGroupsSequence = _sequence(_shared_groups(series, first, ds))
     ds.PerFrameFunctionalGroupsSequence = DicomSequence(_frames(series, ds))
@@ -53,6 +54,11 @@ def _sequence(*items: Dataset) -> DicomSequence:
     return DicomSequence(list(items))
 
 
+def _value_1(stack: Stack) -> str:
+    """Enhanced Dixon images count as original, unlike the classic ones."""
+    return "ORIGINAL" if _kind(stack)[0] == "DIXON" else stack.image_type[0]
+
+
 def _kind(stack: Stack) -> tuple[str, str, str]:
     """Image flavour, derived contrast and acquisition contrast (PS3.3 C.8.13.3.1)."""
     if "ADC" in stack.image_type:
@@ -67,7 +73,7 @@ def _image(ds: Dataset, series: Series) -> None:
     stack = series.stacks[0]
     flavour, derived, contrast = _kind(stack)
     mixed = len({_kind(s) for s in series.stacks}) > 1
-    ds.ImageType = [stack.image_type[0], "PRIMARY", flavour, "MIXED" if mixed else derived]
+    ds.ImageType = [_value_1(stack), "PRIMARY", flavour, "MIXED" if mixed else derived]
     _description(ds, contrast)
     ds.ContentQualification = "RESEARCH"
     ds.ResonantNucleus = "1H"
@@ -103,8 +109,6 @@ def _pulse_sequence(ds: Dataset, series: Series) -> None:
     ds.MultiPlanarExcitation = "NO"
     ds.PhaseContrast = "NO"
     ds.TimeOfFlightContrast = "NO"
-    ds.ArterialSpinLabelingContrast = ""
-    del ds.ArterialSpinLabelingContrast
     ds.SteadyStatePulseSequence = "NONE"
     ds.EchoPlanarPulseSequence = "YES" if diffusion else "NO"
     ds.SaturationRecovery = "NO"
@@ -248,7 +252,7 @@ def _frames(series: Series, ds: Dataset) -> list[Dataset]:
 def _frame(stack: Stack, index: int, k: int, high: float, ds: Dataset) -> Dataset:
     frame = Dataset()
     flavour, derived, contrast = _kind(stack)
-    kind = _item(FrameType=[stack.image_type[0], "PRIMARY", flavour, derived])
+    kind = _item(FrameType=[_value_1(stack), "PRIMARY", flavour, derived])
     _description(kind, contrast)
     frame.MRImageFrameTypeSequence = _sequence(kind)
     by_b = stack.b_s_per_mm2 is not None

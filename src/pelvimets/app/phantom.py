@@ -1,0 +1,351 @@
+"""Digital patients to disk: one man, or a whole cohort."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pelvimets import __version__
+from pelvimets.core.geometry import Geometry
+from pelvimets.core.volume import Volume
+from pelvimets.errors import CohortError
+from pelvimets.io.cohort import TABLE_NAME, write_table
+from pelvimets.io.nifti import write_nifti
+from pelvimets.io.output import staged_folder, write_text
+from pelvimets.io.phantom_dicom import write_phantom_study
+from pelvimets.io.phantom_series import DicomStyle
+from pelvimets.phantom.build import PatientSettings, build_follow_up, build_patient
+from pelvimets.phantom.examination import Artefacts
+from pelvimets.phantom.imaging import ImagedPatient, examine
+from pelvimets.phantom.placement import Truth
+from pelvimets.phantom.population import (
+    Part,
+    PatientPlan,
+    Population,
+    draw_cohort,
+    draw_plan,
+    enrolment_flow,
+)
+from pelvimets.phantom.scanner import Scanner, scanner_named, scanner_of
+from pelvimets.phantom.sequences import DixonImage
+
+RECORD = "patient.json"
+COHORT_RECORD = "cohort.json"
+FLOW_NAME = "flow.csv"
+Stage = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PhantomOrder:
+    """One digital patient to be made.
+
+    Attributes:
+        seed: Decides him.
+        scanner: Name; default that of the DICOM vendor, of the plan, or ``discovery``.
+        dicom: Vendor style of a DICOM study beside the NIfTI files.
+        artefacts: Strengths.
+        follow_up: Whether to make the second time point too.
+        population, part: Draw him as a member of a population.
+        settings: What anatomy and disease are drawn from.
+    """
+
+    seed: int
+    scanner: str | None = None
+    dicom: DicomStyle | None = None
+    artefacts: Artefacts = field(default_factory=Artefacts)
+    follow_up: bool = False
+    population: Population | None = None
+    part: Part = Part.TRAIN
+    settings: PatientSettings = field(default_factory=PatientSettings)
+
+    def plan(self) -> PatientPlan | None:
+        """His place in a population, if he has one."""
+        part = Part.TEST if self.population is Population.EXTERNAL else self.part
+        return draw_plan(self.seed, self.population, part) if self.population else None
+
+    def chosen_scanner(self) -> Scanner:
+        """Where he is scanned."""
+        if self.scanner is not None:
+            return scanner_named(self.scanner)
+        plan = self.plan()
+        if plan is not None:
+            return scanner_named(plan.scanner)
+        return scanner_of(self.dicom.vendor) if self.dicom else scanner_named("discovery")
+
+
+def make_phantom(order: PhantomOrder, out: Path, stage: Stage = lambda name: None) -> Path:
+    """Make one digital patient in the cohort layout.
+
+    Args:
+        order: What to make.
+        out: New folder; appears complete or not at all. A second time point lies in its
+            sub-folder ``follow_up``.
+        stage: Called with the name of each stage as it starts.
+
+    Raises:
+        OutputError: if the folder exists or cannot be written.
+    """
+    with staged_folder(out) as work:
+        _write_time_point(order, work, 0, stage)
+        if order.follow_up:
+            later = work / "follow_up"
+            later.mkdir()
+            _write_time_point(order, later, 1, stage)
+    return out
+
+
+def _write_time_point(order: PhantomOrder, folder: Path, number: int, stage: Stage) -> None:
+    plan = order.plan()
+    settings = plan.settings(order.settings) if plan else order.settings
+    stage("anatomy")
+    build = build_follow_up if number else build_patient
+    imaged = examine(
+        build(order.seed, settings),
+        order.chosen_scanner(),
+        artefacts=order.artefacts,
+        examination_number=number,
+        wanted=tuple(DixonImage) if order.dicom else (DixonImage.IN_PHASE,),
+        companions=order.dicom is not None,
+        stage=stage,
+    )
+    stage("files")
+    _write_images(imaged, folder)
+    record = _record(imaged, plan, number)
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    if order.dicom:
+        write_phantom_study(folder / "dicom", imaged, order.dicom, examination=number)
+
+
+def _write_images(imaged: ImagedPatient, folder: Path) -> None:
+    diffusion, dixon = imaged.diffusion, imaged.dixon
+    highest = diffusion.by_b[max(diffusion.by_b)]
+    files: dict[str, tuple[npt.NDArray[Any], Geometry]] = {
+        "dwi": (highest, diffusion.geometry),
+        "adc": (diffusion.adc_um2_per_s, diffusion.geometry),
+        "t1": (dixon.images[DixonImage.IN_PHASE], dixon.geometry),
+    }
+    for name, truth, geometry in (
+        ("dwi", diffusion.truth, diffusion.geometry),
+        ("t1", dixon.truth, dixon.geometry),
+    ):
+        for kind in ("bones", "lesions", "mimics"):
+            files[f"{name}_{kind}"] = (getattr(truth, kind), geometry)
+    for name, (array, geometry) in files.items():
+        write_nifti(folder / f"{name}.nii.gz", Volume(array, geometry))
+
+
+def _record(imaged: ImagedPatient, plan: PatientPlan | None, number: int) -> dict[str, Any]:
+    """Everything known of the patient, as plain data."""
+    patient, scanner = imaged.patient, imaged.scanner
+    return {
+        "made_by": f"pelvimets {__version__}",
+        "notice": "Digital patient: no person behind it. Research use only.",
+        "seed": patient.seed,
+        "time_point": number,
+        "age_years": round(patient.age_years, 1),
+        "m_stage": "M1" if patient.lesion_table else "M0",
+        "plan": asdict(plan) if plan else None,
+        "anatomy_source": patient.source,
+        "scanner": asdict(scanner),
+        "artefacts": asdict(imaged.artefacts),
+        "examination": imaged.examination.as_data(),
+        "largest_epi_shift_mm": round(imaged.diffusion.displacement_mm, 2),
+        "lesion_volume_cm3": round(patient.total_lesion_volume_cm3, 3),
+        "lesions": _lesions(imaged),
+        "mimics": [{**asdict(m), "label": m.kind.label} for m in patient.mimic_table],
+        "drawn": patient.drawn,
+    }
+
+
+def _lesions(imaged: ImagedPatient) -> list[dict[str, Any]]:
+    """Truth of each metastasis, and what of it lies in each sequence's field."""
+    seen = {
+        "dwi": _seen(imaged.diffusion.truth, imaged.diffusion.geometry),
+        "t1": _seen(imaged.dixon.truth, imaged.dixon.geometry),
+    }
+    return [
+        {
+            **asdict(lesion),
+            "bone": lesion.bone.key,
+            "in_image": {name: found.get(lesion.number) for name, found in seen.items()},
+        }
+        for lesion in imaged.patient.lesion_table
+    ]
+
+
+def _seen(truth: Truth, geometry: Geometry) -> dict[int, dict[str, Any]]:
+    index = np.argwhere(truth.lesions)
+    numbers = truth.lesions[truth.lesions > 0]
+    found = {}
+    for number in np.unique(numbers):
+        voxels = index[numbers == number]
+        centre = geometry.to_lps(voxels.mean(axis=0))
+        found[int(number)] = {
+            "volume_cm3": round(len(voxels) * geometry.voxel_volume_mm3 / 1000.0, 3),
+            "centre_lps_mm": [round(float(v), 1) for v in centre],
+        }
+    return found
+
+
+@dataclass(frozen=True)
+class CohortOrder:
+    """A cohort to be made.
+
+    Attributes:
+        population: Which of the paper's cohorts it is like.
+        patients: How many.
+        seed: Decides all of them.
+        scanner: One scanner for all in place of the paper's mix.
+        dicom, artefacts, follow_up, settings: As for one patient.
+    """
+
+    population: Population
+    patients: int
+    seed: int
+    scanner: str | None = None
+    dicom: DicomStyle | None = None
+    artefacts: Artefacts = field(default_factory=Artefacts)
+    follow_up: bool = False
+    settings: PatientSettings = field(default_factory=PatientSettings)
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data that two runs of the same cohort share."""
+        return {
+            "made_by": f"pelvimets {__version__}",
+            "notice": "Digital patients: in-silico. Research use only.",
+            "order": asdict(self),
+        }
+
+
+@dataclass(frozen=True)
+class CohortMember:
+    """One patient of a cohort: folder name and order."""
+
+    key: str
+    plan: PatientPlan
+    order: PhantomOrder
+
+
+def cohort_members(cohort: CohortOrder) -> tuple[CohortMember, ...]:
+    """The patients of a cohort, each with what makes him."""
+    plans = draw_cohort(cohort.population, cohort.patients, cohort.seed)
+    width = max(4, len(str(cohort.patients)))
+    return tuple(
+        CohortMember(
+            f"p{number:0{width}d}",
+            plan,
+            PhantomOrder(
+                seed=plan.seed,
+                scanner=cohort.scanner,
+                dicom=cohort.dicom,
+                artefacts=cohort.artefacts,
+                follow_up=cohort.follow_up,
+                population=plan.population,
+                part=plan.part,
+                settings=cohort.settings,
+            ),
+        )
+        for number, plan in enumerate(plans, start=1)
+    )
+
+
+def make_cohort(
+    cohort: CohortOrder,
+    out: Path,
+    *,
+    jobs: int = 1,
+    finished: Callable[[str, int, int], None] = lambda key, done, total: None,
+) -> Path:
+    """Make a cohort, or what is still missing of it.
+
+    Args:
+        cohort: What to make.
+        out: Folder of the cohort; may hold an interrupted run of the same order.
+        jobs: Patients made at a time.
+        finished: Called after each patient with his name, the number done and the total.
+
+    Raises:
+        CohortError: if the folder holds another cohort, or something else.
+        OutputError: if it cannot be written.
+    """
+    members = cohort_members(cohort)
+    _open_folder(cohort, out)
+    waiting = [m for m in members if not (out / m.key / RECORD).is_file()]
+    done = len(members) - len(waiting)
+    finished("", done, len(members))
+    for key in _made(waiting, out, jobs):
+        done += 1
+        finished(key, done, len(members))
+    flow = enrolment_flow(cohort.population, cohort.patients, cohort.seed)
+    write_table(out / FLOW_NAME, [asdict(row) for row in flow])
+    write_table(out / TABLE_NAME, [_row(member, out) for member in members])
+    return out
+
+
+def _open_folder(cohort: CohortOrder, out: Path) -> None:
+    record = json.dumps(cohort.as_data(), indent=1, default=str) + "\n"
+    path = out / COHORT_RECORD
+    if path.is_file():
+        if path.read_text(encoding="utf-8") != record:
+            raise CohortError(
+                "The folder holds a cohort made with other settings",
+                got=out,
+                remedy="Choose another folder, or repeat the settings in its cohort.json",
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CohortError(
+            "A cohort is made in a new folder", got=out, remedy="Choose a folder that is empty"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(path, record)
+
+
+def _made(waiting: list[CohortMember], out: Path, jobs: int) -> Iterator[str]:
+    if jobs == 1 or len(waiting) < 2:
+        for member in waiting:
+            yield _make_member(member, out)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        futures = [pool.submit(_make_member, member, out) for member in waiting]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _make_member(member: CohortMember, out: Path) -> str:
+    make_phantom(member.order, out / member.key)
+    return member.key
+
+
+def _row(member: CohortMember, out: Path) -> dict[str, object]:
+    """One line of patients.csv; disease as it was built, not as it was drawn."""
+    record = json.loads((out / member.key / RECORD).read_text(encoding="utf-8"))
+    plan = member.plan
+    return {
+        "patient": member.key,
+        "split": plan.part.value,
+        "m_stage": record["m_stage"],
+        "scanner": record["scanner"]["name"],
+        "age": plan.age_years,
+        "psa": plan.psa_ng_per_ml,
+        "free_psa": plan.free_psa_ng_per_ml,
+        "dataset": plan.dataset,
+        "lesions": len(record["lesions"]),
+        "lesion_volume_cm3": record["lesion_volume_cm3"],
+        "field_strength_t": record["scanner"]["field_strength_t"],
+        "anatomy_source": record["anatomy_source"],
+        "seed": plan.seed,
+    }
