@@ -131,7 +131,7 @@ def test_study_in_a_zip_and_its_temporary_folder(tmp_path: Path, monkeypatch: py
     with open_study(path) as opened:
         assert len(list((tmp_path / "tmp").glob("*/*"))) == 21
         assert len(opened.headers(opened.study.t1.source.series_instance_uid)) == 10
-        assert opened.study.notes == ("1 files were not DICOM and passed over",)
+        assert opened.study.notes == ("1 file was not DICOM and passed over",)
     assert not list((tmp_path / "tmp").iterdir())
     write(tmp_path / "folder", [*dwi(block(), 1000), *t1(block(seed=1))])
     with open_study(tmp_path / "folder") as other:

@@ -98,7 +98,7 @@ def _t1_of_no_use(facts: SeriesFacts) -> str | None:
         return "contrast-enhanced or dynamic"
     if facts.components > 1:
         return f"{facts.components} time points or repeats of each slice"
-    if "FS" in facts.scan_options or has_word(_FAT_SUPPRESSED, name):
+    if has_word(_FAT_SUPPRESSED, name) or ("FS" in facts.scan_options and not _is_in_phase(facts)):
         return "fat-suppressed: fatty marrow is dark"
     return None
 
@@ -107,14 +107,20 @@ def _t1_kind(facts: SeriesFacts, settings: SelectionSettings) -> tuple[T1Kind | 
     flip, gradient = facts.flip_angle_deg, is_gradient_echo(facts)
     if gradient and flip is not None and flip < settings.smallest_t1_flip_deg:
         return T1Kind.LIKE, f"gradient echo with little T1 weighting (flip angle {flip:g} degrees)"
-    if set(facts.image_type) & _IN_PHASE_TYPES or _IN_PHASE_NAME.search(facts.description.lower()):
+    if _is_in_phase(facts):
         return T1Kind.IN_PHASE, "T1 in phase, by its image type or name"
     named = has_word(_T1_NAMES, facts.description)
     if gradient:
         return _gradient_kind(facts, named, settings)
     if named or _is_t1_spin_echo(facts):
-        return T1Kind.ORDINARY, "ordinary T1 (spin echo)"
+        kind = " (spin echo)" if "SE" in facts.scanning_sequence else ""
+        return T1Kind.ORDINARY, f"ordinary T1{kind}"
     return None, "neither diffusion nor T1 by its header"
+
+
+def _is_in_phase(facts: SeriesFacts) -> bool:
+    types = set(facts.image_type) & _IN_PHASE_TYPES
+    return bool(types) or _IN_PHASE_NAME.search(facts.description.lower()) is not None
 
 
 def _gradient_kind(

@@ -107,7 +107,7 @@ def _frame(
         direction=direction(header),
         temporal_position=header.number("TemporalPositionIndex", "TemporalPositionIdentifier"),
         acquisition_number=header.number("FrameAcquisitionNumber", "AcquisitionNumber"),
-        contrast_agent=header.text("ContrastBolusAgent").upper() not in _NO_AGENT,
+        contrast_agent=_contrast_agent(header),
         private_scale_slope=_philips_scale_slope(header),
         truncated=truncated,
         gray=header.number("SamplesPerPixel") in (None, 1.0),
@@ -167,6 +167,13 @@ def _field_strength(header: Header) -> float | None:
     """In tesla; some archives hold gauss."""
     value = header.number("MagneticFieldStrength")
     return value / 1e4 if value is not None and value > 100 else value
+
+
+def _contrast_agent(header: Header) -> bool:
+    """Whether an agent is named; enhanced objects name it in a sequence."""
+    if header.text("ContrastBolusAgent").upper() not in _NO_AGENT:
+        return True
+    return bool(header.get("ContrastBolusAgentSequence"))
 
 
 def _units(header: Header) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.uid import UID
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pelvimets.errors import InputError
 from pelvimets.io.dicom_frames import Frame
@@ -78,9 +79,19 @@ def _decode(frame: Frame) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return pydicom.dcmread(frame.path, force=True).pixel_array
-    except (NotImplementedError, RuntimeError, ValueError, AttributeError, EOFError) as error:
+            dataset = pydicom.dcmread(frame.path, force=True)
+            _state_encoding(dataset)
+            return dataset.pixel_array
+    except Exception as error:  # parser and decoders raise almost anything on damaged bytes
         raise _undecodable(frame, error) from error
+
+
+def _state_encoding(dataset: Dataset) -> None:
+    """A bare data set without file header does not say how it was written; it is uncompressed."""
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
 
 def _undecodable(frame: Frame, error: Exception) -> InputError:

@@ -13,7 +13,6 @@ from typing import BinaryIO
 import pydicom
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import (
@@ -38,6 +37,7 @@ _KEYWORDS = """
     EffectiveEchoTime RepetitionTime InversionTime FlipAngle MagneticFieldStrength
     DiffusionBValue DiffusionDirectionality DiffusionGradientOrientation
     TemporalPositionIdentifier TemporalPositionIndex AcquisitionNumber ContrastBolusAgent
+    ContrastBolusAgentSequence
     ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns SliceThickness
     SpacingBetweenSlices SamplesPerPixel BitsAllocated NumberOfFrames RescaleSlope
     RescaleIntercept RescaleType RealWorldValueMappingSequence
@@ -92,7 +92,8 @@ class Scan:
 
     Attributes:
         series: By series UID.
-        foreign_files: Files that are not DICOM, or damaged beyond reading.
+        foreign_files: Files that are not DICOM objects of a series.
+        damaged_files: DICOM files whose header cannot be read.
         patients: Digests, one for each patient with MR images.
         studies: Study UIDs of the MR images, in order of appearance.
         key: Pseudonym of the study, see ``_key``.
@@ -100,6 +101,7 @@ class Scan:
 
     series: tuple[ScannedSeries, ...]
     foreign_files: int
+    damaged_files: int
     patients: frozenset[str]
     studies: tuple[str, ...]
     key: str
@@ -116,35 +118,62 @@ def scan(root: Path) -> Scan:
     """
     if not root.exists():
         raise InputError("There is no such file or folder", got=root, remedy="Check the path")
-    series: dict[str, ScannedSeries] = {}
-    patients: dict[str, None] = {}
-    studies: dict[str, None] = {}
-    foreign = 0
+    found = _Found()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd values in headers are judged where they are used
         for path in _files(root):
-            found = _read(path)
-            if found is None:
-                foreign += 1
-                continue
-            dataset, truncated = found
-            if dataset.get("SOPClassUID") in MR_CLASSES:
-                patients[_patient(dataset)] = None
-                studies[str(dataset.get("StudyInstanceUID", ""))] = None
-            _add(series, dataset, path, truncated)
-    if not series:
+            found.add(path)
+    if not found.series:
         raise InputError(
-            "The folder holds no DICOM file",
-            got=f"{foreign} other files",
+            "There is no DICOM image that can be read",
+            got=f"{found.foreign} other and {found.damaged} damaged files",
             remedy="Give a DICOM folder or zip; for NIfTI use --dwi FILE and --t1 FILE",
         )
-    return Scan(
-        tuple(series.values()),
-        foreign,
-        frozenset(patients),
-        tuple(studies),
-        _key(patients, studies),
-    )
+    return found.scan()
+
+
+class _Found:
+    """What was found so far."""
+
+    def __init__(self) -> None:
+        self.series: dict[str, ScannedSeries] = {}
+        self.foreign = self.damaged = 0
+        self._patients: dict[str, None] = {}
+        self._studies: dict[str, None] = {}
+
+    def add(self, path: Path) -> None:
+        try:
+            read = _read(path)
+            if read is None:
+                self.foreign += 1
+            else:
+                self._add(*read, path)
+        except Exception:  # a damaged header can make the parser raise almost anything
+            self.damaged += 1
+
+    def _add(self, dataset: Dataset, left: int, path: Path) -> None:
+        """Everything is parsed before anything is kept."""
+        uid, kind = str(dataset.SeriesInstanceUID), str(dataset.SOPClassUID)
+        frames = _frames(dataset, left, path) if kind in MR_CLASSES else []
+        patient, study = _patient(dataset), str(dataset.get("StudyInstanceUID", ""))
+        series = self.series.get(uid) or _new_series(uid, dataset)
+        self.series[uid] = series
+        if frames:
+            series.frames.extend(frames)
+            self._patients[patient] = self._studies[study] = None
+        else:
+            name = "private object" if UID(kind).is_private else UID(kind).name
+            series.others[name] = series.others.get(name, 0) + 1
+
+    def scan(self) -> Scan:
+        return Scan(
+            tuple(self.series.values()),
+            self.foreign,
+            self.damaged,
+            frozenset(self._patients),
+            tuple(self._studies),
+            _key(self._patients, self._studies),
+        )
 
 
 def read_header(path: Path) -> Dataset:
@@ -166,23 +195,20 @@ def _files(root: Path) -> Iterator[Path]:
                 yield path
 
 
-def _read(path: Path) -> tuple[Dataset, bool] | None:
-    """Header and whether the file is cut short; None if it is not a DICOM object."""
-    try:
-        with path.open("rb") as file:
-            if not _looks_like_dicom(file):
-                return None
-            dataset = read_partial(file, _past_classic, force=True, specific_tags=_TAGS)
-            uid = dataset.get("SOPClassUID")
-            if uid in _ENHANCED:
-                file.seek(0)
-                dataset = read_partial(file, _at_pixels, force=True, specific_tags=_TAGS)
-            truncated = _is_truncated(dataset, path.stat().st_size - file.tell())
-    except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, NotImplementedError):
+def _read(path: Path) -> tuple[Dataset, int] | None:
+    """Header of a DICOM object of a series, and bytes after it; None for any other file."""
+    with path.open("rb") as file:
+        if not _looks_like_dicom(file):
+            return None
+        dataset = read_partial(file, _past_classic, force=True, specific_tags=_TAGS)
+        if str(dataset.get("SOPClassUID")) in _ENHANCED:
+            file.seek(0)
+            dataset = read_partial(file, _at_pixels, force=True, specific_tags=_TAGS)
+        left = path.stat().st_size - file.tell()
+    kind = str(dataset.get("SOPClassUID") or "")
+    if not kind or kind == MediaStorageDirectoryStorage or not dataset.get("SeriesInstanceUID"):
         return None
-    if not uid or uid == MediaStorageDirectoryStorage or not dataset.get("SeriesInstanceUID"):
-        return None
-    return dataset, truncated
+    return dataset, left
 
 
 def _past_classic(tag: BaseTag, vr: str | None, length: int) -> bool:
@@ -200,10 +226,12 @@ def _looks_like_dicom(file: BinaryIO) -> bool:
     return start[_PREAMBLE:] == b"DICM" or start[:2] in _BARE_GROUPS
 
 
+def _frames(dataset: Dataset, left: int, path: Path) -> list[Frame]:
+    return list(frames_of(dataset, path, _is_truncated(dataset, left)))
+
+
 def _is_truncated(dataset: Dataset, left: int) -> bool:
     """Whether fewer bytes are left after the header read than uncompressed pixels need."""
-    if dataset.get("SOPClassUID") not in MR_CLASSES:
-        return False
     rows, columns, bits = (dataset.get(k) for k in ("Rows", "Columns", "BitsAllocated"))
     if not (rows and columns and bits):
         return True
@@ -211,17 +239,6 @@ def _is_truncated(dataset: Dataset, left: int) -> bool:
         return False
     samples = int(dataset.get("NumberOfFrames") or 1) * int(dataset.get("SamplesPerPixel") or 1)
     return bool(left < rows * columns * bits // 8 * samples)
-
-
-def _add(series: dict[str, ScannedSeries], dataset: Dataset, path: Path, truncated: bool) -> None:
-    uid = str(dataset.SeriesInstanceUID)
-    if uid not in series:
-        series[uid] = _new_series(uid, dataset)
-    if dataset.SOPClassUID in MR_CLASSES:
-        series[uid].frames.extend(frames_of(dataset, path, truncated))
-    else:
-        kind = UID(dataset.SOPClassUID).name if not dataset.SOPClassUID.is_private else "private"
-        series[uid].others[kind] = series[uid].others.get(kind, 0) + 1
 
 
 def _new_series(uid: str, dataset: Dataset) -> ScannedSeries:

@@ -292,7 +292,11 @@ def _study_notes(
 ) -> tuple[str, ...]:
     notes = [*missing_notes(dwi is not None, t1 is not None)]
     if scanned.foreign_files:
-        notes.append(f"{scanned.foreign_files} files were not DICOM and passed over")
+        count = scanned.foreign_files
+        were = "file was" if count == 1 else "files were"
+        notes.append(f"{count} {were} not DICOM and passed over")
+    if scanned.damaged_files:
+        notes.append(f"damaged DICOM files passed over: {scanned.damaged_files}")
     if dwi and t1 and not _same_frame_of_reference(dwi, t1):
         notes.append("DWI and T1 have different frames of reference: the patient may have moved")
     return tuple(notes)
