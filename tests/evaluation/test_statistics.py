@@ -298,6 +298,15 @@ def test_holm_is_that_of_r():
     assert adjusted[:2] == pytest.approx([0.03, 0.06])
     assert adjusted[3:] == pytest.approx([0.06, 0.02])
     assert np.isnan(adjusted[2])
+    assert comparing.holm([]) == []
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_that_of_statsmodels(p_values):
+    from statsmodels.stats.multitest import multipletests
+
+    assert comparing.holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
 
 
 def test_unpaired_data_are_refused_and_missing_partners_named():

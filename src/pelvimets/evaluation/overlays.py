@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from scipy import ndimage
 
 from pelvimets.core.geometry import Geometry
@@ -17,6 +18,7 @@ RgbArray = npt.NDArray[np.uint8]
 
 REFERENCE_COLOUR = (240, 200, 30)
 PREDICTION_COLOUR = (0, 190, 255)
+_SMOOTH, _NEAREST = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
 HEIGHT = 360
 """Height of a picture in pixels."""
 
@@ -99,21 +101,19 @@ def _coloured(grey: FloatArray, labels: npt.NDArray[Any] | None) -> RgbArray:
     return np.asarray(rgb, dtype=np.uint8)
 
 
-def _zoom(shape: tuple[int, int], geometry: Geometry) -> tuple[float, float]:
-    """Factors that make pixels square and the picture ``HEIGHT`` high."""
-    per_mm = HEIGHT / (shape[0] * geometry.spacing[1])
-    return per_mm * geometry.spacing[1], per_mm * geometry.spacing[2]
+def _size(shape: tuple[int, ...], geometry: Geometry) -> tuple[int, int]:
+    """Width and height that make pixels square and the picture ``HEIGHT`` high."""
+    pixels_per_mm = HEIGHT / (shape[0] * geometry.spacing[1])
+    return max(1, round(shape[1] * geometry.spacing[2] * pixels_per_mm)), HEIGHT
 
 
 def _scaled(rgb: RgbArray, geometry: Geometry) -> RgbArray:
-    factors = _zoom((rgb.shape[0], rgb.shape[1]), geometry)
-    return np.asarray(ndimage.zoom(rgb, (*factors, 1), order=1, grid_mode=True, mode="nearest"))
+    return np.asarray(Image.fromarray(rgb).resize(_size(rgb.shape, geometry), _SMOOTH))
 
 
 def _scaled_mask(mask: BoolArray, geometry: Geometry) -> BoolArray:
-    factors = _zoom((mask.shape[0], mask.shape[1]), geometry)
-    wide = ndimage.zoom(mask.astype(np.uint8), factors, order=0, grid_mode=True, mode="nearest")
-    return np.asarray(wide > 0)
+    wide = Image.fromarray(mask.astype(np.uint8)).resize(_size(mask.shape, geometry), _NEAREST)
+    return np.asarray(wide) > 0
 
 
 def _outline(rgb: RgbArray, mask: BoolArray, colour: tuple[int, int, int], dotted: bool) -> None:

@@ -127,6 +127,15 @@ def _lesion(own: ReadingResult) -> dict[str, Any]:
             for kind, groups in own.subgroups.items()
         },
         "false_by_mimic": dict(own.false_by_mimic),
+        "cases": [
+            {
+                "patient": tally.patient,
+                "reference": len(tally.reference),
+                "found": tally.n_found,
+                "false": len(tally.false),
+            }
+            for tally in own.tallies
+        ],
     }
 
 

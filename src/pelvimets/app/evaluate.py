@@ -1,0 +1,376 @@
+"""Predicted masks and scores of a cohort against a reference: all tables and figures."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from pelvimets import __version__
+from pelvimets.errors import CohortError, InputError, MissingExtraError, PelvimetsError
+from pelvimets.evaluation.case import LESIONS, CaseResult, SequenceMasks, measure_case
+from pelvimets.evaluation.checks import Problem, Weight, check_splits
+from pelvimets.evaluation.facts import PatientFacts
+from pelvimets.evaluation.overlays import bone_overlay, lesion_overlay
+from pelvimets.evaluation.readings import Reading
+from pelvimets.evaluation.results import CohortResults, summarise_cohort
+from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.evaluation.tables import number_interval, percent_interval
+from pelvimets.io.cohort import CohortPatient
+from pelvimets.io.evaluation_input import CaseFolders, fingerprint, patients_of, read_case_input
+from pelvimets.io.nifti import read_nifti
+from pelvimets.io.output import check_output, staged_folder
+from pelvimets.io.results import CaseStore, write_picture
+from pelvimets.labels import Sequence as MrSequence
+from pelvimets.phantom.patient import MimicKind
+
+ALL_SPLITS = "all"
+_STUDY_PACKAGES = ("matplotlib", "pandas", "pingouin", "sklearn", "statsmodels", "yaml")
+
+
+class EvaluationObserver(Protocol):
+    """Told of each measured patient."""
+
+    def measured(self, patient: str, done: int, total: int) -> None:
+        """``done`` of ``total`` patients lie behind."""
+        ...
+
+
+class Quiet:
+    """An observer that says nothing."""
+
+    def measured(self, patient: str, done: int, total: int) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What to evaluate.
+
+    Attributes:
+        prediction, reference: Cohort folders.
+        settings: How to compare.
+        split: Evaluate the patients of this split only; None for all.
+        trained_on: Cohorts that the models were trained on, by model name; patients of their
+            training and validation splits are refused.
+        title: Of the report.
+    """
+
+    prediction: Path
+    reference: Path
+    settings: EvaluationSettings = field(default_factory=EvaluationSettings)
+    split: str | None = None
+    trained_on: Mapping[str, Path] | None = None
+    title: str = "Evaluation"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """A finished evaluation: figures and where they were written."""
+
+    results: CohortResults
+    report: Path
+
+    def headlines(self) -> tuple[str, ...]:
+        """The main figures in words."""
+        return headlines(self.results)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Measured patients with what is known of them."""
+
+    cases: tuple[CaseResult, ...]
+    facts: tuple[PatientFacts, ...]
+    all_facts: tuple[PatientFacts, ...]
+    problems: tuple[Problem, ...]
+    excluded: Mapping[str, int]
+
+
+def check_study_extra() -> None:
+    """Refuse early where the packages for statistics and figures are missing.
+
+    Raises:
+        MissingExtraError: with the command that installs them.
+    """
+    missing = [name for name in _STUDY_PACKAGES if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            "Statistics and figures need further packages",
+            got=f"missing: {', '.join(missing)}",
+            remedy="Install them with: pip install 'pelvimets[study]'",
+        )
+
+
+def evaluate(
+    request: EvaluationRequest,
+    out: Path,
+    *,
+    jobs: int = 1,
+    overwrite: bool = False,
+    observer: EvaluationObserver | None = None,
+) -> Evaluated:
+    """Measure every patient and write tables, figures, ``results.json`` and a report.
+
+    Measured patients are kept beside the output until it is complete: an interrupted run
+    goes on where it stopped.
+
+    Args:
+        request: What to evaluate.
+        out: Folder of the result; it appears whole or not at all.
+        jobs: Patients at a time.
+        overwrite: Replace an earlier result.
+        observer: Told of progress.
+
+    Raises:
+        CohortError: if a cohort contradicts itself, or a patient was trained on.
+        InputError: if nothing can be evaluated.
+        MissingExtraError: without the ``study`` extra.
+        OutputError: if the result cannot be written.
+    """
+    from pelvimets.app.evaluation_output import write_evaluation
+
+    check_study_extra()
+    out = Path(out)
+    check_output(out, overwrite=overwrite)
+    store = CaseStore(out.parent / f".{out.name}.cases")
+    measured = measure_cohort(request, store, jobs=jobs, observer=observer)
+    results = summarise_cohort(
+        measured.cases,
+        measured.facts,
+        request.settings,
+        all_facts=measured.all_facts,
+        problems=measured.problems,
+        title=request.title,
+    )
+    with staged_folder(out, overwrite=overwrite) as work:
+        write_evaluation(work, results, measured, store)
+    store.clear()
+    return Evaluated(results, out / "report.html")
+
+
+def measure_cohort(
+    request: EvaluationRequest,
+    store: CaseStore,
+    *,
+    jobs: int = 1,
+    observer: EvaluationObserver | None = None,
+) -> Measured:
+    """Measure the patients that both folders have; name the others.
+
+    Raises:
+        CohortError: if a cohort contradicts itself, or a patient was trained on.
+        InputError: if no patient is left.
+    """
+    listed, _ = patients_of(request.reference)
+    predicted, _ = patients_of(request.prediction)
+    all_facts = tuple(_facts(patient) for patient in listed)
+    chosen = [p for p in listed if request.split in (None, ALL_SPLITS, p.split)]
+    if not chosen:
+        raise InputError(
+            "No patient belongs to this split",
+            got=request.split,
+            remedy=f"The table has {sorted({str(p.split) for p in listed})}",
+        )
+    _check_training(request, chosen)
+    present = {patient.key for patient in predicted if patient.folder.is_dir()}
+    folders = [
+        CaseFolders(p.key, p.folder, Path(request.prediction) / p.key)
+        for p in chosen
+        if p.key in present and p.folder.is_dir()
+    ]
+    problems, excluded = _absent(chosen, {p.key for p in listed}, present)
+    if not folders:
+        raise InputError(
+            "Prediction and reference have no patient in common",
+            got=f"{len(present)} predicted, {len(chosen)} in the reference",
+            remedy="Name the folders of both after the patients of the reference",
+        )
+    cases = tuple(_measure_all(folders, request.settings, store, jobs, observer or Quiet()))
+    names = {folder.patient for folder in folders}
+    facts = tuple(fact for fact in all_facts if fact.patient in names)
+    return Measured(cases, facts, all_facts, tuple(problems), excluded)
+
+
+def _facts(patient: CohortPatient) -> PatientFacts:
+    numbers = {}
+    for name, cell in patient.details.items():
+        try:
+            numbers[name] = float(cell)
+        except ValueError:
+            continue
+    return PatientFacts(
+        patient.key,
+        patient.m_stage,
+        None if patient.split is None else str(patient.split),
+        patient.scanner,
+        patient.details.get("dataset") or None,
+        patient.age_years,
+        patient.psa_ng_per_ml,
+        {name: value for name, value in numbers.items() if name in _CLINICAL and value == value},
+        _count(numbers),
+        numbers.get("lesion_volume_cm3"),
+    )
+
+
+_CLINICAL = ("f_psa", "ft_psa", "f_psa_ng_per_ml", "f_t_psa", "free_psa_ng_per_ml", "gleason")
+
+
+def _count(numbers: Mapping[str, float]) -> int | None:
+    found = next((numbers[n] for n in ("lesions", "lesion_count") if n in numbers), None)
+    return None if found is None else int(found)
+
+
+def _check_training(request: EvaluationRequest, chosen: Sequence[CohortPatient]) -> None:
+    """Refuse a patient that either model has seen."""
+    splits: dict[str, dict[str, str]] = {}
+    for model, folder in (request.trained_on or {}).items():
+        table, named = patients_of(folder)
+        if not named:
+            raise CohortError("A training cohort needs its patients.csv", got=folder)
+        splits[model] = {p.key: str(p.split) for p in table if p.split is not None}
+    for model in ("bones", "lesions"):
+        own = {p.key: p.details.get(f"split_{model}", "").lower() for p in chosen}
+        if any(own.values()):
+            splits.setdefault(model, {}).update({k: v for k, v in own.items() if v})
+    check_splits(splits, [patient.key for patient in chosen])
+
+
+def _absent(
+    chosen: Sequence[CohortPatient], listed: set[str], present: set[str]
+) -> tuple[list[Problem], dict[str, int]]:
+    without_reference = [p.key for p in chosen if not p.folder.is_dir()]
+    without_prediction = [p.key for p in chosen if p.folder.is_dir() and p.key not in present]
+    extra = sorted(present - listed)
+    texts = {
+        "missing prediction": (
+            without_prediction,
+            "There is no prediction; the patient is left out.",
+        ),
+        "missing reference": (without_reference, "There is no reference folder; left out."),
+        "unknown patient": (extra, "Predicted, but not in the reference; left out."),
+    }
+    problems = [
+        Problem(Weight.WARNING, code, text, patient)
+        for code, (patients, text) in texts.items()
+        for patient in patients
+    ]
+    excluded = {
+        "no prediction": len(without_prediction),
+        "no reference": len(without_reference),
+    }
+    return problems, {reason: n for reason, n in excluded.items() if n}
+
+
+@dataclass(frozen=True)
+class _Job:
+    folders: CaseFolders
+    settings: EvaluationSettings
+    store: Path
+
+
+def _measure_all(
+    folders: Sequence[CaseFolders],
+    settings: EvaluationSettings,
+    store: CaseStore,
+    jobs: int,
+    observer: EvaluationObserver,
+) -> list[CaseResult]:
+    """Measured patients in the order given."""
+    work = [_Job(folder, settings, store.folder) for folder in folders]
+    measured: dict[str, CaseResult] = {}
+    for done, case in enumerate(_run(work, jobs), start=1):
+        measured[case.patient] = case
+        observer.measured(case.patient, done, len(work))
+    return [measured[folder.patient] for folder in folders]
+
+
+def _run(work: Sequence[_Job], jobs: int) -> Iterator[CaseResult]:
+    if jobs == 1 or len(work) == 1:
+        yield from map(_measure_one, work)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(work)), mp_context=context) as pool:
+        for future in as_completed([pool.submit(_measure_one, job) for job in work]):
+            yield future.result()
+
+
+def _measure_one(job: _Job) -> CaseResult:
+    store = CaseStore(job.store)
+    settings = job.settings
+    key = fingerprint(
+        job.folders,
+        {"connectivity": settings.connectivity, "instances": str(settings.instances)},
+        __version__,
+    )
+    kept = store.load(job.folders.patient, key)
+    if kept is not None:
+        return kept
+    read = read_case_input(job.folders)
+    names = {kind.label: kind.value for kind in MimicKind}
+    case = measure_case(
+        job.folders.patient, read.masks, read.scores, settings, names, read.problems
+    )
+    for sequence, masks in read.masks.items():
+        _draw(job.folders, sequence, masks, store)
+    store.keep(case, key)
+    return case
+
+
+def picture_name(patient: str, sequence: MrSequence, kind: str) -> str:
+    """File name of a patient's picture."""
+    return f"{patient}_{sequence.value}_{kind}.png"
+
+
+def _draw(
+    folders: CaseFolders, sequence: MrSequence, masks: SequenceMasks, store: CaseStore
+) -> None:
+    """Pictures of one sequence, if its image can be read and lies on the grid of the masks."""
+    path = folders.image_path(sequence)
+    if not path.is_file():
+        return
+    try:
+        image = read_nifti(path)
+    except PelvimetsError:
+        return  # pictures are an extra; the masks themselves were measured
+    for kind, draw, reference, prediction in (
+        ("bones", bone_overlay, masks.reference_bones, masks.prediction_bones),
+        (LESIONS, lesion_overlay, masks.reference_lesions, masks.prediction_lesions),
+    ):
+        if reference is None or not reference.geometry.matches(image.geometry):
+            continue
+        if prediction is not None and not prediction.geometry.matches(image.geometry):
+            prediction = None
+        target = store.pictures() / picture_name(folders.patient, sequence, kind)
+        write_picture(target, draw(image, reference, prediction))
+
+
+def settings_to_plain(settings: EvaluationSettings) -> dict[str, object]:
+    """Settings for the run record."""
+    return asdict(settings)
+
+
+def headlines(results: CohortResults) -> tuple[str, ...]:
+    """The main figures of an evaluation in words, one line each."""
+    lines = []
+    for reading in Reading:
+        result = results.readings.get(reading)
+        if result is None:
+            continue
+        parts = []
+        if result.patients is not None:
+            for name in ("sensitivity", "specificity"):
+                cell = percent_interval(result.patients.rates[name].clopper_pearson)
+                parts.append(f"{name} {cell} %")
+            if result.patients.auc is not None:
+                parts.append(f"AUC {number_interval(result.patients.auc)}")
+        if result.lesions is not None:
+            found = result.lesions
+            parts.append(f"lesion recall {found.found}/{found.reference_lesions}")
+            parts.append(f"{found.false_per_patient.estimate:.2f} false per patient")
+        lines.append(f"{reading.title}: " + ", ".join(parts))
+    return tuple(lines)
