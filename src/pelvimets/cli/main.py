@@ -11,6 +11,8 @@ import typer
 
 from pelvimets import __version__
 from pelvimets.cli import console
+from pelvimets.cli.phantom import app as phantom
+from pelvimets.cli.view import view
 from pelvimets.errors import PelvimetsError
 
 if TYPE_CHECKING:
@@ -190,6 +192,10 @@ def doctor() -> None:
     console.line(report.verdict, style="green" if report.healthy else "red")
     if not report.healthy:
         raise typer.Exit(1)
+
+
+app.add_typer(phantom, name="phantom")
+app.command()(view)
 
 
 def _terminate(signum: int, frame: object) -> None:
