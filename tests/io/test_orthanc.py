@@ -1,0 +1,157 @@
+"""Results stored into a real Orthanc and fetched back, over DICOMweb and DIMSE.
+
+Orthanc and its DICOMweb plug-in are Debian packages (``orthanc``, ``orthanc-dicomweb``). The
+server is started for these tests on free ports of the loopback address, with an empty store in
+a temporary folder, and stopped afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pydicom
+import pytest
+from dicom_out_study import STUDY_UID, axial, make_case, write
+
+from pelvimets.errors import InputError, OutputError
+from pelvimets.io.pacs import DicomwebNode, DimseNode, fetch, parse_node, store
+from pelvimets.labels import Sequence
+
+PLUGIN_NAME = "libOrthancDicomWeb.so"
+PLUGIN_FOLDERS = ("/usr/share/orthanc/plugins", "/usr/lib/orthanc")
+START_TIMEOUT_S = 120
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def settings(folder: Path, plugin: Path, http: int, dicom: int) -> dict:
+    return {
+        "Name": "test",
+        "StorageDirectory": str(folder / "store"),
+        "IndexDirectory": str(folder / "store"),
+        "Plugins": [str(plugin)],
+        "HttpPort": http,
+        "DicomPort": dicom,
+        "DicomAet": "ORTHANC",
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomAlwaysAllowGet": True,
+        "DicomAlwaysAllowStore": True,
+        "OverwriteInstances": False,
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+    }
+
+
+@pytest.fixture(scope="module")
+def ports(tmp_path_factory):
+    """HTTP and DICOM port of a running Orthanc."""
+    program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
+    plugins = [p for f in PLUGIN_FOLDERS for p in Path(f).glob(f"{PLUGIN_NAME}*")]
+    if program is None or not plugins:
+        pytest.skip("orthanc or orthanc-dicomweb is not installed")
+    folder = tmp_path_factory.mktemp("orthanc")
+    http, dicom = free_port(), free_port()
+    config = folder / "orthanc.json"
+    config.write_text(json.dumps(settings(folder, plugins[0], http, dicom)))
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen([program, str(config)], stdout=log, stderr=log)
+        try:
+            wait_until_up(server, http, folder / "log")
+            yield http, dicom
+        finally:
+            server.terminate()
+            server.wait(60)
+
+
+def wait_until_up(server: subprocess.Popen, port: int, log: Path) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    end = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with opener.open(f"http://127.0.0.1:{port}/system", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"Orthanc did not start:\n{log.read_text()[-2000:]}")
+
+
+@pytest.fixture(params=["web", "dimse"])
+def node(request, ports, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    if request.param == "web":
+        return DicomwebNode(f"http://127.0.0.1:{ports[0]}/dicom-web")
+    return DimseNode("127.0.0.1", ports[1], "ORTHANC")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    grids = {Sequence.DWI: axial((5, 9, 7)), Sequence.T1: axial((6, 12, 10), (4.0, 1.5, 2.0))}
+    return write(tmp_path_factory.mktemp("dicom"), make_case(grids))
+
+
+def test_results_come_back_unchanged(files, node):
+    stored = store(files, node)
+    back = {str(d.SOPInstanceUID): d for d in fetch(STUDY_UID, node)}
+    assert set(back) == set(stored)
+    for path, uid in zip(files, stored, strict=True):
+        meant = pydicom.dcmread(path)
+        assert back[uid] == meant, path.name
+        assert back[uid].file_meta.TransferSyntaxUID == meant.file_meta.TransferSyntaxUID
+
+
+def test_storing_twice_adds_nothing(files, node):
+    assert store(files, node) == store(files, node)
+    assert len(fetch(STUDY_UID, node)) == len(files)
+
+
+def test_one_series(files, node):
+    store(files, node)
+    wanted = pydicom.dcmread(files[2])
+    (report,) = fetch(STUDY_UID, node, wanted.SeriesInstanceUID)
+    assert report == wanted
+
+
+def test_a_study_that_is_not_there(node):
+    with pytest.raises(InputError):
+        fetch("1.2.3.4", node)
+
+
+def test_a_node_that_is_not_there(files):
+    port = free_port()
+    for node in (
+        DicomwebNode(f"http://127.0.0.1:{port}/dicom-web", timeout_s=5),
+        DimseNode("127.0.0.1", port, "NOBODY", timeout_s=5),
+    ):
+        with pytest.raises(OutputError, match="did not do what it was asked"):
+            store(files, node)
+        with pytest.raises(InputError):
+            fetch(STUDY_UID, node)
+
+
+def test_what_is_no_dicom_is_not_sent(tmp_path):
+    (tmp_path / "a.dcm").write_text("text")
+    with pytest.raises(InputError, match="not DICOM"):
+        store([tmp_path / "a.dcm"], DimseNode("127.0.0.1", 1, "X"))
+    with pytest.raises(InputError, match="nothing to store"):
+        store([], DimseNode("127.0.0.1", 1, "X"))
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "dicom://host", "dicom://A@h:x", "ftp://a"])
+def test_addresses_that_are_none(text):
+    with pytest.raises(InputError, match="no address of a PACS"):
+        parse_node(text)
+
+
+def test_addresses():
+    assert parse_node("https://pacs/dicom-web/") == DicomwebNode("https://pacs/dicom-web")
+    assert parse_node("dicom://PACS@10.0.0.7:104") == DimseNode("10.0.0.7", 104, "PACS")
