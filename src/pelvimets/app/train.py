@@ -1,0 +1,241 @@
+"""Training runs: samples from a cohort or from digital patients, the run, its bundle."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pelvimets.config import GridSettings, IntensitySettings, ReadingSettings, settings_to_dict
+from pelvimets.errors import CohortError
+from pelvimets.io.arrays import ArrayFolder
+from pelvimets.io.bundle import write_bundle
+from pelvimets.io.cohort import Cohort, CohortPatient, Split, read_case, read_cohort
+from pelvimets.io.run_folder import RunFolder
+from pelvimets.labels import Sequence
+from pelvimets.model.bundle import FORMAT, build_segmenter
+from pelvimets.training.card import RunFacts, model_card
+from pelvimets.training.phantom_samples import (
+    TRAINING_SEEDS,
+    draw_training_sample,
+    validation_samples,
+)
+from pelvimets.training.sample import prepare_sample
+from pelvimets.training.settings import Task, TrainingSettings, training_settings
+from pelvimets.training.store import SampleStore
+
+
+@dataclass(frozen=True)
+class PhantomPool:
+    """How many digital patients to draw.
+
+    Attributes:
+        patients: Training samples; drawn in the background while training runs.
+        validation_per_sequence: Samples of each sequence set aside.
+        start_with: Training begins when so many are there.
+    """
+
+    patients: int = 1000
+    validation_per_sequence: int = 12
+    start_with: int = 40
+
+
+def train_run(
+    settings: TrainingSettings,
+    data: Path | None,
+    run: Path,
+    *,
+    start_from: Path | None = None,
+    samples: Path | None = None,
+    pool: PhantomPool | None = None,
+    workers: int = 1,
+) -> None:
+    """Train a network, or go on with a run that was stopped.
+
+    Args:
+        settings: Of the run; kept in ``settings.json``.
+        data: Cohort folder; None draws digital patients.
+        run: Folder of the run.
+        start_from: Checkpoint whose weights a new run starts with.
+        samples: Where prepared samples are kept; default in the run.
+        pool: Number of digital patients.
+        workers: Processes that draw patches.
+    """
+    from pelvimets.training.run import train
+
+    folder = RunFolder(run)
+    folder.write_settings(settings_to_dict(settings))
+    folder.write_data(_words(data))
+    store = samples or run / "samples"
+    training, validation = _samples(store / "train"), _samples(store / "validation")
+    filler = None
+    if data is None:
+        filler = _start_phantom(settings, store, pool or PhantomPool())
+    else:
+        prepare_cohort(read_cohort(data), settings, store)
+    try:
+        train(settings, training, validation, run, start_from=start_from, workers=workers)
+    finally:
+        if filler is not None:
+            filler.terminate()
+
+
+def _samples(folder: Path) -> SampleStore:
+    return SampleStore(ArrayFolder(folder))
+
+
+def _words(data: Path | None) -> str:
+    return "digital patients drawn on the fly" if data is None else f"cohort {data.name}"
+
+
+def prepare_cohort(cohort: Cohort, settings: TrainingSettings, store: Path) -> None:
+    """Bring every case to the sample grid, once.
+
+    Raises:
+        CohortError: if there is no training or validation patient, or a case lacks its mask.
+    """
+    for split, name in ((Split.TRAIN, "train"), (Split.VALIDATION, "validation")):
+        patients = cohort.of_split(split)
+        if not patients:
+            raise CohortError(f"The cohort has no patient in the split {split.value}")
+        folder = _samples(store / name)
+        there = set(folder.names())
+        for patient in patients:
+            _prepare_patient(patient, settings, folder, there)
+
+
+def _prepare_patient(
+    patient: CohortPatient, settings: TrainingSettings, folder: SampleStore, there: set[str]
+) -> None:
+    for sequence in patient.sequences:
+        name = f"{patient.key}_{sequence.value}"
+        if name in there:
+            continue
+        case = read_case(patient, sequence)
+        if case.bones is None:
+            raise CohortError(
+                f"Patient {patient.key} has no mask of the bones on {sequence.title}",
+                remedy="Both networks need it",
+            )
+        folder.write(
+            prepare_sample(
+                name,
+                sequence,
+                case.image,
+                case.bones,
+                case.lesions,
+                case.mimics,
+                settings.sample_grid,
+                settings.intensity,
+            )
+        )
+
+
+def make_bundle(
+    bones: Path,
+    lesions: Path,
+    out: Path,
+    *,
+    name: str,
+    version: str,
+    summary: str,
+    patients: int = 20,
+    overwrite: bool = False,
+) -> dict[Task, dict[str, float]]:
+    """Make a bundle from a run of each network, measure it, and write its card.
+
+    Args:
+        bones: Run of the bone network.
+        lesions: Run of the lesion network.
+        out: Folder of the bundle.
+        name, version, summary: Of the bundle.
+        patients: Unseen digital patients of each sequence to measure on.
+        overwrite: Replace an older bundle.
+
+    Returns:
+        What was measured, per network.
+    """
+    from pelvimets.training.measuring import measure_cascade
+
+    runs = {Task.BONES: RunFolder(bones), Task.LESIONS: RunFolder(lesions)}
+    settings = {task: training_settings(run.read_settings()) for task, run in runs.items()}
+    facts, networks = {}, {}
+    for task, run in runs.items():
+        facts[task], exported = _exported(settings[task], run)
+        networks |= exported
+    description = _described(name, version, summary, settings)
+    segmenter = build_segmenter(description, networks)
+    measured = measure_cascade(segmenter, patients)
+    card = model_card(
+        name,
+        version,
+        facts,
+        measured,
+        measured_on=f"{patients} unseen digital patients of each sequence, the whole cascade",
+        command=f"python -m benchmarks.bundle_accuracy --bundle {out.name} --patients {patients}",
+    )
+    write_bundle(out, description, networks, card, overwrite=overwrite)
+    return measured
+
+
+def _described(
+    name: str, version: str, summary: str, settings: dict[Task, TrainingSettings]
+) -> dict[str, Any]:
+    reading = ReadingSettings(
+        bone_grid=settings[Task.BONES].grid,
+        lesion_grid=settings[Task.LESIONS].grid,
+        intensity=settings[Task.BONES].intensity,
+    )
+    networks = {
+        task.value: {sequence.value: f"{task.value}.xml" for sequence in Sequence}
+        | {"multiple_of": one.network.multiple_of}
+        for task, one in settings.items()
+    }
+    return {
+        "format": FORMAT,
+        "name": name,
+        "version": version,
+        "summary": summary,
+        "settings": settings_to_dict(reading),
+        "networks": networks,
+    }
+
+
+def _exported(settings: TrainingSettings, run: RunFolder) -> tuple[RunFacts, dict[str, bytes]]:
+    from pelvimets.model.export import network_bytes, to_openvino
+    from pelvimets.training.run import load_trained
+
+    network, steps, minutes = load_trained(settings, run.checkpoint)
+    model = to_openvino(network, *settings.task.channels, settings.network.multiple_of)
+    facts = RunFacts(settings, run.read_data(), steps, minutes, run.read_curve())
+    return facts, network_bytes(model, settings.task.value)
+
+
+def _start_phantom(
+    settings: TrainingSettings, store: Path, pool: PhantomPool
+) -> multiprocessing.process.BaseProcess:
+    grid, intensity = settings.sample_grid, settings.intensity
+    validation = _samples(store / "validation")
+    if len(validation.names()) < 2 * pool.validation_per_sequence:
+        for sample in validation_samples(pool.validation_per_sequence, grid, intensity):
+            validation.write(sample)
+    draw_pool(store / "train", grid, intensity, pool.start_with)
+    filler = multiprocessing.get_context("spawn").Process(
+        target=draw_pool,
+        args=(store / "train", grid, intensity, pool.patients),
+        daemon=True,
+    )
+    filler.start()
+    return filler
+
+
+def draw_pool(
+    folder: Path, grid: GridSettings, intensity: IntensitySettings, patients: int
+) -> None:
+    """Draw digital patients into a folder until there are so many."""
+    store = _samples(folder)
+    there = {int(name.split("_")[0]) for name in store.names()}
+    for seed in range(TRAINING_SEEDS, TRAINING_SEEDS + patients):
+        if seed not in there:
+            store.write(draw_training_sample(seed, grid, intensity))

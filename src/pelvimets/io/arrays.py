@@ -1,0 +1,51 @@
+"""Named sets of arrays in a folder: one uncompressed archive each, so that reading is cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pelvimets.errors import InputError
+
+_SUFFIX = ".npz"
+
+
+@dataclass(frozen=True)
+class ArrayFolder:
+    """A folder of array sets; it may be filled while others read from it."""
+
+    folder: Path
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the sets there are now, sorted."""
+        return tuple(sorted(p.name.removesuffix(_SUFFIX) for p in self.folder.glob(f"*{_SUFFIX}")))
+
+    def write(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Keep a set; it appears whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self.folder / f".{name}.part"
+        with aside.open("wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        aside.replace(self.folder / f"{name}{_SUFFIX}")
+
+    def read(self, name: str) -> dict[str, npt.NDArray[Any]]:
+        """Read a set.
+
+        Raises:
+            InputError: if it is missing or damaged.
+        """
+        path = self.folder / f"{name}{_SUFFIX}"
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                return {key: kept[key] for key in kept.files}
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(
+                "A kept training sample cannot be read",
+                got=f"{path}: {error}",
+                remedy="Delete the folder of samples; it is made again",
+            ) from error

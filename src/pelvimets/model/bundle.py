@@ -1,0 +1,228 @@
+"""Bundles: a folder with settings, weights, model card, licence and checksums.
+
+::
+
+    BUNDLE/bundle.json      format, name, version, summary, settings, networks
+    BUNDLE/*.xml, *.bin     networks in OpenVINO's format, weights in half precision
+    BUNDLE/model_card.md    data, measured accuracy, limits
+    BUNDLE/LICENSE
+    BUNDLE/SHA256SUMS       of all other files
+
+Nothing is loaded before all checksums agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pelvimets.config import ReadingSettings, settings_from_dict
+from pelvimets.errors import BundleError, SettingsError
+from pelvimets.labels import Sequence
+from pelvimets.model.openvino_backend import NetworkFiles, OpenVinoNetwork, OpenVinoSegmenter
+
+FORMAT = 1
+DESCRIPTION_NAME = "bundle.json"
+CHECKSUMS_NAME = "SHA256SUMS"
+_DEFAULT = "first"
+_STEPS = ("bones", "lesions")
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """One row of the list of bundles.
+
+    Attributes:
+        name, version, summary: As the bundle says.
+        size_mb: Of all its files.
+        intact: Whether all checksums agree.
+        folder: Where it is.
+    """
+
+    name: str
+    version: str
+    summary: str
+    size_mb: float
+    intact: bool
+    folder: Path
+
+
+def load_segmenter(bundle: Path | None = None) -> OpenVinoSegmenter:
+    """Read and verify a bundle; networks are compiled when they are first used.
+
+    Args:
+        bundle: Folder; None takes the one that is shipped.
+
+    Raises:
+        BundleError: if it is missing, damaged or made by a later version.
+    """
+    folder = Path(bundle) if bundle is not None else _shipped_folder() / _DEFAULT
+    contents = verified_contents(folder)
+    return build_segmenter(_description(folder, contents), contents)
+
+
+def build_segmenter(
+    description: Mapping[str, Any], contents: Mapping[str, bytes]
+) -> OpenVinoSegmenter:
+    """The networks of a bundle from its description and its files.
+
+    Raises:
+        BundleError: if they do not fit each other.
+    """
+    networks = _networks(description, contents)
+    return OpenVinoSegmenter(
+        name=f"{description['name']} {description['version']}",
+        settings=_settings(description),
+        bones=networks["bones"],
+        lesions=networks["lesions"],
+        weights_sha256=_weights_sha256(contents),
+    )
+
+
+def installed_bundles() -> tuple[BundleInfo, ...]:
+    """The bundles that come with the package."""
+    folders = sorted(p for p in _shipped_folder().iterdir() if (p / DESCRIPTION_NAME).is_file())
+    return tuple(bundle_info(folder) for folder in folders)
+
+
+def bundle_info(folder: Path) -> BundleInfo:
+    """What a bundle says of itself, and whether it is intact.
+
+    Raises:
+        BundleError: if its description cannot be read.
+    """
+    description = _parsed(folder, _read(folder / DESCRIPTION_NAME))
+    size = sum(p.stat().st_size for p in folder.iterdir() if p.is_file())
+    try:
+        verified_contents(folder)
+        intact = True
+    except BundleError:
+        intact = False
+    return BundleInfo(
+        name=str(description.get("name", folder.name)),
+        version=str(description.get("version", "?")),
+        summary=str(description.get("summary", "")),
+        size_mb=size / 1e6,
+        intact=intact,
+        folder=folder,
+    )
+
+
+def verified_contents(folder: Path) -> dict[str, bytes]:
+    """All files named in the checksums, each one checked.
+
+    Raises:
+        BundleError: if the folder or a file is missing, or a checksum differs.
+    """
+    if not (folder / DESCRIPTION_NAME).is_file():
+        raise BundleError(
+            "There is no bundle here", got=folder, remedy=f"Name a folder with a {DESCRIPTION_NAME}"
+        )
+    contents = {}
+    for line in _read(folder / CHECKSUMS_NAME).decode().splitlines():
+        wanted, _, name = line.partition("  ")
+        if not name or Path(name).name != name:
+            raise BundleError("The checksums of a bundle cannot be read", got=f"{folder}: {line!r}")
+        contents[name] = _read(folder / name)
+        if hashlib.sha256(contents[name]).hexdigest() != wanted:
+            raise BundleError(
+                "A file of the bundle is damaged",
+                got=folder / name,
+                remedy="Install or copy the bundle again",
+            )
+    return contents
+
+
+def checksums_text(contents: Mapping[str, bytes]) -> str:
+    """The text of ``SHA256SUMS``.
+
+    >>> checksums_text({"a": b""})[:8]
+    'e3b0c442'
+    """
+    lines = [f"{hashlib.sha256(data).hexdigest()}  {n}" for n, data in sorted(contents.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _shipped_folder() -> Path:
+    return Path(str(files("pelvimets.resources"))) / "bundles"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            "A file of the bundle is missing",
+            got=path,
+            remedy="Install or copy the bundle again",
+        ) from error
+
+
+def _parsed(folder: Path, data: bytes) -> dict[str, Any]:
+    try:
+        description = json.loads(data)
+    except ValueError as error:
+        raise BundleError("A bundle's description is no JSON", got=f"{folder}: {error}") from error
+    if not isinstance(description, dict):
+        raise BundleError("A bundle's description is no JSON object", got=folder)
+    return description
+
+
+def _description(folder: Path, contents: Mapping[str, bytes]) -> dict[str, Any]:
+    if DESCRIPTION_NAME not in contents:
+        raise BundleError(f"The checksums of a bundle leave out {DESCRIPTION_NAME}", got=folder)
+    description = _parsed(folder, contents[DESCRIPTION_NAME])
+    found = description.get("format")
+    if not isinstance(found, int) or found > FORMAT:
+        raise BundleError(
+            "The bundle was made by a later version of pelvimets",
+            got=f"format {found}, known up to {FORMAT}",
+            remedy="Update pelvimets, or take an older bundle",
+        )
+    missing = [k for k in ("name", "version", "settings", "networks") if k not in description]
+    if missing:
+        raise BundleError("A bundle's description is incomplete", got=f"no {', '.join(missing)}")
+    return description
+
+
+def _settings(description: Mapping[str, Any]) -> ReadingSettings:
+    try:
+        return settings_from_dict(ReadingSettings, description["settings"])
+    except (SettingsError, TypeError) as error:
+        raise BundleError("The bundle's settings do not fit", got=str(error)) from error
+
+
+def _networks(
+    description: Mapping[str, Any], contents: Mapping[str, bytes]
+) -> dict[str, dict[Sequence, OpenVinoNetwork]]:
+    """Networks per step and sequence; a file that serves twice is compiled once."""
+    by_file: dict[str, OpenVinoNetwork] = {}
+    result: dict[str, dict[Sequence, OpenVinoNetwork]] = {}
+    try:
+        for step in _STEPS:
+            z, y, x = description["networks"][step]["multiple_of"]
+            result[step] = {}
+            for sequence in Sequence:
+                name = description["networks"][step][sequence.value]
+                if name not in by_file:
+                    weights = contents[name.removesuffix(".xml") + ".bin"]
+                    by_file[name] = OpenVinoNetwork(
+                        NetworkFiles(contents[name], weights, (z, y, x))
+                    )
+                result[step][sequence] = by_file[name]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError("The bundle's networks are not as described", got=repr(error)) from error
+    return result
+
+
+def _weights_sha256(contents: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(contents):
+        if name.endswith(".bin"):
+            digest.update(contents[name])
+    return digest.hexdigest()

@@ -1,0 +1,122 @@
+"""3D U-Net with a folding stem: the network of both steps.
+
+After Cicek et al., MICCAI 2016 (3D U-Net), with instance normalisation and leaky ReLU as
+in Isensee et al., Nat Methods 2021 (nnU-Net).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from pelvimets.errors import SettingsError
+from pelvimets.model.settings import NetworkSettings
+
+_SLOPE = 0.01
+
+
+class UNet(nn.Module):
+    """3D U-Net.
+
+    Args:
+        settings: Its form.
+        inputs: Input channels.
+        outputs: Output channels (logits).
+
+    Input (batch, inputs, z, y, x), output (batch, outputs, z, y, x); the grid must be a
+    multiple of ``settings.multiple_of``.
+    """
+
+    def __init__(self, settings: NetworkSettings, inputs: int, outputs: int) -> None:
+        super().__init__()
+        first, stem = settings.channels[0], settings.stem
+        self.stem = nn.Conv3d(inputs, first, stem, stride=stem)
+        self.down = nn.ModuleList(_down_levels(settings))
+        self.dropout = nn.Dropout3d(settings.dropout)
+        self.unfold = nn.ModuleList(_unfolds(settings))
+        self.up = nn.ModuleList(_up_levels(settings))
+        self.head = nn.ConvTranspose3d(first, outputs, stem, stride=stem)
+        _initialise(self, settings.initialisation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        x = self.stem(x)
+        skips: list[Tensor] = []
+        for level in self.down:
+            x = level(x)
+            skips.append(x)
+        x = self.dropout(skips.pop())
+        for unfold, level in zip(self.unfold, self.up, strict=True):
+            x = level(torch.cat([unfold(x), skips.pop()], dim=1))
+        return self.head(x)
+
+
+class Level(nn.Module):
+    """Convolutions of one level, each with instance normalisation and leaky ReLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, stride: int, blocks: int, residual: bool
+    ) -> None:
+        super().__init__()
+        widths = [inputs] + [outputs] * blocks
+        self.convolutions = nn.Sequential(
+            *(
+                nn.Sequential(
+                    nn.Conv3d(a, b, 3, stride=stride if n == 0 else 1, padding=1, bias=False),
+                    nn.InstanceNorm3d(b, affine=True),
+                    nn.LeakyReLU(_SLOPE),
+                )
+                for n, (a, b) in enumerate(pairwise(widths))
+            )
+        )
+        self.shortcut = (
+            nn.Conv3d(inputs, outputs, 1, stride=stride, bias=False) if residual else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (batch, outputs, ...)."""
+        features: Tensor = self.convolutions(x)
+        return features if self.shortcut is None else features + self.shortcut(x)
+
+
+def _down_levels(settings: NetworkSettings) -> list[Level]:
+    widths = (settings.channels[0], *settings.channels)
+    return [
+        Level(a, b, stride=2 if n else 1, blocks=settings.blocks, residual=settings.residual)
+        for n, (a, b) in enumerate(zip(widths, settings.channels, strict=False))
+    ]
+
+
+def _unfolds(settings: NetworkSettings) -> list[nn.ConvTranspose3d]:
+    pairs = zip(settings.channels, settings.channels[1:], strict=False)
+    return [nn.ConvTranspose3d(deep, fine, 2, stride=2) for fine, deep in reversed(list(pairs))]
+
+
+def _up_levels(settings: NetworkSettings) -> list[Level]:
+    return [
+        Level(2 * c, c, stride=1, blocks=settings.blocks, residual=settings.residual)
+        for c in reversed(settings.channels[:-1])
+    ]
+
+
+def _initialise(network: nn.Module, how: str) -> None:
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
+            _fill(layer.weight, how)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def _fill(weight: Tensor, how: str) -> None:
+    if how == "kaiming":
+        nn.init.kaiming_normal_(weight, a=_SLOPE, nonlinearity="leaky_relu")
+    elif how == "xavier":
+        nn.init.xavier_normal_(weight)
+    elif how == "orthogonal":
+        nn.init.orthogonal_(weight)
+    else:
+        raise SettingsError(
+            "Unknown initialisation", got=how, remedy="Known: kaiming, xavier, orthogonal"
+        )

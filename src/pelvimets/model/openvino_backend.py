@@ -1,0 +1,120 @@
+"""Inference with OpenVINO on the CPU; no torch needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+from scipy import ndimage
+
+from pelvimets.config import ReadingSettings
+from pelvimets.core.volume import Volume
+from pelvimets.labels import Sequence
+from pelvimets.model.inputs import bone_input, lesion_input
+from pelvimets.model.tiles import tiled_probabilities
+
+_LARGEST_TILE_VOXELS = 2_600_000
+_MARGIN_VOXELS = 8
+_MOST_THREADS = 8
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """One network as read from a bundle.
+
+    Attributes:
+        model: OpenVINO's description (XML).
+        weights: Its weights.
+        multiple_of: Of the shapes that it takes (z, y, x).
+    """
+
+    model: bytes
+    weights: bytes
+    multiple_of: tuple[int, int, int]
+
+
+@dataclass(eq=False)
+class OpenVinoNetwork:
+    """One compiled network; compiled at the first call."""
+
+    files: NetworkFiles
+    _compiled: Any = field(default=None, init=False)
+
+    def __call__(self, channels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Probabilities (outputs, z, y, x) of (inputs, z, y, x)."""
+        return tiled_probabilities(
+            self._run, channels, self.files.multiple_of, _LARGEST_TILE_VOXELS
+        )
+
+    def _run(self, channels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        if self._compiled is None:
+            self._compiled = compile_network(self.files)
+        image = np.ascontiguousarray(channels[None], dtype=np.float32)
+        return np.asarray(self._compiled(image)[0][0], dtype=np.float32)
+
+
+def compile_network(files: NetworkFiles, threads: int | None = None) -> Callable[..., Any]:
+    """Compile for this machine's CPU.
+
+    Arithmetic is float32 and the number of threads fixed, so that the same image gives the
+    same bytes.
+    """
+    core = ov.Core()
+    model = core.read_model(model=files.model, weights=files.weights)
+    options = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads or _threads(),
+    }
+    return core.compile_model(model, "CPU", options)  # type: ignore[no-any-return]
+
+
+def _threads() -> int:
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    return min(available or os.cpu_count() or 1, _MOST_THREADS)
+
+
+@dataclass(frozen=True)
+class OpenVinoSegmenter:
+    """The cascade of a bundle; implements ``core.segmenter.Segmenter``.
+
+    Attributes:
+        name: Bundle name and version.
+        settings: How images are prepared and answers read.
+        bones: Network of each sequence.
+        lesions: Network of each sequence.
+        weights_sha256: Of all weights, for run records.
+    """
+
+    name: str
+    settings: ReadingSettings
+    bones: Mapping[Sequence, OpenVinoNetwork]
+    lesions: Mapping[Sequence, OpenVinoNetwork]
+    weights_sha256: str
+
+    def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
+        """Class probabilities (9, z, y, x); channel 0 is background."""
+        return self.bones[sequence](bone_input(image.array))
+
+    def lesion_probabilities(
+        self, image: Volume, bones: Volume, sequence: Sequence
+    ) -> npt.NDArray[np.float32]:
+        """Probability of metastasis (z, y, x); 0 far from the bones, where nobody looks."""
+        result = np.zeros(image.array.shape, dtype=np.float32)
+        box = _bone_box(bones.array)
+        if box is not None:
+            channels = lesion_input(image.array[box], bones.array[box], sequence)
+            result[box] = self.lesions[sequence](channels)[0]
+        return result
+
+
+def _bone_box(bones: npt.NDArray[Any]) -> tuple[slice, ...] | None:
+    found = ndimage.find_objects((bones > 0).astype(np.uint8))
+    if not found or found[0] is None:
+        return None
+    return tuple(slice(max(s.start - _MARGIN_VOXELS, 0), s.stop + _MARGIN_VOXELS) for s in found[0])

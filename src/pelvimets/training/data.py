@@ -1,0 +1,87 @@
+"""Batches drawn on the fly from a store of samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from pelvimets.errors import InputError
+from pelvimets.model.inputs import bone_input, lesion_input
+from pelvimets.training.patches import (
+    Patch,
+    cut_patch,
+    draw_parameters,
+    jittered_bones,
+    lesions_of,
+)
+from pelvimets.training.sample import Sample, SampleSource, bones_of
+from pelvimets.training.settings import Stage, Task, TrainingSettings
+
+Item = dict[str, Any]
+
+
+class PatchDataset(Dataset[Item]):
+    """The patches of one epoch; item n of epoch e is the same in every run.
+
+    Args:
+        source: Where samples come from.
+        settings: Of the run.
+        stage: Size and spacing of the patches.
+        epoch: Number of the epoch.
+    """
+
+    def __init__(
+        self, source: SampleSource, settings: TrainingSettings, stage: Stage, epoch: int
+    ) -> None:
+        self._source, self._settings = source, settings
+        self._stage, self._epoch = stage, epoch
+        self._names = source.names()
+        if not self._names:
+            raise InputError("There is no sample to train on")
+
+    def __len__(self) -> int:
+        return self._settings.steps_per_epoch * self._stage.batch
+
+    def __getitem__(self, number: int) -> Item:
+        rng = np.random.default_rng([self._settings.seed, self._epoch, number])
+        sample = self._source.read(self._names[rng.integers(len(self._names))])
+        drawn = draw_parameters(
+            sample, self._stage, self._settings.augmentation, self._settings.centres, rng
+        )
+        return network_item(sample, cut_patch(sample, drawn), self._settings, rng)
+
+
+def network_item(
+    sample: Sample, patch: Patch, settings: TrainingSettings, rng: np.random.Generator
+) -> Item:
+    """Input, target and region of one patch as tensors."""
+    bones = bones_of(patch.truth)
+    if settings.task is Task.BONES:
+        channels, target = bone_input(patch.image), bones
+        region = np.ones(bones.shape, dtype=bool)
+    else:
+        mask = jittered_bones(patch.truth, rng)
+        channels = lesion_input(patch.image, mask, sample.sequence)
+        target = lesions_of(patch.truth).astype(np.uint8)
+        region = ndimage.binary_dilation(mask, iterations=settings.region_margin_voxels)
+    return {
+        "image": torch.from_numpy(channels),
+        "target": torch.from_numpy(np.ascontiguousarray(target)),
+        "region": torch.from_numpy(np.ascontiguousarray(region)),
+        "name": sample.name,
+    }
+
+
+def loader(dataset: PatchDataset, batch: int, workers: int) -> DataLoader[Item]:
+    """Batches in the order of the dataset; its items are random themselves."""
+    return DataLoader(dataset, batch_size=batch, num_workers=workers)
+
+
+def channels_last(image: Tensor) -> Tensor:
+    """Memory order that convolutions on a CPU prefer."""
+    return image.contiguous(memory_format=torch.channels_last_3d)

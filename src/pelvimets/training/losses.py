@@ -1,0 +1,61 @@
+"""Losses: cross-entropy and soft overlap over the whole batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pelvimets.training.settings import LossSettings
+
+_SMOOTH = 1.0
+
+
+def bone_loss(logits: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
+    """Loss of the bone network.
+
+    Args:
+        logits: (batch, classes, z, y, x).
+        target: Class of each voxel (batch, z, y, x), integer.
+        settings: Weights.
+    """
+    logits = logits.float()
+    loss = settings.cross_entropy * functional.cross_entropy(logits, target.long())
+    probability = logits.softmax(dim=1)[:, 1:]
+    truth = (
+        functional.one_hot(target.long(), logits.shape[1])
+        .movedim(-1, 1)[:, 1:]
+        .to(probability.dtype)
+    )
+    return loss + settings.overlap * (1 - _overlap(probability, truth, settings).mean())
+
+
+def lesion_loss(logits: Tensor, target: Tensor, region: Tensor, settings: LossSettings) -> Tensor:
+    """Loss of the lesion network, inside the region alone.
+
+    Args:
+        logits: (batch, 1, z, y, x).
+        target: True in metastases (batch, z, y, x).
+        region: True where the loss looks (batch, z, y, x).
+        settings: Weights.
+    """
+    logits, region = logits[:, 0].float(), region.float()
+    truth = target.to(logits.dtype)
+    weight = torch.tensor(settings.positive_weight, device=logits.device)
+    entropy = functional.binary_cross_entropy_with_logits(
+        logits, truth, pos_weight=weight, reduction="none"
+    )
+    loss = settings.cross_entropy * (entropy * region).sum() / region.sum().clamp(min=1)
+    probability = logits.sigmoid() * region
+    overlap = _overlap(probability[:, None], (truth * region)[:, None], settings)
+    return loss + settings.overlap * (1 - overlap.mean())
+
+
+def _overlap(probability: Tensor, truth: Tensor, settings: LossSettings) -> Tensor:
+    """Soft Tversky index per class over the batch; Dice where both weights are 0.5."""
+    axes = [0, 2, 3, 4]
+    both = (probability * truth).sum(axes)
+    false_positive = probability.sum(axes) - both
+    false_negative = truth.sum(axes) - both
+    wrong = settings.false_positives * false_positive + settings.false_negatives * false_negative
+    return (both + _SMOOTH) / (both + wrong + _SMOOTH)

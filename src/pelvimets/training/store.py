@@ -1,0 +1,68 @@
+"""Samples kept as named sets of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pelvimets.labels import Sequence
+from pelvimets.training.sample import Sample
+
+
+class ArrayStore(Protocol):
+    """Where named sets of arrays are kept, a folder as a rule."""
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the sets, sorted."""
+        ...
+
+    def write(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Keep a set."""
+        ...
+
+    def read(self, name: str) -> dict[str, npt.NDArray[Any]]:
+        """Read a set."""
+        ...
+
+
+@dataclass(frozen=True)
+class SampleStore:
+    """A ``SampleSource`` over a store of arrays."""
+
+    arrays: ArrayStore
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the samples there are now, sorted."""
+        return self.arrays.names()
+
+    def write(self, sample: Sample) -> None:
+        """Keep a sample."""
+        self.arrays.write(
+            sample.name,
+            {
+                "sequence": np.array(sample.sequence.value),
+                "spacing_mm": np.asarray(sample.spacing_mm),
+                "image": sample.image,
+                "truth": sample.truth,
+                "lesion_centres": sample.lesion_centres,
+                "mimic_centres": sample.mimic_centres,
+            },
+        )
+
+    def read(self, name: str) -> Sample:
+        """Read a sample."""
+        kept = self.arrays.read(name)
+        z, y, x = (float(v) for v in kept["spacing_mm"])
+        return Sample(
+            name=name,
+            sequence=Sequence(str(kept["sequence"])),
+            spacing_mm=(z, y, x),
+            image=kept["image"],
+            truth=kept["truth"],
+            lesion_centres=kept["lesion_centres"],
+            mimic_centres=kept["mimic_centres"],
+        )

@@ -1,0 +1,156 @@
+"""Measures during training: on whole images, on the grid on which the network reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cc3d
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from pelvimets.labels import Bone, Sequence
+from pelvimets.model.inputs import bone_input, lesion_input
+from pelvimets.model.padding import padded_probabilities
+from pelvimets.training.patches import (
+    Patch,
+    PatchParameters,
+    cut_patch,
+    lesions_of,
+)
+from pelvimets.training.sample import Sample, bones_of
+from pelvimets.training.settings import Task, TrainingSettings, Triple
+
+Predict = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+Measures = dict[str, tuple[float, float]]
+
+_SMALLEST_LESION_MM3 = 200.0
+_SMALLEST_BONE_MM3 = 1000.0
+
+
+def measure_sample(
+    predict: Predict, sample: Sample, settings: TrainingSettings, spacing_mm: Triple | None
+) -> Measures:
+    """Counts of one image as (numerator, denominator) per measure; sums give the means.
+
+    Args:
+        predict: Probabilities (outputs, z, y, x) of (inputs, z, y, x).
+        sample: The image and its truth.
+        settings: Of the run.
+        spacing_mm: Grid of the stage that is on; None keeps the sample's voxels.
+    """
+    spacing_mm = spacing_mm or sample.spacing_mm
+    patch = whole_image(sample, spacing_mm)
+    measure = _bones_of_patch if settings.task is Task.BONES else _lesions_of_patch
+    return measure(predict, sample, patch, settings, float(np.prod(spacing_mm)))
+
+
+def whole_image(sample: Sample, spacing_mm: Triple) -> Patch:
+    """The sample on another grid, unchanged otherwise."""
+    spacing = np.asarray(sample.spacing_mm)
+    step = np.asarray(spacing_mm)
+    shape = np.ceil(np.asarray(sample.image.shape) * spacing / step - 1e-6).astype(int)
+    still = PatchParameters(
+        shape=(int(shape[0]), int(shape[1]), int(shape[2])),
+        matrix=np.diag(step / spacing),
+        centre=(np.asarray(sample.image.shape) - 1) / 2,
+        field=((0.0, 1.0),) * 3,
+        gamma=1.0,
+        bias=np.zeros((2, 3)),
+        noise=0.0,
+        blur_voxels=0.0,
+        noise_seed=0,
+    )
+    return cut_patch(sample, still)
+
+
+def _bones_of_patch(
+    predict: Predict,
+    sample: Sample,
+    patch: Patch,
+    settings: TrainingSettings,
+    voxel_mm3: float,
+) -> Measures:
+    channels = bone_input(patch.image)
+    probability = padded_probabilities(predict, channels, settings.network.multiple_of)
+    return bone_measures(probability.argmax(0), bones_of(patch.truth), sample.sequence, voxel_mm3)
+
+
+def _lesions_of_patch(
+    predict: Predict,
+    sample: Sample,
+    patch: Patch,
+    settings: TrainingSettings,
+    voxel_mm3: float,
+) -> Measures:
+    bones = bones_of(patch.truth) > 0
+    channels = lesion_input(patch.image, bones, sample.sequence)
+    probability = padded_probabilities(predict, channels, settings.network.multiple_of)[0]
+    near = ndimage.binary_dilation(bones, iterations=1)
+    found = (probability >= 0.5) & near
+    return lesion_measures(found, lesions_of(patch.truth), sample.sequence, voxel_mm3)
+
+
+def bone_measures(
+    found: npt.NDArray[Any], truth: npt.NDArray[Any], sequence: Sequence, voxel_mm3: float
+) -> Measures:
+    """Dice coefficient of each bone of at least 1 cm3, and their mean.
+
+    Args:
+        found: Predicted label map.
+        truth: True label map.
+        sequence: Part of the measures' names.
+        voxel_mm3: Volume of a voxel.
+    """
+    measures: Measures = {}
+    for bone in Bone:
+        a, b = found == bone, truth == bone
+        if b.sum() * voxel_mm3 < _SMALLEST_BONE_MM3:
+            continue
+        dice = 2 * float((a & b).sum()) / float(a.sum() + b.sum())
+        measures[f"dice_{sequence}_{bone.key}"] = (dice, 1.0)
+    values = [value for value, _ in measures.values()]
+    measures[f"dice_{sequence}"] = (sum(values), len(values))
+    measures["score"] = (sum(values), len(values))
+    return measures
+
+
+def lesion_measures(
+    found: npt.NDArray[np.bool_],
+    truth: npt.NDArray[np.bool_],
+    sequence: Sequence,
+    voxel_mm3: float,
+) -> Measures:
+    """Recall and precision of single lesions from 0.2 cm3, Dice of all lesion voxels."""
+    both, either = float((found & truth).sum()), float(found.sum() + truth.sum())
+    return {
+        f"recall_{sequence}": _hits(truth, found, voxel_mm3),
+        f"precision_{sequence}": _hits(found, truth, voxel_mm3),
+        f"dice_{sequence}": (2 * both, either),
+        "score": (2 * both, either),
+    }
+
+
+def _hits(
+    mask: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], voxel_mm3: float
+) -> tuple[int, int]:
+    """Components of the mask (from 0.2 cm3) that touch the other mask, and all of them."""
+    components, count = cc3d.connected_components(mask, return_N=True)
+    if not count:
+        return 0, 0
+    sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * voxel_mm3
+    touched = np.bincount(components[other], minlength=count + 1)[1:] > 0
+    large = sizes >= _SMALLEST_LESION_MM3
+    return int((touched & large).sum()), int(large.sum())
+
+
+def mean_measures(measured: list[Measures]) -> dict[str, float]:
+    """Sum of numerators over sum of denominators, per measure."""
+    totals: dict[str, list[float]] = {}
+    for measures in measured:
+        for name, (top, bottom) in measures.items():
+            total = totals.setdefault(name, [0.0, 0.0])
+            total[0] += top
+            total[1] += bottom
+    return {name: top / bottom if bottom else 0.0 for name, (top, bottom) in totals.items()}
