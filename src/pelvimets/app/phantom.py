@@ -23,6 +23,7 @@ from pelvimets.io.output import staged_folder, write_text
 from pelvimets.io.phantom_dicom import write_phantom_study
 from pelvimets.io.phantom_series import DicomStyle
 from pelvimets.phantom.build import PatientSettings, build_follow_up, build_patient
+from pelvimets.phantom.checks import CheckRow, check_table
 from pelvimets.phantom.examination import Artefacts
 from pelvimets.phantom.imaging import ImagedPatient, examine
 from pelvimets.phantom.placement import Truth
@@ -193,6 +194,31 @@ def _seen(truth: Truth, geometry: Geometry) -> dict[int, dict[str, Any]]:
             "centre_lps_mm": [round(float(v), 1) for v in centre],
         }
     return found
+
+
+def check_phantom(
+    seeds: tuple[int, ...], scanner: str, stage: Stage = lambda name: None
+) -> tuple[CheckRow, ...]:
+    """Measure digital patients with metastases against the literature.
+
+    Args:
+        seeds: One patient each.
+        scanner: Name of the scanner.
+        stage: Called with the name of each stage as it starts.
+    """
+    undistorted = Artefacts().with_strength(
+        epi_distortion=0.0, chemical_shift=0.0, motion=0.0, coil_bias=0.0, ghost=0.0, breathing=0.0
+    )
+    settings = PatientSettings(metastases_probability=1.0)
+    return check_table(
+        examine(
+            build_patient(seed, settings),
+            scanner_named(scanner),
+            artefacts=undistorted,
+            stage=stage,
+        )
+        for seed in seeds
+    )
 
 
 @dataclass(frozen=True)

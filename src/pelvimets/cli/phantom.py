@@ -116,6 +116,38 @@ def cohort(
     console.line(f"Cohort of {patients} digital patients: {out}")
 
 
+@app.command()
+def check(
+    patients: Annotated[int, typer.Option(min=1, help="Digital patients to measure.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first.")] = 0,
+    scanner: Annotated[str, typer.Option(help=_SCANNER_HELP)] = "discovery",
+) -> None:
+    """Compare digital patients with the literature: volumes, contrasts, ADC, SNR."""
+    from pelvimets.app.phantom import check_phantom
+
+    with console.progress_bar() as progress:
+        task = progress.add_task("start", total=None)
+        rows = check_phantom(
+            tuple(range(seed, seed + patients)),
+            scanner,
+            lambda name: progress.update(task, description=name),
+        )
+    cells = [
+        (
+            row.reference.title,
+            f"{row.value:.4g}" if row.patients else "-",
+            f"{row.reference.low:g} to {row.reference.high:g}",
+            row.state,
+            row.reference.source,
+        )
+        for row in rows
+    ]
+    columns = ("What", "In silico", "Expected", "State", "Source")
+    console.table(f"{patients} digital patients, {scanner}", columns, cells)
+    if any(row.state == "off" for row in rows):
+        raise typer.Exit(1)
+
+
 def _one_of(kind: type[Kind], value: str, option: str) -> Kind:
     """Member of an enumeration, or a usage error that names the known ones."""
     try:

@@ -43,8 +43,7 @@ class DiffusionImages:
         by_b: Image (z, y, x) of each b-value (s/mm2), ascending.
         adc_um2_per_s: ADC map from all b-values; 0 where there is too little signal.
         truth: Bones, lesions and mimics on the same grid.
-        displacement_mm: Shift of water along y at each voxel of the image, mean over slices'
-            body, for the record: largest absolute value.
+        displacement_mm: Shift of water along y that hardly any voxel exceeds.
     """
 
     geometry: Geometry
@@ -122,24 +121,44 @@ def adc_map(by_b: dict[float, Float32Array], floor: float) -> UInt16Array:
     return np.rint(adc).astype(np.uint16)
 
 
-def _view(
-    patient: DigitalPatient, scanner: Scanner, examination: Examination, artefacts: Artefacts
-) -> _View:
+def diffusion_averaging(
+    patient: DigitalPatient, scanner: Scanner, examination: Examination
+) -> tuple[Float32Array, Float32Array, Float32Array]:
+    """Matrices (z, y, x) that average the patient over undistorted diffusion voxels."""
     field = scanner.diffusion.field
-    axes = field_axes(
+    axes = _axes(scanner, examination)
+    source = patient_axes(patient)
+    return (
+        averaging(source[0], axes[0], field.thickness_mm, edge_mm=0.25 * field.thickness_mm),
+        averaging(source[1], axes[1], field.pixel_mm[1]),
+        averaging(source[2], axes[2], field.pixel_mm[0]),
+    )
+
+
+def _axes(scanner: Scanner, examination: Examination) -> tuple[Axis, Axis, Axis]:
+    field = scanner.diffusion.field
+    return field_axes(
         field.matrix,
         field.pixel_mm,
         field.slices,
         field.spacing_mm,
         examination.diffusion_centre_mm,
     )
+
+
+def _view(
+    patient: DigitalPatient, scanner: Scanner, examination: Examination, artefacts: Artefacts
+) -> _View:
+    field = scanner.diffusion.field
+    axes = _axes(scanner, examination)
     source = patient_axes(patient)
+    wz, _, wx = diffusion_averaging(patient, scanner, examination)
     larmor_mhz = GYROMAGNETIC_MHZ_PER_T * scanner.field_strength_t
     return _View(
         axes=axes,
         source_y=source[1],
-        wz=averaging(source[0], axes[0], field.thickness_mm, edge_mm=0.25 * field.thickness_mm),
-        wx=averaging(source[2], axes[2], field.pixel_mm[0]),
+        wz=wz,
+        wx=wx,
         ppm=_field_on_lines(patient, axes, source[1], examination, artefacts),
         mm_per_ppm=larmor_mhz / scanner.diffusion.phase_bandwidth_hz * field.pixel_mm[1],
     )

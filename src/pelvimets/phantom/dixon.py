@@ -10,7 +10,7 @@ import numpy as np
 from pelvimets.core.geometry import Geometry
 from pelvimets.phantom.examination import Artefacts, Examination, field_axes
 from pelvimets.phantom.field_map import patient_axes
-from pelvimets.phantom.patient import Tissue
+from pelvimets.phantom.patient import DigitalPatient, Tissue
 from pelvimets.phantom.placement import Truth, placed_geometry, truth_masks
 from pelvimets.phantom.reception import (
     UInt16Array,
@@ -82,7 +82,7 @@ def acquire_dixon(
         )
         for image in wanted
     }
-    project = straight_projection(*_averaging(spins, scanner, patient_frame))
+    project = straight_projection(*_averaging(spins.patient, scanner, patient_frame))
     shape = (axes[0].count, axes[1].count, axes[2].count)
     return DixonImages(
         placed_geometry(axes, examination.tilt_deg),
@@ -106,10 +106,21 @@ def _as_patient_sees(
     return axes[0].moved(-z), axes[1].moved(-y), axes[2].moved(-x)
 
 
-def _averaging(
-    spins: Spins, scanner: Scanner, axes: tuple[Axis, Axis, Axis], fat_shift_mm: float = 0.0
+def dixon_averaging(
+    patient: DigitalPatient, scanner: Scanner, examination: Examination
 ) -> tuple[Float32Array, Float32Array, Float32Array]:
-    source = patient_axes(spins.patient)
+    """Matrices (z, y, x) that average the patient over the voxels of the Dixon images."""
+    axes = _as_patient_sees(_axes(scanner, examination), examination)
+    return _averaging(patient, scanner, axes)
+
+
+def _averaging(
+    patient: DigitalPatient,
+    scanner: Scanner,
+    axes: tuple[Axis, Axis, Axis],
+    fat_shift_mm: float = 0.0,
+) -> tuple[Float32Array, Float32Array, Float32Array]:
+    source = patient_axes(patient)
     pixel_x, pixel_y = scanner.dixon.field.pixel_mm
     return (
         averaging(source[0], axes[0], scanner.dixon.field.spacing_mm),
@@ -136,7 +147,7 @@ def _clean_components(
     )
     coil = coil_field(examination.bias[1], (axes[0].count, axes[1].count, axes[2].count))
     water, fat = (
-        _imaged(signal, _averaging(spins, scanner, axes, shift), scanner, artefacts)
+        _imaged(signal, _averaging(spins.patient, scanner, axes, shift), scanner, artefacts)
         for signal, shift in signals
     )
     share, distance = examination.breathing_share, examination.breathing_shift

@@ -269,9 +269,9 @@ def enrolment_flow(population: Population, patients: int, seed: int) -> tuple[Fl
     """
     rng = np.random.default_rng([seed, 303])
     screened, included = _ENROLMENT[population]
-    if population is not Population.LESIONS:
-        entered, rows = patients, []
-    else:
+    rows: list[FlowRow] = []
+    entered = patients
+    if population is Population.LESIONS:
         entered, rows = _lesion_flow(rng, patients)
     excluded = int(rng.negative_binomial(entered, included / screened))
     reasons = Counter(rng.choice(_EXCLUSIONS, excluded).tolist())
