@@ -211,13 +211,21 @@ def _facts(patient: CohortPatient) -> PatientFacts:
         patient.details.get("dataset") or None,
         patient.age_years,
         patient.psa_ng_per_ml,
-        {name: value for name, value in numbers.items() if name in _CLINICAL and value == value},
+        _clinical(patient, numbers),
         _count(numbers),
         numbers.get("lesion_volume_cm3"),
     )
 
 
-_CLINICAL = ("f_psa", "ft_psa", "f_psa_ng_per_ml", "f_t_psa", "free_psa_ng_per_ml", "gleason")
+def _clinical(patient: CohortPatient, numbers: Mapping[str, float]) -> dict[str, float]:
+    """Free PSA and its share of the total, as in the paper's Tables 2 and 3."""
+    free = numbers.get("free_psa", numbers.get("f_psa"))
+    if free is None or free != free:
+        return {}
+    found = {"F-PSA (ng/ml)": free}
+    if patient.psa_ng_per_ml:
+        found["F/T-PSA"] = free / patient.psa_ng_per_ml
+    return found
 
 
 def _count(numbers: Mapping[str, float]) -> int | None:

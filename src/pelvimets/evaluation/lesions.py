@@ -64,7 +64,7 @@ class SequenceLesions:
 
 
 def number_lesions(
-    mask: LabelArray,
+    mask: LabelArray | BoolArray,
     connectivity: Connectivity = 26,
     instances: LesionInstances = LesionInstances.COMPONENTS,
 ) -> npt.NDArray[np.int32]:

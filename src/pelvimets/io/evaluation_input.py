@@ -112,13 +112,19 @@ def _read_mask(path: Path, sequence: Sequence, words: str, problems: list[str]) 
         problems.append(f"{sequence.title}: the {words} are missing ({path.name}).")
         return None
     try:
-        return _as_labels(read_nifti(path))
+        return read_label_mask(path)
     except PelvimetsError as error:
         problems.append(f"{sequence.title}: the {words} cannot be read. {error}")
         return None
 
 
-def _as_labels(volume: Volume) -> Volume:
+def read_label_mask(path: Path) -> Volume:
+    """Read a label map.
+
+    Raises:
+        InputError: if it is missing, damaged, or holds values that are no labels.
+    """
+    volume = read_nifti(path)
     array = volume.array
     if not np.issubdtype(array.dtype, np.integer):
         rounded = np.rint(array)

@@ -64,6 +64,12 @@ def write_figures(folder: Path, figures: Mapping[str, Figure]) -> dict[str, dict
     return written
 
 
+def read_figure(folder: Path, name: str, kind: str = "svg") -> bytes | None:
+    """Content of a figure written before, or None."""
+    path = folder / f"{name}.{kind}"
+    return path.read_bytes() if path.is_file() else None
+
+
 def write_picture(path: Path, picture: npt.NDArray[np.uint8]) -> None:
     """Write an RGB picture (height, width, 3) as PNG.
 

@@ -10,6 +10,7 @@ from pelvimets.evaluation.figures.cohort import (
     montage_figure,
 )
 from pelvimets.evaluation.figures.curves import calibration_figure, froc_figure, roc_figure
+from pelvimets.evaluation.figures.readers import comparison_figure, readers_figure
 from pelvimets.evaluation.figures.segmentation import (
     bland_altman_figure,
     bone_figure,
@@ -23,11 +24,13 @@ __all__ = [
     "bland_altman_figure",
     "bone_figure",
     "calibration_figure",
+    "comparison_figure",
     "flow_figure",
     "froc_figure",
     "looks",
     "mark_in_silico",
     "montage_figure",
+    "readers_figure",
     "roc_figure",
     "violin_figure",
 ]

@@ -1,0 +1,274 @@
+"""``evaluate``, ``agreement``, ``compare`` and ``replicate``: statistics of a cohort.
+
+Everything heavy is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress, TaskID
+
+from pelvimets.cli import console
+
+if TYPE_CHECKING:
+    from pelvimets.evaluation.checks import Problem
+    from pelvimets.evaluation.settings import EvaluationSettings
+
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder of the result.")]
+OverwriteOption = Annotated[bool, typer.Option(help="Replace an earlier result.")]
+RuleOption = Annotated[
+    str,
+    typer.Option(
+        help="When a predicted lesion counts as found: 'one-to-one' by IoU, or 'any-overlap' as "
+        "in the paper."
+    ),
+]
+IouOption = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Smallest IoU of a pair with one-to-one.")
+]
+ConnectivityOption = Annotated[
+    int, typer.Option(help="Neighbours that join voxels to one lesion: 6, 18 or 26.")
+]
+BootstrapOption = Annotated[int, typer.Option(min=1, help="Bootstrap samples over patients.")]
+SeedOption = Annotated[int, typer.Option(help="Of the bootstrap.")]
+InSilicoOption = Annotated[
+    bool, typer.Option("--in-silico", help="The patients are digital: say so everywhere.")
+]
+
+
+class _MeasuredBar:
+    """Progress of measured patients; implements ``app.evaluate.EvaluationObserver``."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def measured(self, patient: str, done: int, total: int) -> None:
+        """Show how far it is."""
+        self._progress.update(self._task, description=patient, completed=done, total=total)
+
+
+@contextmanager
+def _measured_bar() -> Iterator[_MeasuredBar]:
+    with console.progress_bar() as progress:
+        yield _MeasuredBar(progress, progress.add_task("patients", total=None))
+
+
+def evaluate(
+    predictions: Annotated[
+        Path, typer.Option(help="Cohort folder of predicted masks; findings.json gives scores.")
+    ],
+    reference: Annotated[Path, typer.Option(help="Cohort folder of the reference masks.")],
+    out: OutOption = Path("evaluation"),
+    split: Annotated[
+        str | None, typer.Option(help="Only this split: train, validation or test.")
+    ] = None,
+    rule: RuleOption = "one-to-one",
+    iou: IouOption = 0.1,
+    connectivity: ConnectivityOption = 26,
+    instances: Annotated[
+        str, typer.Option(help="One lesion is a connected component or a label: 'labels'.")
+    ] = "components",
+    bootstrap: BootstrapOption = 10_000,
+    seed: SeedOption = 0,
+    trained_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="MODEL=COHORT: training cohort of a model (bones or lesions); patients that it "
+            "saw are refused. May be repeated."
+        ),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Of the report.")] = "Evaluation",
+    in_silico: InSilicoOption = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Patients at a time.")] = 1,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Measure predicted masks and scores against a reference: tables, figures, a report.
+
+    An interrupted run goes on where it stopped when it is called again.
+    """
+    from pelvimets.app.evaluate import EvaluationRequest
+    from pelvimets.app.evaluate import evaluate as run
+
+    request = EvaluationRequest(
+        predictions,
+        reference,
+        _settings(rule, iou, connectivity, instances, bootstrap, seed, in_silico),
+        split,
+        _named_folders(trained_on or [], "--trained-on"),
+        title,
+    )
+    with _measured_bar() as observer:
+        evaluated = run(request, out, jobs=jobs, overwrite=overwrite, observer=observer)
+    _print_problems(evaluated.results.problems)
+    for text in evaluated.headlines():
+        console.line(text)
+    console.line(f"Report: {evaluated.report}")
+
+
+def agreement(
+    observer: Annotated[
+        list[str],
+        typer.Option(
+            help="NAME=FOLDER: lesion masks of one observer and session, such as A1.1=FOLDER; "
+            "'A1.2' is the second session of A1. Repeat for each."
+        ),
+    ],
+    out: OutOption = Path("agreement"),
+    model: Annotated[
+        Path | None, typer.Option(help="Predicted masks, to be placed among the readers.")
+    ] = None,
+    rule: RuleOption = "one-to-one",
+    iou: IouOption = 0.1,
+    connectivity: ConnectivityOption = 26,
+    bootstrap: BootstrapOption = 10_000,
+    seed: SeedOption = 0,
+    in_silico: InSilicoOption = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Compare observers' lesion masks: within and between readers, consensus, the model."""
+    from pelvimets.app.agreement import AgreementRequest, agree
+
+    settings = _settings(rule, iou, connectivity, "components", bootstrap, seed, in_silico)
+    request = AgreementRequest(_named_folders(observer, "--observer"), model, settings)
+    found = agree(request, out, overwrite=overwrite)
+    _print_problems(found.problems)
+    rows = [
+        (s.sequence.title, s.kind, f"{s.first} vs {s.second}", f"{s.dsc.mean:.3f}", str(s.dsc.n))
+        for s in found.summaries
+    ]
+    console.table("Agreement", ("Sequence", "Kind", "Masks", "DSC", "Patients"), rows)
+    for sentence in found.rank:
+        console.line(sentence)
+    console.line(f"Report: {found.report}")
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="Output folder of 'evaluate' of one model.")],
+    second: Annotated[Path, typer.Argument(help="The same of another model, same cohort.")],
+    out: OutOption = Path("comparison"),
+    names: Annotated[
+        tuple[str, str] | None, typer.Option(help="Names of both models.", metavar="A B")
+    ] = None,
+    bootstrap: BootstrapOption = 10_000,
+    seed: SeedOption = 0,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Compare two models on one cohort: paired differences, intervals, tests, cases."""
+    from pelvimets.app.compare_models import compare as run
+    from pelvimets.evaluation.settings import EvaluationSettings
+
+    settings = EvaluationSettings(bootstrap_samples=bootstrap, seed=seed)
+    compared = run(first, second, out, names=names, settings=settings, overwrite=overwrite)
+    left_out = compared.comparison.left_out
+    if left_out:
+        console.line(f"{len(left_out)} patients in one evaluation only, left out", style="yellow")
+    for item in compared.comparison.measures:
+        if item.structure == "lesions" and item.measure in ("dsc", "hd_mm"):
+            d = item.difference
+            console.line(
+                f"{item.sequence.title}, lesions, {item.measure}: difference {d.estimate:.3f} "
+                f"({d.low:.3f} to {d.high:.3f})"
+            )
+    console.line(f"Report: {compared.report}")
+
+
+def replicate(
+    out: OutOption = Path("replication"),
+    in_silico: Annotated[
+        bool, typer.Option(help="Repeat the study on digital patients as well.")
+    ] = True,
+    patients: Annotated[
+        int, typer.Option(min=4, help="Of the external set; the others scale with it.")
+    ] = 63,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder of a bundle of networks. [default: shipped]")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Where cohorts are kept. [default: OUT.work]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the digital patients.")] = 20_210_523,
+    bootstrap: BootstrapOption = 10_000,
+    jobs: Annotated[int, typer.Option(min=1, help="Patients at a time.")] = 1,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Recompute the paper's printed figures, and repeat its study on digital patients."""
+    from pelvimets.app.replicate import ReplicationRequest, digital_study
+    from pelvimets.app.replicate import replicate as run
+    from pelvimets.evaluation.settings import EvaluationSettings
+
+    folder = work or out.with_name(f"{out.name}.work")
+    study = (
+        digital_study(folder, patients=patients, seed=seed, jobs=jobs, bundle=bundle)
+        if in_silico
+        else None
+    )
+    settings = EvaluationSettings(bootstrap_samples=bootstrap)
+    request = ReplicationRequest(study, settings=settings)
+    done = run(request, out, overwrite=overwrite, stage=console.line)
+    counted = Counter(finding.verdict.value for finding in done.findings)
+    console.line(
+        f"{len(done.findings)} printed figures: "
+        + ", ".join(f"{n} {verdict}" for verdict, n in counted.items())
+    )
+    for name, results in done.results.items():
+        console.line(f"{name}: {len(results.facts)} digital patients (in-silico)")
+    console.line(f"Report: {done.report}")
+
+
+def _settings(
+    rule: str,
+    iou: float,
+    connectivity: int,
+    instances: str,
+    bootstrap: int,
+    seed: int,
+    in_silico: bool,
+) -> EvaluationSettings:
+    from pelvimets.evaluation.settings import EvaluationSettings, LesionInstances, MatchRule
+
+    for value, kind, option in (
+        (rule, MatchRule, "--rule"),
+        (instances, LesionInstances, "--instances"),
+    ):
+        if value not in list(kind):
+            raise typer.BadParameter(f"{option} is one of {', '.join(kind)}, not {value!r}.")
+    return EvaluationSettings(
+        connectivity=connectivity,  # type: ignore[arg-type]
+        instances=LesionInstances(instances),
+        rule=MatchRule(rule),
+        smallest_iou=iou,
+        bootstrap_samples=bootstrap,
+        seed=seed,
+        in_silico=in_silico,
+    )
+
+
+def _named_folders(given: Sequence[str], option: str) -> dict[str, Path]:
+    """``NAME=FOLDER`` options as a mapping."""
+    folders: dict[str, Path] = {}
+    for text in given:
+        name, found, folder = text.partition("=")
+        if not (name and found and folder):
+            raise typer.BadParameter(f"{option} takes NAME=FOLDER, not {text!r}.")
+        if name in folders:
+            raise typer.BadParameter(f"{option} names {name!r} twice.")
+        folders[name] = Path(folder)
+    return folders
+
+
+_SHOWN_PROBLEMS = 12
+
+
+def _print_problems(problems: Sequence[Problem]) -> None:
+    for problem in problems[:_SHOWN_PROBLEMS]:
+        who = f"{problem.patient}: " if problem.patient else ""
+        console.line(f"{problem.weight}: {who}{problem.message}", style="yellow")
+    if len(problems) > _SHOWN_PROBLEMS:
+        rest = len(problems) - _SHOWN_PROBLEMS
+        console.line(f"... and {rest} more; all are in the report", style="yellow")

@@ -1,0 +1,333 @@
+"""Evaluation of a cohort from folders to tables, figures and report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from importlib import resources
+
+import jsonschema
+import numpy as np
+import pytest
+from synthetic_cohort import GRIDS, balls_on, write_cohort
+
+from pelvimets.app.evaluate import EvaluationRequest, evaluate, measure_cohort
+from pelvimets.core.geometry import Geometry
+from pelvimets.core.volume import Volume
+from pelvimets.errors import CohortError, InputError, OutputError
+from pelvimets.evaluation import dice, hausdorff_distance
+from pelvimets.evaluation.readings import Reading
+from pelvimets.evaluation.results import summarise_cohort
+from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
+from pelvimets.io.nifti import read_nifti, write_nifti
+from pelvimets.io.results import CaseStore
+
+QUICK = EvaluationSettings(bootstrap_samples=200, in_silico=True)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return write_cohort(tmp_path_factory.mktemp("cohort"), 8)
+
+
+@pytest.fixture(scope="module")
+def evaluated(cohort, tmp_path_factory):
+    reference, prediction = cohort
+    out = tmp_path_factory.mktemp("evaluated") / "out"
+    return evaluate(EvaluationRequest(prediction, reference, QUICK), out), out
+
+
+@pytest.fixture(scope="module")
+def written(evaluated):
+    return json.loads((evaluated[1] / "results.json").read_text())
+
+
+def measured(reference, prediction, tmp_path, **options):
+    request = EvaluationRequest(prediction, reference, QUICK, **options)
+    found = measure_cohort(request, CaseStore(tmp_path / "store"))
+    results = summarise_cohort(found.cases, found.facts, QUICK, problems=found.problems)
+    return results
+
+
+def copied(cohort, tmp_path):
+    folders = tmp_path / "reference", tmp_path / "prediction"
+    for source, target in zip(cohort, folders, strict=True):
+        shutil.copytree(source, target)
+    return folders
+
+
+def test_results_follow_the_published_schema(written):
+    schema = resources.files("pelvimets.resources") / "schemas" / "results.schema.json"
+    jsonschema.validate(written, json.loads(schema.read_text()))
+
+
+def test_voxel_rows_are_the_public_measures_of_the_files(cohort, written):
+    reference, prediction = cohort
+    rows = {(r["patient"], r["sequence"], r["structure"]): r for r in written["voxel"]}
+    assert len(rows) == 8 * 2 * 9
+    files = [folder / "p02" / "dwi_bones.nii.gz" for folder in (reference, prediction)]
+    masks = [read_nifti(path) for path in files]
+    pair = [mask.array == 3 for mask in masks]
+    row = rows["p02", "dwi", "ilium"]
+    assert row["dsc"] == pytest.approx(dice(*pair))
+    assert row["hd_mm"] == pytest.approx(hausdorff_distance(*pair, masks[0].geometry.spacing))
+    assert rows["p01", "dwi", "lesions"]["dsc"] is None  # both empty
+
+
+def test_lesions_and_patients_are_counted_as_they_were_made(evaluated):
+    results = evaluated[0].results
+    dwi = results.readings[Reading.DWI]
+    assert dwi.lesions_paper.reference_lesions == 1 + 2 + 4 + 6
+    assert dwi.lesions_paper.missed == 1  # of patient 0
+    assert dwi.lesions_paper.false == 1  # of patient 3
+    assert dwi.false_by_mimic == {"cyst": 1}
+    assert dwi.lesions.false_in_m0 == 1
+    figures = dwi.patients
+    counts = figures.true_positives, figures.false_negatives
+    assert counts == (3, 1)
+    assert (figures.true_negatives, figures.false_positives) == (3, 1)
+    assert figures.auc is not None
+    either = results.readings[Reading.EITHER].lesions_paper
+    assert either.reference_lesions == 13
+
+
+def test_every_file_of_the_set_is_there(evaluated):
+    out = evaluated[1]
+    for key in (
+        "table1_images", "table2_characteristics", "table3_disease", "table4_bones",
+        "table5_detection", "lesion_segmentation", "lesion_subgroups", "false_positives",
+        "tables_s1_s4_groups", "intervals", "cases", "claim_2024",
+    ):  # fmt: skip
+        for ending in ("csv", "html", "tex"):
+            assert (out / "tables" / f"{key}.{ending}").stat().st_size > 0
+    for name in (
+        "figure1_flow", "figure3_bones", "figure3_bones_dwi", "figure3_bones_t1",
+        "figure4a_lesions", "figure4b_volumes_dwi", "figure4c_volumes_t1", "figure5_lesions_dwi",
+        "figure5_lesions_t1", "roc", "froc", "calibration",
+    ):  # fmt: skip
+        for ending in ("svg", "pdf", "png"):
+            assert (out / "figures" / f"{name}.{ending}").stat().st_size > 1000
+
+
+def test_report_is_one_page_that_says_in_silico_and_links_pictures(evaluated):
+    out = evaluated[1]
+    page = (out / "report.html").read_text()
+    assert "In-silico" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert 'href="overlays/p02_dwi_lesions.png"' in page
+    assert (out / "overlays" / "p02_dwi_lesions.png").is_file()
+
+
+def test_tables_hold_what_the_results_hold(evaluated, written):
+    rows = list(csv.reader((evaluated[1] / "tables" / "table5_detection.csv").open()))
+    cell = next(row for row in rows if row[1] == "Sensitivity (%)")[2]
+    rate = written["patient"]["dwi"]["sensitivity"]
+    assert cell.startswith(f"{100 * rate['estimate']:.1f}")
+    assert cell.endswith("3/4")
+
+
+def test_latex_escapes_what_latex_would_read(evaluated):
+    text = (evaluated[1] / "tables" / "table5_detection.tex").read_text()
+    assert r"Sensitivity (\%)" in text and r"$>$=" in text
+
+
+def test_nothing_is_left_beside_the_result(evaluated):
+    out = evaluated[1]
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_workers_give_the_same_figures(cohort, tmp_path, evaluated):
+    reference, prediction = cohort
+    request = EvaluationRequest(prediction, reference, QUICK)
+    found = measure_cohort(request, CaseStore(tmp_path / "store"), jobs=2)
+    again = summarise_cohort(found.cases, found.facts, QUICK)
+    assert repr(again.voxel) == repr(evaluated[0].results.voxel)
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(cohort, tmp_path):
+    class Stop(Exception):
+        pass
+
+    class Interrupting:
+        def measured(self, patient, done, total):
+            if done == 3:
+                raise Stop
+
+    class Counting:
+        measured_anew = 0
+
+        def measured(self, patient, done, total):
+            pass
+
+    reference, prediction = cohort
+    request, out = EvaluationRequest(prediction, reference, QUICK), tmp_path / "out"
+    with pytest.raises(Stop):
+        evaluate(request, out, observer=Interrupting())
+    assert not out.exists()
+    kept = sorted((tmp_path / ".out.cases").glob("*.json"))
+    before = {path.name: path.stat().st_mtime_ns for path in kept}
+    assert len(before) == 3
+    measure_cohort(request, CaseStore(tmp_path / ".out.cases"), observer=Counting())
+    after = {p.name: p.stat().st_mtime_ns for p in (tmp_path / ".out.cases").glob("*.json")}
+    assert len(after) == 8 and all(after[name] == stamp for name, stamp in before.items())
+
+
+def test_a_changed_mask_is_measured_anew(cohort, tmp_path):
+    reference, prediction = copied(cohort, tmp_path)
+    first = measured(reference, prediction, tmp_path)
+    grid = GRIDS["dwi"]
+    path = prediction / "p02" / "dwi_lesions.nii.gz"
+    write_nifti(path, Volume(np.zeros(grid.shape, np.uint16), grid))
+    second = measured(reference, prediction, tmp_path)
+    found = [r.readings[Reading.DWI].lesions.found for r in (first, second)]
+    assert found[1] < found[0]
+
+
+def test_a_finished_result_is_not_overwritten_unasked(cohort, evaluated):
+    reference, prediction = cohort
+    with pytest.raises(OutputError, match="exists"):
+        evaluate(EvaluationRequest(prediction, reference, QUICK), evaluated[1])
+
+
+def problems_of(results):
+    return {(p.patient, p.code): p.message for p in results.problems}
+
+
+def test_bad_input_of_one_patient_is_named_and_the_rest_computed(cohort, tmp_path):
+    reference, prediction = copied(cohort, tmp_path)
+    other = Geometry.from_axes((5, 8, 9), (9.0, 9.0, 9.0))
+    write_nifti(
+        prediction / "p00" / "dwi_lesions.nii.gz", Volume(np.zeros(other.shape, np.uint8), other)
+    )
+    bones = read_nifti(prediction / "p01" / "t1_bones.nii.gz")
+    write_nifti(
+        prediction / "p01" / "t1_bones.nii.gz",
+        bones.with_array(np.where(bones.array == 3, 40, bones.array)),
+    )
+    (prediction / "p02" / "t1_lesions.nii.gz").unlink()
+    shutil.rmtree(prediction / "p03")
+    (prediction / "p04" / "dwi_bones.nii.gz").write_bytes(b"not an image")
+    findings = json.loads((prediction / "p05" / "findings.json").read_text())
+    findings["sequences"]["dwi"]["patient_score"] = float("nan")
+    (prediction / "p05" / "findings.json").write_text(json.dumps(findings))
+    write_nifti(
+        prediction / "p06" / "dwi_lesions.nii.gz",
+        Volume(np.full(GRIDS["dwi"].shape, 0.37, np.float32), GRIDS["dwi"]),
+    )
+    shutil.copytree(prediction / "p06", prediction / "p99")
+
+    results = measured(reference, prediction, tmp_path)
+    named = problems_of(results)
+    assert "another grid" in named["p00", "not computed"]
+    assert "unknown labels [40]" in named["p01", "not computed"]
+    assert "are missing" in named["p02", "not computed"]
+    assert ("p03", "missing prediction") in named
+    assert "cannot be read" in named["p04", "not computed"]
+    assert "not a number" in named["p05", "not computed"]
+    assert "between labels" in named["p06", "not computed"]
+    assert ("p99", "unknown patient") in named
+    assert "patient score" in named[None, "scores missing"]
+    done = {(r.patient, r.sequence.value, r.structure) for r in results.voxel}
+    assert ("p00", "dwi", "ilium") in done and ("p00", "t1", "lesions") in done
+    assert ("p00", "dwi", "lesions") not in done
+    assert ("p04", "t1", "ilium") in done and ("p04", "dwi", "ilium") not in done
+    assert results.readings[Reading.DWI].patients.auc is None
+    assert results.readings[Reading.T1].patients.auc is not None
+
+
+def test_a_duplicate_patient_is_refused(cohort, tmp_path):
+    reference, prediction = copied(cohort, tmp_path)
+    table = reference / "patients.csv"
+    table.write_text(table.read_text() + table.read_text().splitlines()[1] + "\n")
+    with pytest.raises(CohortError, match="more than once"):
+        measured(reference, prediction, tmp_path)
+
+
+def test_a_reference_of_one_class_gives_what_can_be_given(cohort, tmp_path):
+    reference, prediction = copied(cohort, tmp_path)
+    lines = (reference / "patients.csv").read_text().splitlines()
+    kept = [lines[0], *(line for line in lines[1:] if ",M1," in line)]
+    (reference / "patients.csv").write_text("\n".join(kept) + "\n")
+    results = measured(reference, prediction, tmp_path)
+    figures = results.readings[Reading.DWI].patients
+    assert figures.auc is None and "no patients without metastases" in figures.note
+    assert figures.rates["sensitivity"].denominator == 4
+    assert np.isnan(figures.rates["specificity"].estimate)
+    assert (None, "one class only") in problems_of(results)
+
+
+def test_patients_that_a_model_has_seen_are_refused(cohort, tmp_path):
+    reference, prediction = copied(cohort, tmp_path)
+    training = tmp_path / "training"
+    training.mkdir()
+    (training / "patients.csv").write_text("patient,split\np02,train\nother,test\n")
+    with pytest.raises(CohortError, match="lesions model has seen"):
+        measured(reference, prediction, tmp_path, trained_on={"lesions": training})
+
+
+def test_a_patient_in_two_splits_by_model_columns_is_refused(cohort, tmp_path):
+    reference, prediction = copied(cohort, tmp_path)
+    lines = (reference / "patients.csv").read_text().splitlines()
+    marked = [lines[0] + ",split_bones", *(line + ",test" for line in lines[1:-1])]
+    (reference / "patients.csv").write_text("\n".join([*marked, lines[-1] + ",train"]) + "\n")
+    with pytest.raises(CohortError, match="bones model has seen"):
+        measured(reference, prediction, tmp_path)
+
+
+def test_mixed_splits_contradicting_stages_and_open_sums_are_warned_of(cohort, tmp_path):
+    reference, prediction = copied(cohort, tmp_path)
+    table = (reference / "patients.csv").read_text()
+    table = table.replace("p01,test,M0", "p01,train,M1").replace("achieva", "", 1)
+    (reference / "patients.csv").write_text(table)
+    named = problems_of(measured(reference, prediction, tmp_path))
+    assert (None, "mixed splits") in named
+    assert ("p01", "stage contradicts lesions") in named
+    assert (None, "counts do not add up") in named
+
+
+def test_binary_scores_are_warned_of(cohort, tmp_path):
+    reference, prediction = copied(cohort, tmp_path)
+    for path in prediction.glob("*/findings.json"):
+        findings = json.loads(path.read_text())
+        for given in findings["sequences"].values():
+            given["patient_score"] = float(given["m1_suspected"])
+        path.write_text(json.dumps(findings))
+    results = measured(reference, prediction, tmp_path)
+    assert (None, "binary scores") in problems_of(results)
+    assert "only 0 and 1" in results.readings[Reading.DWI].patients.note
+
+
+def test_masks_without_scores_or_table_serve_as_well(cohort, tmp_path):
+    reference, prediction = copied(cohort, tmp_path)
+    for path in prediction.glob("*/findings.json"):
+        path.unlink()
+    (reference / "patients.csv").unlink()
+    results = measured(reference, prediction, tmp_path)
+    figures = results.readings[Reading.DWI].patients
+    assert figures.auc is None and figures.auc_of_calls is not None
+    assert results.readings[Reading.DWI].lesions.froc is None
+    assert figures.rates["sensitivity"].numerator == 3
+
+
+def test_folders_without_common_patients_are_refused(cohort, tmp_path):
+    reference, _ = cohort
+    grid = GRIDS["dwi"]
+    (tmp_path / "other" / "x1").mkdir(parents=True)
+    path = tmp_path / "other" / "x1" / "dwi_lesions.nii.gz"
+    write_nifti(path, Volume(balls_on(grid, []), grid))
+    with pytest.raises(InputError, match="no patient in common"):
+        measured(reference, tmp_path / "other", tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        measured(reference, tmp_path / "nowhere", tmp_path)
+    with pytest.raises(InputError, match="No patient belongs"):
+        measured(*cohort, tmp_path, split="train")
+
+
+def test_rules_are_chosen_after_measuring(cohort, tmp_path):
+    reference, prediction = cohort
+    found = measure_cohort(EvaluationRequest(prediction, reference, QUICK), CaseStore(tmp_path))
+    loose = EvaluationSettings(rule=MatchRule.ANY_OVERLAP, bootstrap_samples=50)
+    results = summarise_cohort(found.cases, found.facts, loose)
+    dwi = results.readings[Reading.DWI]
+    assert dwi.lesions.found == dwi.lesions_paper.found
