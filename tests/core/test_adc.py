@@ -18,6 +18,7 @@ TRUTH = np.linspace(600.0, 2400.0, 4 * 5 * 6, dtype=np.float32).reshape(4, 5, 6)
         (10.0, "", True),
         (1e-6, "mm2/s", False),
         (1e-3, "10-3 mm2/s", False),
+        (1.0, "10^-6 mm^2/s", False),
         (1.0, "normalized", False),
         (1.0, "mm2/s", False),
     ],

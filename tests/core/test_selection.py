@@ -214,6 +214,10 @@ def test_echo_time_and_field_strength(tesla, echo_ms, in_phase):
         ({"description": "InPhase: Ax LAVA Flex"}, SeriesRole.T1_IN_PHASE),
         ({"description": "mDIXON-All", "image_type": ("ORIGINAL", "PRIMARY", "IP", "M", "FFE")},
          SeriesRole.T1_IN_PHASE),
+        ({"image_type": ("ORIGINAL", "PRIMARY", "IN_PHASE"), "scan_options": ("FS",)},
+         SeriesRole.T1_IN_PHASE),
+        ({"image_type": ("DERIVED", "IN_PHASE"), "flip_angle_deg": 3.0}, SeriesRole.T1_LIKE),
+        ({"description": "Ax T1 IDEAL", "scanning_sequence": ("RM",)}, SeriesRole.T1_LIKE),
         ({"description": "t1_fl2d_tra", "echo_time_ms": 1.23}, SeriesRole.T1_LIKE),
         ({"description": "t1_tse_tra", "scanning_sequence": ("SE",), "echo_time_ms": 11.0,
           "repetition_time_ms": 600.0}, SeriesRole.T1_LIKE),
@@ -371,6 +375,16 @@ def test_nothing_serves_shows_the_table():
     assert isinstance(refusal, SelectionError)
     assert "series 5 'ep2d_diff_tra'" in str(refusal)
     assert "opposed" in str(refusal)
+
+
+def test_row_of_a_localiser_names_its_mixed_planes_without_a_remedy():
+    planes = t1(
+        1,
+        description="localizer",
+        geometry=None,
+        defect="Mixed orientations in one volume (got 5 and 10). Export it again.",
+    )
+    assert row([dwi(1000.0), planes], 1).reason == "localiser; Mixed orientations in one volume"
 
 
 def test_one_sequence_alone_is_enough():

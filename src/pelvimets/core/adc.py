@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-# 1 um2/s = 1e-6 mm2/s. Units as they stand in headers, lower case, without blanks.
+# 1 um2/s = 1e-6 mm2/s. Units as they stand in headers, lower case, without blanks and carets.
 _DECLARED = {
     "um2/s": 1.0,
     "10-6mm2/s": 1.0,
-    "10^-6mm2/s": 1.0,
     "1e-6mm2/s": 1.0,
+    "x10-6mm2/s": 1.0,
     "mm2/s": 1e6,
     "10-3mm2/s": 1e3,
-    "10^-3mm2/s": 1e3,
     "1e-3mm2/s": 1e3,
+    "x10-3mm2/s": 1e3,
     "um2/ms": 1e3,
 }
 _PLAUSIBLE_UM2_PER_S = (200.0, 4500.0)  # dense tumour to free water at body temperature, with room
@@ -49,7 +50,7 @@ def adc_um2_per_s(values: npt.NDArray[np.float32], declared_unit: str = "") -> A
     if inside.size < _ENOUGH_VOXELS:
         return None
     median = float(np.median(inside))
-    stated = _DECLARED.get(declared_unit.lower().replace(" ", "").replace("µ", "u"))
+    stated = _DECLARED.get(_plain_unit(declared_unit))
     if stated is not None and _plausible(median * stated):
         return AdcInUnits(_scaled(values, stated), None)
     factor = next((f for f in _USUAL_FACTORS if _plausible(median * f)), None)
@@ -57,6 +58,10 @@ def adc_um2_per_s(values: npt.NDArray[np.float32], declared_unit: str = "") -> A
         return None
     note = None if factor == 1.0 else f"ADC unit judged from its values (times {factor:g})"
     return AdcInUnits(_scaled(values, factor), note)
+
+
+def _plain_unit(unit: str) -> str:
+    return re.sub(r"[\s^*]", "", unit.lower()).replace("µ", "u")
 
 
 def _plausible(value: float) -> bool:

@@ -89,7 +89,7 @@ def _left_reason(
     """The reason of the volume that came nearest to being taken, then the others' reasons."""
     near = sorted(members, key=lambda n: (not verdicts[n].candidate, _ROLE_RANK[verdicts[n].role]))
     parts = [_why_left(volumes, verdicts[n], choices) for n in near]
-    defects = [d for n in members if (d := volumes[n].defect) is not None]
+    defects = [d.split(" (got")[0] for n in members if (d := volumes[n].defect) is not None]
     text = list(dict.fromkeys(parts + defects[:1]))
     more = f"; and {len(text) - 4} other reasons" if len(text) > 4 else ""
     return verdicts[near[0]].role, "; ".join(text[:4]) + more
