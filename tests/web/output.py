@@ -65,9 +65,7 @@ def write_output(out: Path, grids: dict[Sequence, Geometry] = GRIDS) -> Findings
     write_nifti(out / "images" / "adc.nii.gz", adc)
     (out / "findings.json").write_text(json.dumps(findings_to_dict(findings)))
     (out / "report.html").write_text("<!doctype html><title>Report</title><h1>Report</h1>")
-    (out / "run.json").write_text(
-        json.dumps({"settings": {"lesions": {"operating_point": 0.6}}})
-    )
+    (out / "run.json").write_text(json.dumps({"settings": {"lesions": {"operating_point": 0.6}}}))
     return findings
 
 

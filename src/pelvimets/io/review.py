@@ -29,6 +29,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from pelvimets.core.geometry import Geometry
 from pelvimets.core.review import LesionReview, Origin, Review, Verdict
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError
@@ -128,12 +129,13 @@ def read_run_output(folder: ReviewFolder) -> RunOutput:
     sequences = [s for s in Sequence if folder.lesions(s).is_file()]
     images = tuple(k for k in (*Sequence, _ADC) if folder.image(k).is_file())
     _check_images(folder, sequences)
+    grids = {s: read_nifti(folder.image(s)).geometry for s in sequences}
     run = folder.out / "run.json"
     return RunOutput(
         findings=_json(text, source),
         findings_sha256=hashlib.sha256(text).hexdigest(),
-        bones={s: _on_grid_of_image(folder, folder.bones(s), s) for s in sequences},
-        lesions={s: _on_grid_of_image(folder, folder.lesions(s), s) for s in sequences},
+        bones={s: _on_grid(folder.bones(s), grids[s]) for s in sequences},
+        lesions={s: _on_grid(folder.lesions(s), grids[s]) for s in sequences},
         adc=read_nifti(folder.image(_ADC)) if _ADC in images else None,
         images=tuple(str(k) for k in images),
         run=_json(run.read_bytes(), run) if run.is_file() else {},
@@ -150,9 +152,9 @@ def _check_images(folder: ReviewFolder, sequences: list[Sequence]) -> None:
         )
 
 
-def _on_grid_of_image(folder: ReviewFolder, path: Path, sequence: Sequence) -> Volume:
-    volume, image = read_nifti(path), read_nifti(folder.image(sequence))
-    if not volume.geometry.matches(image.geometry):
+def _on_grid(path: Path, grid: Geometry) -> Volume:
+    volume = read_nifti(path)
+    if not volume.geometry.matches(grid):
         raise GeometryError(
             "A mask does not lie on the grid of its image",
             got=path.name,

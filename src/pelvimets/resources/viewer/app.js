@@ -1,7 +1,7 @@
 // The page: one state (the study as the server told it last), panels that show it, and what the
 // reader does to it.
 import * as api from "./api.js";
-import { COLOURS, ImagePanel, Rendering, boneColours, lesionColours } from "./panel.js";
+import { COLOURS, ImagePanel, Rendering, boneColours, drawsInSoftware, lesionColours } from "./panel.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { editButtons, showList, showMeasures } from "./lesions.js";
 import { presetsFor } from "./windows.js";
@@ -79,7 +79,7 @@ function showDetail() {
   const shown = lesion();
   get("detail").hidden = !shown;
   if (!shown) return;
-  get("detail-title").textContent = `${shown.number}. ${shown.title}`;
+  get("detail-title").textContent = `Lesion ${shown.number}: ${shown.title}`;
   showMeasures(get("measure-head"), get("measure-body"), shown);
   for (const button of all(".verdicts button")) {
     button.setAttribute("aria-pressed", String(button.dataset.verdict === shown.verdict));
@@ -191,6 +191,7 @@ async function openPanels() {
   const elements = new Map(images.map((image) => [image.key, imageElement(image)]));
   elements.set(RENDERING, panelElement(RENDERING, "Rendering"));
   state.shown = new Set(elements.keys());
+  if (drawsInSoftware()) state.shown.delete(RENDERING);
   panelToggles([...images.map((image) => [image.key, image.title]), [RENDERING, "Rendering"]]);
   arrange();
   const files = new Map(images.map((image) => [image.key, api.readImage(image.key)]));
@@ -204,10 +205,11 @@ async function openPanels() {
   const table = boneColours(bones);
   const masks = new Set(images.map((image) => image.masks).filter(Boolean));
   const read = new Map([...masks].map((s) => [s, api.readImage(`${s}_bones`)]));
-  for (const panel of panels.values()) if (panel.image.masks) await panel.setBones(await read.get(panel.image.masks), table);
+  for (const panel of panels.values()) if (panel.image.masks) {
+    await panel.setBones(await read.get(panel.image.masks), table, overlayShare("bones"));
+  }
   await reloadLesions();
-  showOverlays();
-  await openRendering(elements.get(RENDERING), await read.get([...masks][0]), table, [...masks][0]);
+  await showRendering();
 }
 
 async function reloadLesions() {
@@ -221,10 +223,14 @@ async function reloadLesions() {
   if (rendering?.opened) await rendering.setLesions(await files.get(rendering.masks), lesionColours(state.study.lesions, rendering.masks));
 }
 
-async function openRendering(element, bones, table, masks) {
-  rendering = new Rendering(element, events);
+// Opened when it is first shown, for it costs more than all slices.
+async function showRendering() {
+  const masks = state.study.images.map((image) => image.masks).find(Boolean);
+  if (rendering || !masks || !visible().has(RENDERING)) return;
+  rendering = new Rendering(document.querySelector(`[data-key=${RENDERING}]`), events);
   rendering.masks = masks;
-  await rendering.open(bones, table, await api.readImage(`${masks}_lesions`), lesionColours(state.study.lesions, masks));
+  const files = await Promise.all([api.readImage(`${masks}_bones`), api.readImage(`${masks}_lesions`)]);
+  await rendering.open(files[0], boneColours(state.study.bones), files[1], lesionColours(state.study.lesions, masks));
   if (place) rendering.goTo(place);
 }
 
@@ -247,13 +253,16 @@ function panelToggles(items) {
       if (state.shown.size === 0) state.shown.add(key);
       state.alone = null;
       arrange();
+      showRendering().catch(say);
     });
     return button;
   }));
 }
 
+const visible = () => (state.alone ? new Set([state.alone]) : state.shown);
+
 function arrange() {
-  const shown = state.alone ? new Set([state.alone]) : state.shown;
+  const shown = visible();
   for (const figure of all(".panel")) figure.hidden = !shown.has(figure.dataset.key);
   get("panels").dataset.count = shown.size;
   for (const button of all("[data-panel]")) button.setAttribute("aria-pressed", String(shown.has(button.dataset.panel)));

@@ -17,9 +17,17 @@ const TALL = [
 export const COLOURS = { pending: [240, 169, 46], accepted: [238, 91, 60], rejected: [125, 135, 147] };
 const PEN_COLOUR = [80, 220, 255];
 const UNDO_STEPS = 40;
+const CROSS_MM = 0.8;
 
 export function volumeFrom(buffer, name) {
   return NVImage.loadFromUrl({ url: buffer, name: `${name}.nii` });
+}
+
+async function labelMap(buffer, name, colours, opacity) {
+  const volume = await volumeFrom(buffer, name);
+  volume.setColormapLabel(colours);
+  volume.opacity = opacity;
+  return volume;
 }
 
 export function boneColours(bones) {
@@ -52,7 +60,7 @@ export class ImagePanel {
     Object.assign(this, { image, element, events, preset: "auto", inverted: false, planes: "all" });
     this.canvas = element.querySelector("canvas");
     this.nv = new Niivue({
-      backColor: [0, 0, 0, 1], crosshairColor: [0.42, 0.74, 0.94, 0.75], crosshairWidth: 1, crosshairGap: 12, crosshairWidthUnit: "voxels",
+      backColor: [0, 0, 0, 1], crosshairColor: [0.42, 0.74, 0.94, 0.75], crosshairWidth: CROSS_MM, crosshairGap: 12, crosshairWidthUnit: "mm",
       isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: SHOW_RENDER.NEVER,
       dragAndDropEnabled: false, loadingText: "", logLevel: "error", isAntiAlias: false,
       fontMinPx: 11, fontSizeScaling: 0.1, fontColor: [0.62, 0.68, 0.75, 1],
@@ -64,6 +72,7 @@ export class ImagePanel {
         rightButton: DRAG_MODE.none, centerButton: DRAG_MODE.pan,
       },
     });
+    this.nv.meshShaders = [];  // no meshes: nothing to compile for them
     this.nv.keyDownListener = () => {};  // keys are read in one place, keys.js
     this.nv.keyUpListener = () => {};
     this.nv.resetBriCon = () => {};  // a double click is not meant to lose the window
@@ -75,8 +84,10 @@ export class ImagePanel {
     await this.nv.attachToCanvas(this.canvas, false);
     const volume = await volumeFrom(buffer, this.image.key);
     this.sample = sampled(volume.img, volume.hdr.scl_slope || 1, volume.hdr.scl_inter || 0);
+    const [low, high] = rangeOf(presetsFor(this.image.key)[this.preset], this.sample);
+    Object.assign(volume, { cal_min: low, cal_max: high });
     this.nv.addVolume(volume);
-    this.usePreset("auto");
+    this.events.windowed(this);
     this.layOut();
     new ResizeObserver(() => this.layOut()).observe(this.canvas.parentElement);
   }
@@ -126,7 +137,7 @@ export class ImagePanel {
     this.preset = preset;
     this.base.cal_min = low;
     this.base.cal_max = high;
-    this.refresh();
+    this.refresh("greys");
     this.events.windowed(this);
   }
 
@@ -140,11 +151,16 @@ export class ImagePanel {
     this.nv.setColormap(this.base.id, this.inverted ? "invgray" : "gray");
   }
 
-  // One upload to the graphics card per frame, however many changes came.
-  refresh() {
+  // One upload to the graphics card per frame, and only of what changed: greys or overlays.
+  refresh(what) {
+    this.stale ??= new Set();
+    this.stale.add(what);
     this.pending ??= requestAnimationFrame(() => {
-      this.pending = undefined;
-      this.nv.updateGLVolume();
+      const { stale } = this;
+      this.pending = this.stale = undefined;
+      if (stale.has("greys")) this.nv.refreshLayers(this.base, 0);
+      if (stale.has("overlays")) this.nv.overlays.forEach((overlay, at) => this.nv.refreshLayers(overlay, at + 1));
+      this.nv.drawScene();
     });
   }
 
@@ -160,36 +176,36 @@ export class ImagePanel {
     this.nv.setCustomLayout(this.planes === "all" ? three : [{ sliceType: PLANES[this.planes], position: [0, 0, 1, 1] }]);
   }
 
-  async setBones(buffer, colours) {
-    const volume = await volumeFrom(buffer, "bones");
-    volume.setColormapLabel(colours);
-    this.bones = volume;
-    this.nv.addVolume(volume);
+  async setBones(buffer, colours, opacity) {
+    this.bones = await labelMap(buffer, "bones", colours, opacity);
+    this.stack();
   }
 
   async setLesions(buffer, colours, opacity) {
-    const volume = await volumeFrom(buffer, "lesions");
-    volume.setColormapLabel(colours);
-    volume.opacity = opacity;
-    if (this.lesions) this.nv.removeVolume(this.lesions);
-    this.lesions = volume;
-    this.nv.addVolume(volume);
+    this.lesions = await labelMap(buffer, "lesions", colours, opacity);
+    this.stack();
+  }
+
+  stack() {
+    this.nv.overlays = [this.bones, this.lesions].filter(Boolean);
+    this.nv.volumes = [this.base, ...this.nv.overlays];
+    this.refresh("overlays");
   }
 
   recolour(colours) {
     if (!this.lesions) return;
     this.lesions.setColormapLabel(colours);
-    this.refresh();
+    this.refresh("overlays");
   }
 
   setOpacities(bones, lesions, outline) {
     if (this.bones) this.bones.opacity = bones;
     if (this.lesions) this.lesions.opacity = lesions;
     this.nv.opts.atlasOutline = outline ? 1 : 0;
-    if (this.opened) this.refresh();
+    if (this.nv.overlays.length) this.refresh("overlays");
   }
 
-  setCross(shown) { this.nv.setCrosshairWidth(shown ? 1 : 0); }
+  setCross(shown) { this.nv.setCrosshairWidth(shown ? CROSS_MM : 0); }
 
   get place() { return Array.from(this.nv.frac2mm(this.nv.scene.crosshairPos).slice(0, 3)); }
 
@@ -258,9 +274,9 @@ export class ImagePanel {
     this.nv.drawLut = cmapper.makeDrawLut({
       R: [0, PEN_COLOUR[0]], G: [0, PEN_COLOUR[1]], B: [0, PEN_COLOUR[2]], A: [0, 255], I: [0, 1], labels: ["", "lesion"],
     });
-    this.nv.setDrawOpacity(0.45);
+    this.nv.drawOpacity = 0.45;
     this.nv.refreshDrawing(false);
-    this.nv.updateGLVolume();
+    this.refresh("greys");  // takes the pen's colour and opacity along
   }
 
   setPen(tool, size) {
@@ -280,8 +296,16 @@ export class ImagePanel {
   endDrawing() {
     this.nv.setDrawingEnabled(false);
     this.nv.closeDrawing();
-    this.nv.updateGLVolume();
   }
+}
+
+// Whether WebGL is drawn by the processor: slices are quick enough then, renderings are not.
+export function drawsInSoftware() {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  const info = gl?.getExtension("WEBGL_debug_renderer_info");
+  const renderer = info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(renderer);
 }
 
 // Bones and lesions as surfaces, turned with the mouse.
@@ -294,6 +318,7 @@ export class Rendering {
       dragAndDropEnabled: false, loadingText: "", logLevel: "error", isAntiAlias: false, sliceType: SLICE_TYPE.RENDER,
       isOrientCube: true, clipPlaneHotKey: "", cycleClipPlaneHotKey: "", viewModeHotKey: "",
     });
+    this.nv.meshShaders = [];
     this.nv.keyDownListener = () => {};
     this.nv.keyUpListener = () => {};
     this.nv.onLocationChange = (place) => this.events.moved(this, place.mm);
@@ -301,25 +326,33 @@ export class Rendering {
 
   async open(bones, boneTable, lesions, lesionTable) {
     await this.nv.attachToCanvas(this.canvas, false);
-    const volume = await volumeFrom(bones, "bones");
-    volume.setColormapLabel(boneTable);
-    this.nv.addVolume(volume);
-    await this.setLesions(lesions, lesionTable);
-    this.nv.setRenderAzimuthElevation(160, 8);
+    this.nv.scene.renderAzimuth = 160;
+    this.nv.scene.renderElevation = 8;
+    this.nv.scene.volScaleMultiplier = 1.4;
+    const base = await labelMap(bones, "bones", boneTable, 1);
+    this.lesions = await labelMap(lesions, "lesions", lesionTable, 1);
+    this.nv.volumes = [base, this.lesions];
+    this.nv.back = base;
+    this.nv.overlays = [this.lesions];
+    this.nv.updateGLVolume();
     this.opened = true;
   }
 
   async setLesions(buffer, colours) {
-    const volume = await volumeFrom(buffer, "lesions");
-    volume.setColormapLabel(colours);
-    if (this.lesions) this.nv.removeVolume(this.lesions);
-    this.lesions = volume;
-    this.nv.addVolume(volume);
+    this.lesions = await labelMap(buffer, "lesions", colours, 1);
+    this.nv.overlays = [this.lesions];
+    this.nv.volumes = [this.nv.volumes[0], this.lesions];
+    this.drawLesions();
   }
 
   recolour(colours) {
-    this.lesions?.setColormapLabel(colours);
-    this.nv.updateGLVolume();
+    this.lesions.setColormapLabel(colours);
+    this.drawLesions();
+  }
+
+  drawLesions() {
+    this.nv.refreshLayers(this.lesions, 1);
+    this.nv.drawScene();
   }
 
   // Drawn once the hand rests: a rendering costs more than a slice.

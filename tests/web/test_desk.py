@@ -1,0 +1,204 @@
+"""What a reader's steps leave in the output folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from pelvimets.app.view import ReviewDesk, export_case
+from pelvimets.core.corrected import ReviewedStudy
+from pelvimets.core.review import Verdict
+from pelvimets.errors import InputError, ReviewError
+from pelvimets.io.cohort import read_case, read_cohort
+from pelvimets.io.nifti import read_nifti
+from pelvimets.labels import Bone, Sequence, Side
+from pelvimets.report.data import findings_from_dict
+from tests.web.conftest import Ticking
+
+
+def _labels(path: Path) -> set[int]:
+    return set(np.unique(np.asarray(nib.load(path).dataobj)).tolist()) - {0}
+
+
+def _cube(desk: ReviewDesk, sequence: Sequence, lps: tuple[float, float, float]) -> bytes:
+    """Voxels within 8 mm of a point."""
+    grid = desk.geometry(sequence)
+    points = grid.to_lps(np.moveaxis(np.indices(grid.shape), 0, -1))
+    return (np.abs(points - lps).max(axis=-1) <= 8).astype(np.uint8).tobytes()
+
+
+def _judge_all(desk: ReviewDesk, rejected: int = 3) -> None:
+    for lesion in desk.lesions:
+        verdict = Verdict.REJECTED if lesion.number == rejected else Verdict.ACCEPTED
+        desk.decide(lesion.number, verdict)
+
+
+def test_an_untouched_study_is_shown_as_it_was_found(desk: ReviewDesk, out: Path) -> None:
+    assert desk.lesions == desk.findings.lesions
+    assert not (out / "review.json").exists()
+    assert desk.outputs_current
+
+
+def test_a_rejection_is_saved_and_found_again(desk: ReviewDesk, out: Path) -> None:
+    desk.decide(3, Verdict.REJECTED, "vessel")
+    again = ReviewDesk(out)
+    assert again.review == desk.review
+    assert again.review.lesion(3).note == "vessel"
+    assert _labels(out / "review" / "dwi_lesions.nii.gz") == {1, 2}
+    assert _labels(out / "review" / "drawn" / "dwi_lesions.nii.gz") == {1, 2, 3}
+    assert _labels(out / "dwi_lesions.nii.gz") == {1, 2, 3}
+
+
+def test_a_new_shape_is_measured_on_its_own_grid(desk: ReviewDesk, out: Path) -> None:
+    before = {lesion.number: lesion for lesion in desk.lesions}
+    desk.draw(3, Sequence.T1, _cube(desk, Sequence.T1, (-84.0, 2.0, -54.0)))
+    lesion = next(item for item in desk.lesions if item.number == 3)
+    assert lesion.sequences == (Sequence.DWI, Sequence.T1)
+    on_t1 = lesion.seen_on[Sequence.T1]
+    voxel = desk.geometry(Sequence.T1).voxel_volume_mm3 / 1000
+    mask = np.asarray(nib.load(out / "review" / "t1_lesions.nii.gz").dataobj) == on_t1.label
+    assert on_t1.volume_cm3 == pytest.approx(mask.sum() * voxel)
+    assert np.allclose(on_t1.centre_lps_mm, (-84.0, 2.0, -54.0), atol=2.5)
+    assert lesion.seen_on[Sequence.DWI] == before[3].seen_on[Sequence.DWI]
+    assert desk.review.lesion(3).edited == (Sequence.T1,)
+
+
+def test_a_drawn_map_lies_on_the_image_for_another_reader(desk: ReviewDesk, out: Path) -> None:
+    desk.draw(1, Sequence.T1, _cube(desk, Sequence.T1, (70.0, 12.0, 40.0)))
+    image, mask = (
+        nib.load(out / name) for name in ("images/t1.nii.gz", "review/t1_lesions.nii.gz")
+    )
+    assert np.allclose(image.affine, mask.affine, atol=1e-4)
+    where = np.argwhere(np.asarray(mask.dataobj) == 1)
+    centre_ras = nib.affines.apply_affine(mask.affine, where).mean(axis=0)
+    assert np.allclose(centre_ras, (-70.0, -12.0, 40.0), atol=2.5)
+
+
+def test_first_shape_comes_back(desk: ReviewDesk, out: Path) -> None:
+    desk.draw(1, Sequence.DWI, _cube(desk, Sequence.DWI, (70.0, 12.0, 40.0)))
+    desk.draw(3, Sequence.T1, _cube(desk, Sequence.T1, (-84.0, 2.0, -54.0)))
+    desk.restore(1)
+    desk.restore(3)
+    assert desk.lesions == desk.findings.lesions
+    assert desk.review.lesion(3).edited == ()
+    for name in ("dwi_lesions.nii.gz", "t1_lesions.nii.gz"):
+        first, last = (read_nifti(p) for p in (out / name, out / "review" / name))
+        assert np.array_equal(first.array, last.array)
+
+
+def test_an_added_lesion_is_placed_in_its_bone(desk: ReviewDesk) -> None:
+    number = desk.add(Sequence.DWI, _cube(desk, Sequence.DWI, (-70.0, 12.0, 20.0)))
+    lesion = next(item for item in desk.lesions if item.number == number)
+    assert (number, lesion.part.bone, lesion.part.side) == (4, Bone.ILIUM, Side.RIGHT)
+    assert lesion.score == 1.0
+    assert lesion.adc_mean_um2_per_s == pytest.approx(1400)
+    desk.remove(number)
+    assert desk.lesions == desk.findings.lesions
+
+
+def test_a_refused_step_changes_nothing(desk: ReviewDesk, out: Path) -> None:
+    desk.decide(1, Verdict.ACCEPTED)
+    text = (out / "review.json").read_text()
+    lesions = desk.lesions
+    nothing = bytes(desk.geometry(Sequence.DWI).n_voxels)
+    with pytest.raises(ReviewError, match="Nothing of the lesion"):
+        desk.draw(3, Sequence.DWI, nothing)
+    with pytest.raises(ReviewError, match="does not fit"):
+        desk.draw(3, Sequence.DWI, nothing[1:])
+    with pytest.raises(ReviewError, match="no such lesion"):
+        desk.decide(17, Verdict.ACCEPTED)
+    assert (out / "review.json").read_text() == text
+    assert desk.lesions == lesions
+
+
+def test_signing_carries_the_review_into_the_outputs(out: Path) -> None:
+    seen: list[ReviewedStudy] = []
+    desk = ReviewDesk(out, regenerate=lambda _, study: seen.append(study), clock=Ticking())
+    _judge_all(desk)
+    desk.remark(reader="Dr. Ada", comment="second reading")
+    assert not desk.outputs_current
+    desk.sign()
+    assert desk.outputs_current
+    data = json.loads((out / "findings.json").read_text())
+    assert [lesion.number for lesion in findings_from_dict(data).lesions] == [1, 2]
+    assert data["review"]["reader"] == "Dr. Ada"
+    assert data["review"]["lesions"] == {
+        "pending": 0,
+        "accepted": 2,
+        "rejected": 1,
+        "edited": 0,
+        "added": 0,
+    }
+    assert (out / "lesions.csv").read_text().count("\n") == 3
+    assert [lesion.number for lesion in seen[0].findings.lesions] == [1, 2]
+    assert _labels(out / "review" / "dwi_lesions.nii.gz") == {1, 2}
+
+
+def test_a_review_always_starts_from_the_model(out: Path) -> None:
+    desk = ReviewDesk(out, clock=Ticking())
+    model = (out / "findings.json").read_bytes()
+    desk.decide(1, Verdict.REJECTED)
+    desk.update_outputs()
+    assert len(json.loads((out / "findings.json").read_text())["lesions"]) == 2
+    again = ReviewDesk(out, clock=Ticking())
+    assert len(again.findings.lesions) == 3
+    again.decide(1, Verdict.PENDING)
+    again.update_outputs()
+    restored = json.loads((out / "findings.json").read_text())
+    assert restored.pop("review")["lesions"]["pending"] == 3
+    assert restored == json.loads(model)
+
+
+def test_suspicion_follows_the_reader(out: Path) -> None:
+    desk = ReviewDesk(out, clock=Ticking())
+    for lesion in desk.lesions:
+        desk.decide(lesion.number, Verdict.REJECTED)
+    desk.update_outputs()
+    assert json.loads((out / "findings.json").read_text())["m1_suspicion"]["suspected"] is False
+    desk.add(Sequence.T1, _cube(desk, Sequence.T1, (-70.0, 12.0, 20.0)))
+    desk.update_outputs()
+    data = json.loads((out / "findings.json").read_text())
+    assert data["m1_suspicion"]["suspected"] is True
+    assert data["sequences"]["dwi"]["m1_suspected"] is False
+
+
+def test_a_signed_review_becomes_a_case_to_train_on(out: Path, tmp_path: Path) -> None:
+    desk = ReviewDesk(out, clock=Ticking())
+    cohort = tmp_path / "cohort"
+    with pytest.raises(ReviewError, match="not signed"):
+        export_case(out, cohort)
+    _judge_all(desk)
+    desk.remark(reader="Dr. Ada")
+    desk.sign()
+    export_case(out, cohort)
+    (patient,) = read_cohort(cohort).patients
+    assert (patient.key, patient.m_stage) == ("patient-0042", "M1")
+    case = read_case(patient, Sequence.DWI)
+    assert case.lesions is not None
+    assert case.bones is not None
+    assert set(np.unique(case.lesions.array)) == {0, 1, 2}
+    with pytest.raises(InputError, match="in the cohort already"):
+        export_case(out, cohort)
+    names = {p.name for p in (out / "review").glob("*.nii.gz")}
+    parts = {f"{s}{kind}.nii.gz" for s in ("dwi", "t1") for kind in ("", "_bones", "_lesions")}
+    assert names == {*parts, "adc.nii.gz"}
+
+
+def test_what_is_no_output_of_a_run_is_refused(tmp_path: Path, out: Path) -> None:
+    with pytest.raises(InputError, match=r"findings\.json is missing"):
+        ReviewDesk(tmp_path)
+    (out / "images" / "t1.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"no image to show.*t1\.nii\.gz"):
+        ReviewDesk(out)
+
+
+def test_a_review_of_other_findings_is_refused(desk: ReviewDesk, out: Path) -> None:
+    desk.decide(1, Verdict.ACCEPTED)
+    kept = out / "review" / "findings_of_model.json"
+    kept.write_text(kept.read_text() + "\n")
+    with pytest.raises(InputError, match="of other findings"):
+        ReviewDesk(out)
