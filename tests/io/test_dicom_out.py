@@ -261,6 +261,14 @@ def test_what_the_source_lacks_stays_empty_and_the_source_is_untouched(tmp_path)
     assert [header.to_json() for header in case.headers[f"{STUDY_UID}.3"]] == before
 
 
+def test_a_pseudonym_of_one_part_is_copied_without_a_warning(tmp_path):
+    case = make_case({Sequence.T1: GRID})
+    for header in case.headers[f"{STUDY_UID}.3"]:
+        header.PatientName = "ProstateX-0000"
+    for path in write(tmp_path, case):
+        assert pydicom.dcmread(path).PatientName == "ProstateX-0000"
+
+
 def test_same_input_gives_the_same_files(case, tmp_path):
     first, second = write(tmp_path / "a", case), write(tmp_path / "b", case)
     for a, b in zip(first, second, strict=True):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -67,12 +70,21 @@ def write_dicom_results(
         for sequence in bones.by_sequence
     }
     _make(folder)
-    parts = [
-        run.segmented(source, sequence, bones.by_sequence[sequence], lesions.by_sequence[sequence])
-        for sequence, source in sources.items()
-    ]
-    segmentations = [run.path_of(part) for part in parts if part.segmentation]
-    return (*segmentations, *run.reported(parts, report_pdf))
+    with _names_as_given():
+        parts = [
+            run.segmented(source, s, bones.by_sequence[s], lesions.by_sequence[s])
+            for s, source in sources.items()
+        ]
+        segmentations = [run.path_of(part) for part in parts if part.segmentation]
+        return (*segmentations, *run.reported(parts, report_pdf))
+
+
+@contextmanager
+def _names_as_given() -> Iterator[None]:
+    """Copy person names without a word on their form: pseudonyms often have one part only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The string .* is unlikely to represent")
+        yield
 
 
 @dataclass(frozen=True)
