@@ -144,7 +144,7 @@ class Failing:
 
     def __init__(self, inner, error):
         self._inner, self._error = inner, error
-        self.name, self.settings = inner.name, inner.settings
+        self.name, self.settings, self.weights_sha256 = inner.name, inner.settings, ""
 
     def bone_probabilities(self, image, sequence):
         return self._inner.bone_probabilities(image, sequence)

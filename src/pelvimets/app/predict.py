@@ -246,7 +246,7 @@ def _record(
         "pelvimets": __version__,
         "created": created.isoformat(timespec="seconds"),
         "versions": _versions(),
-        "bundle": {"name": segmenter.name, "weights_sha256": weights_sha256(segmenter)},
+        "bundle": {"name": segmenter.name, "weights_sha256": segmenter.weights_sha256},
         "settings": settings_to_dict(segmenter.settings),
         "inputs": inputs,
         "notes": list(study.notes),
@@ -260,8 +260,3 @@ def _record(
 def _versions() -> dict[str, str]:
     packages = ("numpy", "scipy", "SimpleITK", "pydicom", "openvino", "connected-components-3d")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def weights_sha256(segmenter: Segmenter) -> dict[str, str]:
-    """Hash of each weights file of a bundle; empty for networks that are none."""
-    return dict(getattr(segmenter, "weights_sha256", {}))

@@ -28,6 +28,11 @@ class Segmenter(Protocol):
         ...
 
     @property
+    def weights_sha256(self) -> str:
+        """Hash of the weights, for records; empty if there are none."""
+        ...
+
+    @property
     def settings(self) -> ReadingSettings:
         """How images are prepared for these networks and their output is read."""
         ...
@@ -55,6 +60,7 @@ class FixedSegmenter:
     lesions: Volume
     settings: ReadingSettings
     name: str = "fixed"
+    weights_sha256: str = ""
 
     def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
         """One-hot of the given bones."""
