@@ -22,6 +22,7 @@ from pelvimets.labels import Bone, Sequence, Side
 FloatArray = npt.NDArray[np.float64]
 
 SMALLEST_TOTAL_CM3 = 100.0
+SMALLEST_SHARE_OF_FIELD = 0.03
 FEWEST_STRUCTURES = 4
 HEAD_DISTANCE_MM = (120.0, 240.0)
 LARGEST_PAIR_RATIO = 2.0
@@ -30,10 +31,10 @@ LEAST_AGREEMENT = 0.5
 PLAUSIBLE_VOLUME_CM3 = {
     Bone.LUMBAR_VERTEBRA: (20.0, 700.0),
     Bone.SACROCOCCYX: (80.0, 450.0),
-    Bone.ILIUM: (60.0, 350.0),
+    Bone.ILIUM: (60.0, 450.0),
     Bone.ACETABULUM: (25.0, 160.0),
     Bone.FEMORAL_HEAD: (25.0, 100.0),
-    Bone.FEMORAL_NECK: (30.0, 200.0),
+    Bone.FEMORAL_NECK: (30.0, 300.0),
     Bone.ISCHIUM: (20.0, 150.0),
     Bone.PUBIS: (12.0, 110.0),
 }
@@ -51,7 +52,7 @@ class _Part:
 def bone_flags(bones: Volume, sequence: Sequence) -> tuple[QualityFlag, ...]:
     """Flags of one sequence's bone mask."""
     parts = _parts(bones)
-    missing = _presence(parts)
+    missing = _presence(parts, float(np.prod(bones.geometry.extent_mm())) / 1000)
     if missing is not None:
         return (QualityFlag(FlagLevel.REVIEW, "no-pelvis", missing, sequence),)
     checks: tuple[tuple[str, FlagLevel, Callable[[list[_Part]], list[str]]], ...] = (
@@ -81,10 +82,12 @@ def _parts(bones: Volume) -> list[_Part]:
     return found
 
 
-def _presence(parts: list[_Part]) -> str | None:
+def _presence(parts: list[_Part], field_cm3: float) -> str | None:
+    """Too little bone: under 100 cm3, in a slab of a few cm under 3 % of the field."""
+    smallest = min(SMALLEST_TOTAL_CM3, SMALLEST_SHARE_OF_FIELD * field_cm3)
     total = sum(p.volume_cm3 for p in parts)
     structures = {p.part.bone for p in parts}
-    if total < SMALLEST_TOTAL_CM3 or len(structures) < FEWEST_STRUCTURES:
+    if total < smallest or len(structures) < FEWEST_STRUCTURES:
         return (
             f"{len(structures)} of 8 bony structures found, {total:.0f} cm3 in all: "
             "this does not look like a pelvis"
