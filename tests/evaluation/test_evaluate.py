@@ -46,8 +46,7 @@ def written(evaluated):
 def measured(reference, prediction, tmp_path, **options):
     request = EvaluationRequest(prediction, reference, QUICK, **options)
     found = measure_cohort(request, CaseStore(tmp_path / "store"))
-    results = summarise_cohort(found.cases, found.facts, QUICK, problems=found.problems)
-    return results
+    return summarise_cohort(found.cases, found.facts, QUICK, problems=found.problems)
 
 
 def copied(cohort, tmp_path):
@@ -146,13 +145,13 @@ def test_workers_give_the_same_figures(cohort, tmp_path, evaluated):
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(cohort, tmp_path):
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     class Interrupting:
         def measured(self, patient, done, total):
             if done == 3:
-                raise Stop
+                raise StopError
 
     class Counting:
         measured_anew = 0
@@ -162,7 +161,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(cohort, tmp_path):
 
     reference, prediction = cohort
     request, out = EvaluationRequest(prediction, reference, QUICK), tmp_path / "out"
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         evaluate(request, out, observer=Interrupting())
     assert not out.exists()
     kept = sorted((tmp_path / ".out.cases").glob("*.json"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURE_KINDS = ("svg", "pdf", "png")
-_PNG_DPI = 200
+_PNG_DPI = 160
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> None:
@@ -58,6 +58,8 @@ def write_figures(folder: Path, figures: Mapping[str, Figure]) -> dict[str, dict
     _make(folder)
     written: dict[str, dict[str, bytes]] = {}
     for name, figure in figures.items():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, not once per file
         written[name] = {kind: figure_bytes(figure, kind) for kind in FIGURE_KINDS}
         for kind, content in written[name].items():
             write_bytes(folder / f"{name}.{kind}", content)

@@ -12,6 +12,7 @@ from scipy.stats import gaussian_kde
 
 from pelvimets.evaluation.case import LESIONS
 from pelvimets.evaluation.figures.style import SEQUENCE_LOOKS, Look, letter, new_figure
+from pelvimets.evaluation.intervals import Interval
 from pelvimets.evaluation.masks import FloatArray
 from pelvimets.evaluation.results import CohortResults, VolumeAgreement
 from pelvimets.evaluation.voxel import MEASURE_TITLES
@@ -118,16 +119,16 @@ def bland_altman_figure(agreement: VolumeAgreement, sequence: MrSequence) -> Fig
     difference = agreement.prediction_cm3 - agreement.reference_cm3
     ax.plot(middle, difference, look.marker, color=look.colour, mec="black", mew=0.6, ms=5)
     found = agreement.bland_altman
-    for interval, style, name in (
-        (found.bias, "-", "bias"),
-        (found.lower, "--", "lower limit"),
-        (found.upper, "--", "upper limit"),
+    for interval, style, name, place in (
+        (found.bias, "-", "bias", 0.975),
+        (found.lower, "--", "lower limit", 0.955),
+        (found.upper, "--", "upper limit", 0.995),
     ):
         if not np.isfinite(interval.estimate):
             continue
         ax.axhline(interval.estimate, color="black", ls=style, lw=1)
         if interval.defined:
-            ax.axhspan(interval.low, interval.high, color="0.5", alpha=0.18, lw=0)
+            _bracket(ax, interval, place)
         ax.annotate(
             f"{name} {interval.estimate:.2f}",
             (1.01, interval.estimate),
@@ -136,7 +137,23 @@ def bland_altman_figure(agreement: VolumeAgreement, sequence: MrSequence) -> Fig
             fontsize=8,
         )
     ax.axhline(0, color="0.6", lw=0.8, ls=":")
-    ax.set_xlabel("Mean of reference and prediction (cm$^3$)")
-    ax.set_ylabel("Prediction - reference (cm$^3$)")
+    ax.set_xlabel("Mean of reference and prediction (cm³)")
+    ax.set_ylabel("Prediction - reference (cm³)")
+    ax.margins(x=0.12)
     ax.set_title(f"Volume of metastases per patient, {sequence.title}")
     return figure
+
+
+def _bracket(ax: Axes, interval: Interval, place: float) -> None:
+    """The interval of a line as a bracket at the right edge."""
+    middle = (interval.low + interval.high) / 2
+    ax.errorbar(
+        place,
+        middle,
+        yerr=(interval.high - interval.low) / 2,
+        transform=ax.get_yaxis_transform(),
+        color="0.35",
+        lw=1,
+        capsize=3,
+        fmt="none",
+    )

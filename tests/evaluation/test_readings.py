@@ -1,0 +1,210 @@
+"""Readings of one and of both sequences, facts of patients, pictures, checklist."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pelvimets.core.geometry import Geometry
+from pelvimets.core.volume import Volume
+from pelvimets.errors import CohortError
+from pelvimets.evaluation import checks
+from pelvimets.evaluation.case import (
+    CaseResult,
+    SequenceMasks,
+    SequenceScores,
+    measure_case,
+)
+from pelvimets.evaluation.claim import ITEMS
+from pelvimets.evaluation.facts import PatientFacts, characterise
+from pelvimets.evaluation.overlays import (
+    HEIGHT,
+    PREDICTION_COLOUR,
+    REFERENCE_COLOUR,
+    bone_overlay,
+    lesion_overlay,
+)
+from pelvimets.evaluation.patients import judge
+from pelvimets.evaluation.readings import PatientCall, Reading, call_patient, tally_lesions
+from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.evaluation.tables import Table
+from pelvimets.labels import Sequence
+
+SETTINGS = EvaluationSettings(bootstrap_samples=100)
+GRID = Geometry.from_axes((3, 6, 20), (5.0, 2.0, 2.0))
+
+
+def blocks(*columns):
+    """Lesions of two columns each, on all rows and slices."""
+    array = np.zeros(GRID.shape, np.uint16)
+    for number, column in enumerate(columns, start=1):
+        array[:, :, column : column + 2] = number
+    return Volume(array, GRID)
+
+
+def case(dwi, t1, scores=None):
+    """A patient with (reference, prediction) columns per sequence."""
+    masks = {
+        Sequence.DWI: SequenceMasks(
+            reference_lesions=blocks(*dwi[0]), prediction_lesions=blocks(*dwi[1])
+        ),
+        Sequence.T1: SequenceMasks(
+            reference_lesions=blocks(*t1[0]), prediction_lesions=blocks(*t1[1])
+        ),
+    }
+    return measure_case("p", masks, scores or {}, SETTINGS)
+
+
+def counts(measured, reading):
+    tally = tally_lesions(measured, reading, SETTINGS)
+    return tally.n_found, len(tally.reference), len(tally.false)
+
+
+def test_either_finds_what_one_sequence_finds_and_both_what_both_find():
+    # lesions at 0, 5, 10; DWI finds 0 and 5, T1 finds 5; DWI is wrong at 15, T1 at 15 too
+    measured = case(((0, 5, 10), (0, 5, 15)), ((0, 5, 10), (5, 15)))
+    assert counts(measured, Reading.DWI) == (2, 3, 1)
+    assert counts(measured, Reading.T1) == (1, 3, 1)
+    assert counts(measured, Reading.EITHER) == (2, 3, 1)
+    assert counts(measured, Reading.BOTH) == (1, 3, 1)
+
+
+def test_a_lesion_seen_on_one_sequence_only_cannot_be_found_on_both():
+    measured = case(((0,), (0,)), ((), (5,)))
+    assert counts(measured, Reading.EITHER) == (1, 1, 1)
+    assert counts(measured, Reading.BOTH) == (0, 1, 0)
+
+
+def test_scores_of_linked_lesions_are_the_higher_and_the_lower():
+    scores = {
+        Sequence.DWI: SequenceScores(0.9, None, {1: 0.8, 2: 0.3}),
+        Sequence.T1: SequenceScores(0.4, None, {1: 0.6, 2: 0.5}),
+    }
+    measured = case(((0,), (0, 10)), ((0,), (0, 10)), scores)
+    either, both = (tally_lesions(measured, r, SETTINGS) for r in (Reading.EITHER, Reading.BOTH))
+    assert (either.reference[0].score, both.reference[0].score) == (0.8, 0.6)
+    assert (either.false[0].score, both.false[0].score) == (0.5, 0.3)
+    calls = [call_patient(measured, r, True) for r in (Reading.EITHER, Reading.BOTH)]
+    assert [call.score for call in calls] == [0.9, 0.4]
+
+
+def test_a_stated_suspicion_goes_before_the_masks():
+    scores = {Sequence.DWI: SequenceScores(0.2, False), Sequence.T1: SequenceScores(0.8, True)}
+    measured = case(((), (5,)), ((), ()), scores)
+    words = {r: call_patient(measured, r, False).called for r in Reading}
+    assert words == {"dwi": False, "t1": True, "either": True, "both": False}
+    silent = case(((), (5,)), ((), ()))
+    assert call_patient(silent, Reading.DWI, False).called
+    assert not call_patient(silent, Reading.T1, False).called
+
+
+def test_one_sequence_alone_serves_for_either_but_not_for_both():
+    masks = {Sequence.T1: SequenceMasks(reference_lesions=blocks(0), prediction_lesions=blocks(0))}
+    measured = measure_case("p", masks, {}, SETTINGS)
+    assert tally_lesions(measured, Reading.EITHER, SETTINGS).n_found == 1
+    assert tally_lesions(measured, Reading.BOTH, SETTINGS) is None
+    assert call_patient(measured, Reading.BOTH, True) is None
+
+
+def test_a_measured_patient_survives_plain_data():
+    import json
+
+    measured = case(((0, 5), (0, 12)), ((0,), ()))
+    plain = json.loads(json.dumps(measured.to_dict()))
+    assert repr(CaseResult.from_dict(plain)) == repr(measured)
+
+
+def calls(*rows):
+    return [PatientCall(str(n), t, c, s) for n, (t, c, s) in enumerate(rows)]
+
+
+def test_patient_rates_are_those_of_scikit_learn():
+    from sklearn.metrics import precision_score, recall_score
+
+    rng = np.random.default_rng(0)
+    truth, called = rng.random(40) < 0.5, rng.random(40) < 0.6
+    rows = zip(truth.tolist(), called.tolist(), rng.random(40).tolist(), strict=True)
+    rates = judge(calls(*rows), SETTINGS, rng).rates
+    assert rates["sensitivity"].estimate == pytest.approx(recall_score(truth, called))
+    assert rates["specificity"].estimate == pytest.approx(recall_score(~truth, ~called))
+    assert rates["ppv"].estimate == pytest.approx(precision_score(truth, called))
+    assert rates["npv"].estimate == pytest.approx(precision_score(~truth, ~called))
+    assert rates["accuracy"].estimate == pytest.approx((truth == called).mean())
+
+
+def test_area_of_calls_is_the_mean_of_both_rates():
+    figures = judge(
+        calls((True, True, 0.9), (True, False, 0.4), (False, False, 0.1), (False, False, 0.3)),
+        SETTINGS,
+        np.random.default_rng(0),
+    )
+    assert figures.auc_of_calls.estimate == pytest.approx((0.5 + 1.0) / 2)
+    assert figures.auc.estimate == 1.0
+
+
+def facts(n, split, **values):
+    return [PatientFacts(f"{split}{k}", split=split, **values) for k in range(n)]
+
+
+def test_splits_are_described_in_the_papers_order():
+    found = characterise(
+        [
+            *facts(3, "test", m_stage="M1", lesions=2, lesion_volume_cm3=5.0, age_years=70.0),
+            *facts(4, "train", m_stage="M0", lesions=0, lesion_volume_cm3=0.0, age_years=60.0),
+        ]
+    )
+    assert list(found.patients.items()) == [("train", 4), ("test", 3)]
+    assert found.total_lesions == {"train": 0, "test": 6}
+    age = next(row for row in found.numbers if row.name.startswith("Age"))
+    assert age.by_split["test"].mean == 70.0
+    volume = next(row for row in found.numbers if "volume" in row.name)
+    assert volume.by_split["train"].n == 0 and volume.by_split["test"].median == 5.0
+    stage = [row for row in found.counts if row.name == "M stage"]
+    assert [row.by_split for row in stage] == [{"train": 4, "test": 0}, {"train": 0, "test": 3}]
+
+
+def test_checks_that_refuse():
+    with pytest.raises(CohortError, match="more than once"):
+        checks.check_patients_once(["a", "b", "a"])
+    with pytest.raises(CohortError, match="bones model"):
+        checks.check_splits({"bones": {"a": "validation"}, "lesions": {}}, ["a"])
+    checks.check_splits({"bones": {"a": "test"}}, ["a"])
+
+
+def test_expected_counts_are_held_against_the_table():
+    found = checks.check_sums(facts(63, "external"), {"external": 68})
+    assert any("63 patients, 68 expected" in problem.message for problem in found)
+
+
+def test_pictures_show_outlines_on_the_slice_with_most_lesion():
+    reference, prediction = np.zeros((2, *GRID.shape), np.uint8)
+    reference[2, 1:5, 4:9] = 1
+    prediction[2, 1:5, 12:17] = 1
+    image = Volume(np.random.default_rng(0).normal(100, 5, GRID.shape), GRID)
+    picture = lesion_overlay(image, Volume(reference, GRID), Volume(prediction, GRID))
+    assert picture.shape[0] == HEIGHT and picture.dtype == np.uint8
+    for colour, columns in ((REFERENCE_COLOUR, slice(4, 9)), (PREDICTION_COLOUR, slice(12, 17))):
+        where = np.argwhere((picture == colour).all(axis=2))
+        assert len(where)
+        width = (picture.shape[1] - 6) // 2
+        column = (where[:, 1] - width - 6) / width * GRID.shape[2]
+        assert columns.start - 1 < column.min() and column.max() < columns.stop + 1
+
+
+def test_pictures_of_bones_have_three_panels_and_stand_empty_masks():
+    image = Volume(np.ones(GRID.shape), GRID)
+    empty = Volume(np.zeros(GRID.shape, np.uint8), GRID)
+    picture = bone_overlay(image, empty, None)
+    assert picture.shape[1] > 2.9 * HEIGHT * (20 * 2.0) / (6 * 2.0)
+    assert lesion_overlay(image, empty, None).shape[0] == HEIGHT
+
+
+def test_checklist_has_the_44_items_of_2024():
+    assert len(ITEMS) == 44
+
+
+def test_tables_escape_what_their_form_would_read():
+    table = Table("t", "a & b", ("<x>",), (("50 %, 3_4",),), ("note",))
+    assert "&lt;x&gt;" in table.to_html() and "a &amp; b" in table.to_html()
+    assert r"a \& b" in table.to_latex() and r"50 \%, 3\_4" in table.to_latex()
+    assert table.to_csv() == '<x>\n"50 %, 3_4"\n# note\n'
