@@ -25,6 +25,8 @@ from pelvimets.phantom.assembly import (
     mesh_poses,
     posed_triangles,
 )
+from pelvimets.phantom.distances import depth_mm, distance_to_mm
+from pelvimets.phantom.lattice import interpolation_matrix, upsample
 from pelvimets.phantom.patient import Landmarks
 from pelvimets.phantom.tissues import Skeleton
 
@@ -81,14 +83,15 @@ def read_ct(folder: Path) -> Ct:
     image = _head_up(folder / "ct.nii.gz").astype(np.float32)
     label_map = _head_up(folder / "labels.nii.gz")
     names = json.loads((folder / "labels.json").read_text())
-    where = _ct_index()
     labels = {
         name: _sample(ndimage.gaussian_filter((label_map == int(value)).astype(np.float32), 0.55))
         > 0.5
         for value, name in names.items()
     }
-    limits = np.array(image.shape)[:, None, None, None] - 1
-    inside = np.all((where >= 0) & (where <= limits), axis=0)
+    z, y, x = (
+        (index >= 0) & (index <= n - 1) for index, n in zip(_ct_index(), image.shape, strict=True)
+    )
+    inside = z[:, None, None] & y[None, :, None] & x[None, None, :]
     return Ct(_sample(ndimage.median_filter(image, 3)), labels, inside)
 
 
@@ -98,16 +101,22 @@ def _head_up(path: Path) -> np.ndarray:
     return sitk.GetArrayFromImage(image)
 
 
-def _ct_index() -> np.ndarray:
-    """CT array index (3, z, y, x) of every atlas voxel."""
-    index = np.indices(GRID.shape, dtype=np.float32)
-    origin = np.array(GRID.origin[::-1]) / CT_SPACING_MM + CT_ORIGIN
+def _ct_index() -> list[np.ndarray]:
+    """CT array index along (z, y, x) of the atlas grid."""
     step = GRID.spacing[0] / CT_SPACING_MM
-    return index * step + origin[:, None, None, None].astype(np.float32)
+    return [
+        np.arange(n) * step + o / CT_SPACING_MM + c
+        for n, o, c in zip(GRID.shape, GRID.origin[::-1], CT_ORIGIN, strict=True)
+    ]
 
 
 def _sample(volume: np.ndarray) -> np.ndarray:
-    return ndimage.map_coordinates(volume, _ct_index(), order=1, mode="nearest", output=np.float32)
+    """Linear interpolation on the atlas grid; the border goes on beyond the field."""
+    matrices = tuple(
+        interpolation_matrix(np.clip(index, 0, n - 1), np.arange(n, dtype=float))
+        for index, n in zip(_ct_index(), volume.shape, strict=True)
+    )
+    return upsample(volume.astype(np.float32), matrices)
 
 
 def ct_skeleton(ct: Ct, mesh: Skeleton) -> Skeleton:
@@ -154,8 +163,8 @@ def _mirrored(mask: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.nd
 def signed_distance(mask: np.ndarray, limit_mm: float = 30.0) -> np.ndarray:
     """Distance to the surface in mm, positive inside."""
     spacing = GRID.spacing
-    distance = ndimage.distance_transform_edt(mask, spacing)
-    distance -= ndimage.distance_transform_edt(~mask, spacing)
+    distance = depth_mm(mask, spacing)
+    distance -= distance_to_mm(mask, spacing)
     return np.clip(distance, -limit_mm, limit_mm).astype(np.float32)
 
 
@@ -173,7 +182,7 @@ def register(
 
     Only voxels within 40 mm of the fixed mask and inside ``valid`` count.
     """
-    near = ndimage.distance_transform_edt(~fixed, GRID.spacing) < 40.0
+    near = distance_to_mm(fixed, GRID.spacing) < 40.0
     images = [sitk.Shrink(_image(signed_distance(m)), [2, 2, 2]) for m in (fixed, moving)]
     where = sitk.Cast(
         sitk.Shrink(_image((valid & near).astype(np.float32)), [2, 2, 2]) > 0.5, sitk.sitkUInt8

@@ -6,6 +6,7 @@ import numpy as np
 from anatomy_bones import CT_BOTTOM_MM, GRID, Ct
 from scipy import ndimage
 
+from pelvimets.phantom.distances import depth_mm, distance_to_mm
 from pelvimets.phantom.patient import Tissue
 from pelvimets.phantom.tissues import Skeleton
 
@@ -22,7 +23,7 @@ def soft_tissue(ct: Ct, skeleton: Skeleton) -> np.ndarray:
     """``Tissue`` of every voxel as if there were no bone (z, y, x)."""
     hu = _beyond_the_field(ct)
     body, soft = _continued(_body(hu), hu > -35.0, skeleton)
-    depth = ndimage.distance_transform_edt(body, SPACING)
+    depth = depth_mm(body, SPACING)
     tissue = _fat_and_muscle(body, soft, depth, ct)
     _compartments(tissue, skeleton)
     _organs(tissue, ct, hu, depth)
@@ -52,8 +53,8 @@ def _body(hu: np.ndarray) -> np.ndarray:
 
 
 def _distance(mask: np.ndarray) -> np.ndarray:
-    distance = ndimage.distance_transform_edt(mask, sampling=SPACING[1:])
-    return distance - ndimage.distance_transform_edt(~mask, sampling=SPACING[1:])
+    distance = depth_mm(mask, SPACING[1:])
+    return distance - distance_to_mm(mask, SPACING[1:])
 
 
 def _continued(
@@ -88,7 +89,7 @@ def _fat_and_muscle(body: np.ndarray, soft: np.ndarray, depth: np.ndarray, ct: C
     fat = body & ~soft
     core = np.any([ct.labels[n] for n in _CAVITY], axis=0)
     core[:FIRST] = False
-    cavity = ndimage.distance_transform_edt(~core, SPACING) < 18.0
+    cavity = distance_to_mm(core, SPACING) < 18.0
     opened = ndimage.binary_erosion(fat | (body & (depth < 5.0)), iterations=2)
     labels, _ = ndimage.label(opened)
     outer = np.unique(labels[(depth < 8.0) & opened])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import ndtr
 
 from pelvimets.errors import SettingsError
 
@@ -55,8 +55,8 @@ def draw_volumes(rng: np.random.Generator, settings: BurdenSettings) -> tuple[fl
     """Volume in cm3 of each metastasis of one patient, largest first."""
     z = rng.standard_normal(2)
     second = settings.correlation * z[0] + np.sqrt(1.0 - settings.correlation**2) * z[1]
-    number = _number(float(stats.norm.cdf(z[0])), settings)
-    total = _total(float(stats.norm.cdf(second)), settings)
+    number = _number(float(ndtr(z[0])), settings)
+    total = _total(float(ndtr(second)), settings)
     return split_volume(rng, total, number, settings.smallest_cm3)
 
 
@@ -72,7 +72,9 @@ def _number(quantile: float, settings: BurdenSettings) -> int:
         return 2 * chosen + int(within >= 0.5)
     # A geometric tail from six upwards, with the mean that the total number asks for.
     success = 1.0 / (settings.mean_beyond_five - 5.0)
-    return 5 + int(stats.geom.ppf(min(within, 0.995), success)) if success < 1.0 else 6
+    if success >= 1.0:
+        return 6
+    return 5 + max(1, int(np.ceil(np.log1p(-min(within, 0.995)) / np.log1p(-success))))
 
 
 def _total(quantile: float, settings: BurdenSettings) -> float:

@@ -19,6 +19,7 @@ from pelvimets.labels import Bone, Side
 from pelvimets.phantom.anatomy import Anatomy
 from pelvimets.phantom.blobs import BlobSettings, Box, blob_level, unravel
 from pelvimets.phantom.burden import BurdenSettings
+from pelvimets.phantom.distances import distance_to_mm
 from pelvimets.phantom.patient import (
     Landmarks,
     Lesion,
@@ -229,7 +230,7 @@ def _room(
     own = (part == anatomy.part[centre]) & (anatomy.bones[box] > 0)
     if breaking_mm <= 0.0:
         return np.asarray(own)
-    near = ndimage.distance_transform_edt(~own, sampling=anatomy.geometry.spacing)
+    near = distance_to_mm(own, anatomy.geometry.spacing)
     open_tissue = (part == 0) & ~np.isin(
         anatomy.tissue[box], (Tissue.AIR, Tissue.SKIN, Tissue.GAS, Tissue.CARTILAGE)
     )
@@ -290,7 +291,7 @@ def block_around(
     ]
     padding = [(s.start - w.start, w.stop - s.stop) for s, w in zip(box, wide, strict=True)]
     padded = np.pad(mask, padding)
-    near = ndimage.distance_transform_edt(~padded, sampling=geometry.spacing) <= gap_mm
+    near = distance_to_mm(padded, geometry.spacing) <= gap_mm
     blocked[wide[0], wide[1], wide[2]] |= near
 
 

@@ -1,4 +1,4 @@
-"""Bladder filling: the full bladder of the atlas shrinks towards its neck."""
+"""Bladder filling and rectal gas: the full bladder of the atlas shrinks towards its neck."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from pelvimets.core.geometry import Geometry
+from pelvimets.phantom.distances import depth_mm
 from pelvimets.phantom.lattice import smooth_noise
-from pelvimets.phantom.patient import Tissue, UInt8Array
+from pelvimets.phantom.patient import Landmarks, Tissue, UInt8Array
 
 Box = tuple[slice, slice, slice]
 
@@ -35,7 +37,7 @@ def resize_bladder(
     small = _scaled(old, scale)
     view = tissue[box]
     view[old & ~small] = _loops(rng, old.shape, spacing_mm)[old & ~small]
-    inner = ndimage.distance_transform_edt(small, sampling=spacing_mm) > 3.0
+    inner = depth_mm(small, spacing_mm) > 3.0
     view[small & old] = Tissue.BLADDER_WALL
     view[inner & old] = Tissue.URINE
 
@@ -62,3 +64,29 @@ def _loops(
     out[level > 0.05] = Tissue.BOWEL_WALL
     out[level > 0.35] = Tissue.BOWEL_FLUID
     return out
+
+
+def add_rectal_gas(
+    tissue: UInt8Array, geometry: Geometry, landmarks: Landmarks, share: float
+) -> None:
+    """Let gas gather in the front of the rectum of a man on his back, in place.
+
+    Args:
+        tissue: ``Tissue`` values (z, y, x).
+        geometry: Grid.
+        landmarks: Femoral heads; the rectum lies behind and between them.
+        share: Part of the content that is gas, 0 to 1.
+    """
+    if share <= 0.0:
+        return
+    content = np.isin(tissue, (Tissue.STOOL, Tissue.BOWEL_FLUID))
+    index = np.argwhere(content)
+    x, y, z = geometry.to_lps(index).T
+    heads = np.mean([landmarks.left_head_mm, landmarks.right_head_mm], axis=0)
+    near = (np.abs(x - heads[0]) < 35.0) & (y - heads[1] > 10.0)
+    near &= (z - heads[2] > -50.0) & (z - heads[2] < 70.0)
+    if not near.any():
+        return
+    index, y = index[near], y[near]
+    front = index[y <= np.quantile(y, share)]
+    tissue[tuple(front.T)] = Tissue.GAS

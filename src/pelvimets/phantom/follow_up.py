@@ -18,6 +18,7 @@ from pelvimets.phantom.disease import (
     draw_lesions,
     place_lesions,
 )
+from pelvimets.phantom.distances import depth_mm, distance_to_mm
 from pelvimets.phantom.patient import LesionCourse, LesionKind, UInt16Array
 
 BoolArray = npt.NDArray[np.bool_]
@@ -158,8 +159,12 @@ def _moved_border(
 ) -> BoolArray:
     """The wanted number of voxels, deepest in the old lesion or nearest to it in its bone."""
     spacing = anatomy.geometry.spacing
-    depth = ndimage.distance_transform_edt(old, spacing)
-    depth -= ndimage.distance_transform_edt(~old, spacing)
+    depth = depth_mm(old, spacing)
+    depth -= distance_to_mm(old, spacing)
+    # Of voxels at the same depth those nearest to the centre stay: no ties, round shapes.
+    centre = np.argwhere(old).mean(axis=0)
+    offsets = np.indices(old.shape).reshape(3, -1).T - centre
+    depth -= 1e-3 * np.linalg.norm(offsets * spacing, axis=1).reshape(old.shape)
     own = np.bincount(anatomy.part[box][old]).argmax()
     room = old | ((anatomy.part[box] == own) & (anatomy.bones[box] > 0) & ~blocked)
     level = np.sort(depth[room])[::-1][min(wanted, int(room.sum())) - 1]

@@ -17,6 +17,7 @@ from pelvimets.labels import Bone
 from pelvimets.phantom.anatomy import Anatomy
 from pelvimets.phantom.blobs import BlobSettings, Box, blob_level, unravel
 from pelvimets.phantom.convention import Part
+from pelvimets.phantom.distances import distance_to_mm
 from pelvimets.phantom.patient import Mimic, MimicKind, Tissue, UInt8Array
 
 BoolArray = npt.NDArray[np.bool_]
@@ -249,7 +250,7 @@ def _band(anatomy: Anatomy, box: Box, depth_mm: float = 9.0) -> BoolArray:
     disc = np.isin(anatomy.tissue[box], (Tissue.DISC_ANNULUS, Tissue.DISC_NUCLEUS))
     if not disc.any():
         return np.zeros(disc.shape, bool)
-    distance = ndimage.distance_transform_edt(~disc, anatomy.geometry.spacing)
+    distance = distance_to_mm(disc, anatomy.geometry.spacing)
     return np.asarray(distance < depth_mm)
 
 

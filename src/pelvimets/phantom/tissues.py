@@ -16,6 +16,7 @@ from scipy import ndimage
 from pelvimets.core.geometry import Geometry
 from pelvimets.phantom.atlas import PART_SHIFT
 from pelvimets.phantom.convention import Part
+from pelvimets.phantom.distances import depth_mm, distance_to_mm
 from pelvimets.phantom.patient import Landmarks, Tissue, UInt8Array
 
 BoolArray = npt.NDArray[np.bool_]
@@ -105,7 +106,7 @@ def marrow_and_cortex(tissue: UInt8Array, part: UInt8Array, skeleton: Skeleton) 
     z, _, _ = skeleton.coordinates
     for value in (Part.LUMBAR, Part.SACRUM, Part.HIP, Part.FEMUR):
         bone = part == value
-        depth = ndimage.distance_transform_edt(bone, skeleton.geometry.spacing)
+        depth = depth_mm(bone, skeleton.geometry.spacing)
         cortex = depth <= CORTEX_MM
         if value == Part.FEMUR:
             cortex |= (z < SHAFT_BELOW_MM) & (depth < SHAFT_CORTEX_MM)
@@ -117,8 +118,7 @@ def cartilage(skeleton: Skeleton) -> BoolArray:
     """Hip joints, sacroiliac joints and symphysis: what lies between two close bones."""
     spacing = skeleton.geometry.spacing
     hip, femur, sacrum = (
-        ndimage.distance_transform_edt(~bone, spacing)
-        for bone in (skeleton.hip, skeleton.femur, skeleton.sacrum)
+        distance_to_mm(bone, spacing) for bone in (skeleton.hip, skeleton.femur, skeleton.sacrum)
     )
     z, y, x = skeleton.coordinates
     heads = (skeleton.landmarks.left_head_mm, skeleton.landmarks.right_head_mm)
@@ -129,8 +129,7 @@ def cartilage(skeleton: Skeleton) -> BoolArray:
     joint |= (hip < 4.5) & (sacrum < 4.5)
     middle = skeleton.landmarks.midline_x_mm
     one, other = (
-        ndimage.distance_transform_edt(~(skeleton.hip & side), spacing) < 8.0
-        for side in (x > middle, x <= middle)
+        distance_to_mm((skeleton.hip & side), spacing) < 8.0 for side in (x > middle, x <= middle)
     )
     return np.asarray(joint | (one & other))
 
@@ -142,13 +141,13 @@ def _write_discs(tissue: UInt8Array, skeleton: Skeleton, canal: BoolArray, free:
     for upper, lower in pairwise(chain):
         box = _box_around(upper, 13)
         spacing = skeleton.geometry.spacing
-        above = ndimage.distance_transform_edt(~upper[box], spacing)
-        below = ndimage.distance_transform_edt(~lower[box], spacing)
+        above = distance_to_mm(upper[box], spacing)
+        below = distance_to_mm(lower[box], spacing)
         between = (above + below < 15.0) & (above < 12.0) & (below < 12.0) & free[box]
         rows = np.arange(box[1].start, box[1].stop)[None, :, None]
         between &= rows < front[box[0], None, None] - 1
         disc = ndimage.binary_opening(between, iterations=2)
-        nucleus = ndimage.distance_transform_edt(disc, spacing) > 3.0
+        nucleus = depth_mm(disc, spacing) > 3.0
         view = tissue[box]
         view[disc] = Tissue.DISC_ANNULUS
         view[nucleus] = Tissue.DISC_NUCLEUS
