@@ -1,43 +1,54 @@
-"""Seconds of one core for a training sample and for a digital man's anatomy, and peak memory.
+"""Seconds and peak memory of one digital patient with both sequences and truth.
 
-python benchmarks/phantom_speed.py [--samples 20] [--men 5]
+Run with ``python benchmarks/phantom_speed.py [--seed N] [--scanner NAME]``. The target is 8 s on
+one core and 2 GB. CPU seconds are printed beside wall seconds: on a busy machine only the
+former tell the cost of the work.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
+import tempfile
 import time
-from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
-from pelvimets.phantom.build import PatientSettings, build_patient
-from pelvimets.phantom.sampler import draw_sample
+
+class Clock:
+    """Wall and CPU seconds of each stage."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, float, float]] = []
+        self._name, self._start = "imports", (time.perf_counter(), time.process_time())
+
+    def stage(self, name: str) -> None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        self.rows.append((self._name, wall - self._start[0], cpu - self._start[1]))
+        self._name, self._start = name, (wall, cpu)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=20)
-    parser.add_argument("--men", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--scanner", default="discovery")
     arguments = parser.parse_args()
-    sample = timed(lambda seed: draw_sample(np.random.default_rng(seed)), arguments.samples)
-    print(f"training sample, 48 x 96 x 96 at 4 mm: {sample:.3f} s, {1 / sample:.1f} per second")
-    settings = PatientSettings(metastases_probability=1.0)
-    man = timed(lambda seed: build_patient(seed, settings), arguments.men)
-    shape = settings.anatomy.geometry.shape
-    print(f"anatomy with metastases, {shape} at {settings.anatomy.spacing_mm} mm: {man:.2f} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"peak memory of both: {peak:.2f} GB")
+    clock = Clock()
+    from pelvimets.app.phantom import PhantomOrder, make_phantom
 
-
-def timed(make: Callable[[int], object], number: int) -> float:
-    """CPU seconds per call, after one call to warm up."""
-    make(0)
-    start = time.process_time()
-    for seed in range(number):
-        make(seed)
-    return (time.process_time() - start) / number
+    with tempfile.TemporaryDirectory() as folder:
+        order = PhantomOrder(arguments.seed, scanner=arguments.scanner)
+        make_phantom(order, Path(folder) / "patient", clock.stage)
+        clock.stage("end")
+    print(f"{'stage':<12}{'wall s':>8}{'CPU s':>8}")
+    for name, wall, cpu in clock.rows:
+        print(f"{name:<12}{wall:>8.2f}{cpu:>8.2f}")
+    work = clock.rows[1:]
+    print(f"{'patient':<12}{sum(r[1] for r in work):>8.2f}{sum(r[2] for r in work):>8.2f}")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
 if __name__ == "__main__":

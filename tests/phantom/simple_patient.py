@@ -71,9 +71,7 @@ def simple_patient(seed: int = 7, gas: bool = True) -> DigitalPatient:
         table.append(Lesion(number, kind, bone, side, centre, volume, adc, False))
     where = _ellipsoid(grid, (66.0, 12.0, 60.0), (9, 9, 9))
     tissue[where], mimics[where] = Tissue.HAEMANGIOMA, MimicKind.HAEMANGIOMA.label
-    mimic = Mimic(
-        MimicKind.HAEMANGIOMA, Bone.ILIUM, (66.0, 12.0, 60.0), float(where.sum()) * 0.027
-    )
+    mimic = Mimic(MimicKind.HAEMANGIOMA, Bone.ILIUM, (66.0, 12.0, 60.0), float(where.sum()) * 0.027)
     fat = np.where(tissue == Tissue.RED_MARROW, 55, 0).astype(np.uint8)
     return DigitalPatient(
         seed=seed,

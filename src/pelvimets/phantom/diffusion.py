@@ -43,7 +43,7 @@ class DiffusionImages:
         by_b: Image (z, y, x) of each b-value (s/mm2), ascending.
         adc_um2_per_s: ADC map from all b-values; 0 where there is too little signal.
         truth: Bones, lesions and mimics on the same grid.
-        displacement_mm: Shift of water along y that hardly any voxel exceeds.
+        displacement_mm: Shift of water along y that 99.9 % of the body stay below.
     """
 
     geometry: Geometry
@@ -62,13 +62,15 @@ class _View:
     wz: Float32Array
     wx: Float32Array
     ppm: Float32Array  # field error on the lines (z of image, y of patient, x of image)
-    mm_per_ppm: float
+    mm_per_ppm: float  # displacement
+    distortion: float  # strength of the artefact
 
     def lines(self, volume: Float32Array) -> Float32Array:
         return along_x(self.wx, along_z(self.wz, volume))
 
     def seen(self, lines: Float32Array, extra_ppm: float = 0.0) -> Float32Array:
-        shift = (self.ppm + np.float32(extra_ppm)) * np.float32(self.mm_per_ppm)
+        ppm = self.ppm * np.float32(self.distortion) + np.float32(extra_ppm)
+        shift = ppm * np.float32(self.mm_per_ppm)
         return distorted(lines, shift, self.source_y, self.axes[1])
 
 
@@ -103,7 +105,7 @@ def acquire_diffusion(
             (view.axes[0].count, view.axes[1].count, view.axes[2].count),
             displaced_projection(view.wz, view.wx, source_row),
         ),
-        displacement_mm=_largest_shift(view),
+        displacement_mm=_largest_shift(view, spins.patient),
     )
 
 
@@ -161,6 +163,7 @@ def _view(
         wx=wx,
         ppm=_field_on_lines(patient, axes, source[1], examination, artefacts),
         mm_per_ppm=larmor_mhz / scanner.diffusion.phase_bandwidth_hz * field.pixel_mm[1],
+        distortion=artefacts.epi_distortion,
     )
 
 
@@ -195,32 +198,19 @@ def _clean_images(
 ) -> dict[float, Float32Array]:
     """Noise-free images of each b-value before the coil."""
     sequence, field_t = scanner.diffusion, scanner.field_strength_t
-    flat = _without_distortion(view, artefacts)
     fat_table = diffusion_fat(sequence, field_t, 0.0, spins.parameters)
     fat = view.lines(spins.fat(fat_table)) * _fat_survival(view, scanner, artefacts)
-    fat = flat.seen(fat, -FAT_SHIFT_PPM * artefacts.chemical_shift)
+    fat = view.seen(fat, -FAT_SHIFT_PPM * artefacts.chemical_shift)
     images = {}
     for b in sequence.b_values_s_per_mm2:
         table = diffusion_water(sequence, field_t, b, spins.parameters)
-        water = flat.seen(view.lines(spins.water(table, b)))
+        water = view.seen(view.lines(spins.water(table, b)))
         fat_decay = _fat_decay(scanner, spins, b)
         images[b] = _limited(water + np.float32(fat_decay) * fat, scanner, artefacts)
     if artefacts.ghost > 0.0:
         share, phase = examination.ghost_share, examination.ghost_phase_rad
         images = {b: with_ghost(image, share, phase) for b, image in images.items()}
     return images
-
-
-def _without_distortion(view: _View, artefacts: Artefacts) -> _View:
-    """The view in which only the wanted share of the field error moves the image."""
-    return _View(
-        view.axes,
-        view.source_y,
-        view.wz,
-        view.wx,
-        view.ppm * np.float32(artefacts.epi_distortion),
-        view.mm_per_ppm,
-    )
 
 
 def _fat_survival(view: _View, scanner: Scanner, artefacts: Artefacts) -> Float32Array:
@@ -287,5 +277,10 @@ def _source_rows(view: _View) -> Float32Array:
         return np.where(weight > 0.05, view.seen(rows) / weight, np.nan).astype(np.float32)
 
 
-def _largest_shift(view: _View) -> float:
-    return float(np.quantile(np.abs(view.ppm), 0.999) * view.mm_per_ppm)
+def _largest_shift(view: _View, patient: DigitalPatient) -> float:
+    solid = np.isin(patient.tissue, (Tissue.AIR, Tissue.GAS), invert=True)
+    inside = view.lines(solid.astype(np.float32)) > 0.5
+    if not inside.any():
+        return 0.0
+    ppm = float(np.quantile(np.abs(view.ppm[inside]), 0.999)) * view.distortion
+    return ppm * view.mm_per_ppm

@@ -1,0 +1,105 @@
+"""Digital patients on disk: layout, same bytes, a cohort that goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pelvimets.app.phantom import (
+    CohortOrder,
+    PhantomOrder,
+    cohort_members,
+    make_cohort,
+    make_phantom,
+)
+from pelvimets.errors import CohortError, OutputError
+from pelvimets.io.cohort import Split, read_case, read_cohort
+from pelvimets.io.nifti import read_nifti
+from pelvimets.labels import Sequence
+from pelvimets.phantom.anatomy import AnatomySettings
+from pelvimets.phantom.build import PatientSettings
+from pelvimets.phantom.population import Part, Population
+
+COARSE = PatientSettings(anatomy=AnatomySettings(spacing_mm=5.0))
+ORDER = CohortOrder(Population.LESIONS, 2, seed=3, scanner="achieva", settings=COARSE)
+
+
+@pytest.fixture(scope="module")
+def cohort_folder(tmp_path_factory) -> Path:
+    return make_cohort(ORDER, tmp_path_factory.mktemp("cohort") / "made")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_cohort_is_read_back_with_truth_on_the_image_grids(cohort_folder: Path):
+    cohort = read_cohort(cohort_folder)
+    assert len(cohort.patients) == 2
+    for patient in cohort.patients:
+        record = json.loads((patient.folder / "patient.json").read_text())
+        assert patient.m_stage == record["m_stage"] and patient.split is Split.TRAIN
+        assert patient.psa_ng_per_ml == record["plan"]["psa_ng_per_ml"]
+        assert read_nifti(patient.adc_path).array.max() < 4096
+        for sequence in Sequence:
+            case = read_case(patient, sequence)
+            assert case.bones is not None and set(np.unique(case.bones.array)) >= set(range(1, 9))
+            assert case.lesions is not None and case.mimics is not None
+            numbers = set(np.unique(case.lesions.array)) - {0}
+            seen = {
+                lesion["number"]: lesion["in_image"][sequence.value] for lesion in record["lesions"]
+            }
+            assert numbers == {number for number, found in seen.items() if found}
+
+
+def test_flow_and_order_are_kept_beside_the_table(cohort_folder: Path):
+    assert (cohort_folder / "flow.csv").read_text().startswith("step,reason,patients\nscreened,")
+    record = json.loads((cohort_folder / "cohort.json").read_text())
+    assert record["order"]["seed"] == 3 and record["order"]["population"] == "lesions"
+
+
+def test_a_patient_made_alone_has_the_same_bytes(cohort_folder: Path, tmp_path: Path):
+    member = cohort_members(ORDER)[1]
+    alone = PhantomOrder(
+        member.plan.seed,
+        scanner="achieva",
+        population=Population.LESIONS,
+        part=member.plan.part,
+        settings=COARSE,
+    )
+    make_phantom(alone, tmp_path / "alone")
+    assert files(tmp_path / "alone") == files(cohort_folder / member.key)
+
+
+def test_interrupted_cohort_goes_on_and_ends_the_same(cohort_folder: Path, tmp_path: Path):
+    import shutil
+
+    stopped = tmp_path / "stopped"
+    shutil.copytree(cohort_folder, stopped)
+    shutil.rmtree(stopped / "p0002")
+    (stopped / "patients.csv").unlink()
+    calls = []
+    make_cohort(ORDER, stopped, finished=lambda *call: calls.append(call))
+    assert calls == [("", 1, 2), ("p0002", 2, 2)]
+    assert files(stopped) == files(cohort_folder)
+
+
+def test_other_settings_or_a_folder_in_use_are_refused(cohort_folder: Path, tmp_path: Path):
+    with pytest.raises(CohortError, match="other settings"):
+        make_cohort(replace(ORDER, seed=4), cohort_folder)
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(CohortError, match="new folder"):
+        make_cohort(ORDER, tmp_path)
+    with pytest.raises(OutputError):
+        make_phantom(PhantomOrder(1), cohort_folder)
+
+
+def test_external_patients_are_test_patients():
+    assert PhantomOrder(1, population=Population.EXTERNAL).plan().part is Part.TEST
+    assert PhantomOrder(1).plan() is None
+    assert PhantomOrder(1).chosen_scanner().name == "discovery"
+    assert PhantomOrder(1, population=Population.BONES).chosen_scanner().name != "avanto"
