@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pelvimets.app.result import regenerate
 from pelvimets.config import LesionSettings
 from pelvimets.core import review as steps
 from pelvimets.core.corrected import ReviewedStudy, ReviewMeasure
@@ -330,3 +331,8 @@ def _table_rows(cohort: Path) -> list[dict[str, object]]:
         }
         for p in read_cohort(cohort).patients
     ]
+
+
+def open_desk(out: Path) -> ReviewDesk:
+    """The desk of a run whose report and DICOM outputs are made anew from the review."""
+    return ReviewDesk(out, regenerate=regenerate)
