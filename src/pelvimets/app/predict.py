@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable
+from collections.abc import Sequence as Ordered
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,10 @@ from pelvimets.app.result import (
     write_result,
 )
 from pelvimets.app.stages import Observer, Silent, StageClock, check_memory, peak_memory_mib
-from pelvimets.config import settings_to_dict
-from pelvimets.core.budget import Budget, estimate
+from pelvimets.config import ReadingSettings, settings_to_dict
+from pelvimets.core.budget import estimate
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks, QualityFlag
+from pelvimets.core.geometry import Geometry
 from pelvimets.core.measure import measure
 from pelvimets.core.quality import agreement_flags, bone_flags
 from pelvimets.core.segmentation import segment_bones, segment_lesions
@@ -36,6 +39,7 @@ from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError
 from pelvimets.io.dicom_source import HeadersBySeries
+from pelvimets.io.nifti import nifti_geometry
 from pelvimets.io.nifti_study import read_nifti_study
 from pelvimets.io.output import RECORD_NAME, staged_folder, write_json
 from pelvimets.io.study import OpenStudy, open_study
@@ -82,6 +86,7 @@ class RunSummary:
 
     report: Path
     findings: Findings
+    notes: tuple[str, ...]
     seconds: float
     peak_memory_mib: int
 
@@ -147,8 +152,8 @@ def predict(
         with clock.stage("networks"):
             segmenter = segmenter or load_segmenter(options.bundle)
         with clock.stage("read"):
-            study, opened = _read(source, resources)
-        budget = _checked_budget(study, segmenter)
+            check = partial(_check_budget, settings=segmenter.settings)
+            study, opened = _read(source, resources, check)
         result = process_study(study, segmenter, clock)
         created = now()
         with clock.stage("report"):
@@ -160,9 +165,21 @@ def predict(
                 headers = _headers(study, opened)
                 folder, labelmap = work / DICOM_FOLDER, options.labelmap
                 write_dicom(folder, result, headers, content, created, labelmap=labelmap)
-        record = _record(result, segmenter, clock, budget, created)
+        record = _record(result, segmenter, clock, created)
         write_json(work / RECORD_NAME, {**record, "labelmap": options.labelmap})
-    return RunSummary(out / "report.html", result.findings, clock.seconds, peak_memory_mib())
+    return RunSummary(
+        report=out / "report.html",
+        findings=result.findings,
+        notes=_notes(study),
+        seconds=clock.seconds,
+        peak_memory_mib=peak_memory_mib(),
+    )
+
+
+def _notes(study: Study) -> tuple[str, ...]:
+    """What the user must hear of the study and of each image taken."""
+    of_images = (f"{a.label}: {note}" for a in acquisitions(study).values() for note in a.notes)
+    return (*study.notes, *of_images)
 
 
 def _check_source(source: StudyInput, options: RunOptions) -> None:
@@ -179,13 +196,21 @@ def _stages(source: StudyInput, options: RunOptions) -> int:
     return 2 + 2 * sequences + 3 + options.dicom
 
 
-def _read(source: StudyInput, resources: ExitStack) -> tuple[Study, OpenStudy | None]:
+def _read(
+    source: StudyInput, resources: ExitStack, check: Callable[[Ordered[Geometry]], None]
+) -> tuple[Study, OpenStudy | None]:
+    """Read the study; ``check`` sees the images' grids before any pixel is read."""
     if source.path is None:
+        check([nifti_geometry(path) for path in (source.dwi, source.t1) if path is not None])
         study = read_nifti_study(dwi=source.dwi, t1=source.t1, adc=source.adc)
         return study if source.name is None else replace(study, patient_key=source.name), None
-    opened = open_study(source.path, dwi_series=source.dwi_series, t1_series=source.t1_series)
-    resources.enter_context(opened)
-    return opened.study, opened
+    opened = open_study(
+        source.path,
+        dwi_series=source.dwi_series,
+        t1_series=source.t1_series,
+        before_pixels=check,
+    )
+    return resources.enter_context(opened).study, opened
 
 
 def _headers(study: Study, opened: OpenStudy) -> HeadersBySeries:
@@ -223,21 +248,19 @@ def _flags(bones: dict[Sequence, Volume]) -> tuple[QualityFlag, ...]:
     return flags
 
 
-def _checked_budget(study: Study, segmenter: Segmenter) -> Budget:
-    fields = [_image(study, s).geometry for s in study.sequences]
-    budget = estimate(fields, segmenter.settings)
-    check_memory(budget.memory_mib, "Reading this study")
-    return budget
+def _check_budget(fields: Ordered[Geometry], settings: ReadingSettings) -> None:
+    check_memory(estimate(fields, settings).memory_mib, "Reading this study")
 
 
 def _record(
     result: StudyResult,
     segmenter: Segmenter,
     clock: StageClock,
-    budget: Budget,
     created: datetime,
 ) -> dict[str, Any]:
     study = result.study
+    fields = [_image(study, s).geometry for s in study.sequences]
+    budget = estimate(fields, segmenter.settings)
     inputs = {
         name: {"sha256": volume_digest(item.volume), **acquisition_to_dict(item)}
         for name, item in acquisitions(study).items()

@@ -30,6 +30,10 @@ app = typer.Typer(
 StudyArgument = Annotated[
     Path | None, typer.Argument(help="DICOM folder or zip, cohort folder, or folder of studies.")
 ]
+SeriesOption = Annotated[
+    str | None,
+    typer.Option(help="Series to take: number, UID, part of its description; none leaves it out."),
+]
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", help="Folder of a bundle of networks. [default: shipped]")
 ]
@@ -57,12 +61,8 @@ def predict(
     dwi: Annotated[Path | None, typer.Option(help="DWI as NIfTI, in place of STUDY.")] = None,
     t1: Annotated[Path | None, typer.Option(help="T1 in phase as NIfTI.")] = None,
     adc: Annotated[Path | None, typer.Option(help="ADC map in um2/s as NIfTI.")] = None,
-    dwi_series: Annotated[
-        str | None, typer.Option(help="Take this series as DWI: number, UID or description.")
-    ] = None,
-    t1_series: Annotated[
-        str | None, typer.Option(help="Take this series as T1: number, UID or description.")
-    ] = None,
+    dwi_series: SeriesOption = None,
+    t1_series: SeriesOption = None,
     bundle: BundleOption = None,
     dicom: Annotated[
         bool, typer.Option("--dicom", help="Write Segmentations, SR and PDF as DICOM as well.")
@@ -119,6 +119,8 @@ def _predict_one(source: StudyInput, out: Path, options: RunOptions) -> None:
     check_output(out, overwrite=options.overwrite)
     with console.stage_bar() as observer:
         summary = run(source, out, options, observer=observer)
+    for note in summary.notes:
+        console.line(f"note: {note}")
     for flag in summary.findings.flags:
         console.line(f"{flag.level}: {flag.message}", style="yellow")
     count = len(summary.findings.lesions)
@@ -146,8 +148,8 @@ def _predict_batch(cases: tuple[BatchCase, ...], out: Path, options: RunOptions,
 @app.command()
 def inspect(
     study: Annotated[Path, typer.Argument(help="DICOM folder or zip.")],
-    dwi_series: Annotated[str | None, typer.Option(help="As for predict.")] = None,
-    t1_series: Annotated[str | None, typer.Option(help="As for predict.")] = None,
+    dwi_series: SeriesOption = None,
+    t1_series: SeriesOption = None,
 ) -> None:
     """Show every series of a study: taken or not, and why."""
     from pelvimets.io.study import inspect as decisions_of

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import from_sitk, to_sitk
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError
@@ -52,6 +53,30 @@ def read_nifti(path: Path) -> Volume:
     reader.SetImageIO("NiftiImageIO")
     image = _execute(reader, path)
     return from_sitk(image)
+
+
+def nifti_geometry(path: Path) -> Geometry:
+    """The grid of an image from its header, before any voxel is read.
+
+    Raises:
+        InputError: if the file is missing or its header is damaged.
+        GeometryError: if its axes are not at right angles.
+    """
+    path = Path(path)
+    _check_is_file(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO("NiftiImageIO")
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    _check_header(reader, path)
+    axes = np.asarray(reader.GetDirection()).reshape(reader.GetDimension(), -1)[:3, :3].T[::-1]
+    x, y, z = reader.GetSize()[:3]
+    sx, sy, sz = reader.GetSpacing()[:3]
+    ox, oy, oz = reader.GetOrigin()[:3]
+    return Geometry.from_axes((z, y, x), (sz, sy, sx), (ox, oy, oz), axes)
 
 
 def write_nifti(path: Path, volume: Volume) -> None:
@@ -96,14 +121,18 @@ def _execute(reader: sitk.ImageFileReader, path: Path) -> sitk.Image:
             reader.SetExtractSize([*reader.GetSize()[:3], 0])
         image: sitk.Image = reader.Execute()
     except RuntimeError as error:
-        if "orthonormal" in str(error):
-            raise GeometryError(
-                "The image axes are not at right angles",
-                got=path,
-                remedy="Resample the sheared volume to a regular grid first",
-            ) from error
-        raise _damaged(path, str(error)) from error
+        raise _unreadable(path, error) from error
     return image
+
+
+def _unreadable(path: Path, error: RuntimeError) -> InputError:
+    if "orthonormal" in str(error):
+        return GeometryError(
+            "The image axes are not at right angles",
+            got=path,
+            remedy="Resample the sheared volume to a regular grid first",
+        )
+    return _damaged(path, str(error))
 
 
 def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:

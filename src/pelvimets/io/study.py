@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 
 from pelvimets.config import SelectionSettings
 from pelvimets.core.adc import adc_um2_per_s
+from pelvimets.core.geometry import Geometry
 from pelvimets.core.selection import Selection, select
 from pelvimets.core.series_table import Choice
 from pelvimets.core.study import (
@@ -97,6 +98,7 @@ def open_study(
     t1_series: str | None = None,
     limits: ArchiveLimits | None = None,
     settings: SelectionSettings | None = None,
+    before_pixels: Callable[[Sequence[Geometry]], None] | None = None,
 ) -> OpenStudy:
     """Read a DICOM study and choose its series.
 
@@ -106,6 +108,8 @@ def open_study(
             ``'none'`` leaves that sequence out.
         limits: What a zip may unpack to.
         settings: How series are judged.
+        before_pixels: Given the grids of DWI and T1 before any pixel is read; refuses the
+            study by raising.
 
     Raises:
         ArchiveError: if a zip is hostile, damaged or too large.
@@ -125,6 +129,8 @@ def open_study(
         )
         if selection.refusal is not None:
             raise selection.refusal
+        if before_pixels is not None:
+            before_pixels(_grids(volumes, selection))
         study = _study(scanned, volumes, selection)
         return OpenStudy(study, scanned.series, resources.pop_all())
     raise AssertionError("unreachable")
@@ -229,6 +235,12 @@ def _study(scanned: Scan, volumes: Sequence[DicomVolume], selection: Selection) 
     adc, adc_note = _adc(volumes, selection.adc, of_series)
     notes = _study_notes(scanned, selection, dwi, t1) + adc_note
     return Study(scanned.key, dwi, t1, adc, selection.decisions, notes)
+
+
+def _grids(volumes: Sequence[DicomVolume], selection: Selection) -> list[Geometry]:
+    chosen = [choice for choice in (selection.dwi, selection.t1) if choice is not None]
+    grids = [volumes[choice.index].facts.geometry for choice in chosen]
+    return [grid for grid in grids if grid is not None]
 
 
 def _acquisition(
