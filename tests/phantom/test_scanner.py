@@ -244,12 +244,10 @@ def test_gas_disturbs_the_field_near_itself_only():
     (with_gas, axes), (without, _) = offsets
     change = np.abs(with_gas - without)
     places = {"behind": (0.0, 45.0, 5.0), "far": (-120.0, -20.0, 90.0)}  # x, y, z in mm
-    at = {
-        name: change[
-            tuple(round((v - a.first_mm) / a.step_mm) for v, a in zip(p[::-1], axes, strict=True))
-        ]
-        for name, p in places.items()
-    }
+    at = {}
+    for name, place in places.items():
+        pairs = zip(place[::-1], axes, strict=True)
+        at[name] = change[tuple(round((v - a.first_mm) / a.step_mm) for v, a in pairs)]
     assert at["behind"] > 0.5 > 5 * at["far"]
 
 
