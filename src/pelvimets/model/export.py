@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 
 import openvino as ov
@@ -44,10 +45,12 @@ def to_openvino(
         .float()
         .to(memory_format=torch.contiguous_format)
     )
-    traced = torch.jit.trace(whole, torch.zeros(1, inputs, z, y, x))
-    front_end = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchScriptPythonDecoder(traced)  # must outlive the conversion
-    model = front_end.convert(front_end.load(decoder))
+    with warnings.catch_warnings():  # OpenVINO's front end still reads traces
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        traced = torch.jit.trace(whole, torch.zeros(1, inputs, z, y, x))
+        front_end = FrontEndManager().load_by_framework("pytorch")
+        decoder = TorchScriptPythonDecoder(traced)  # must outlive the conversion
+        model = front_end.convert(front_end.load(decoder))
     model.reshape({model.input(0): ov.PartialShape([1, inputs, -1, -1, -1])})
     model.input(0).get_tensor().set_names({_NAME})
     return model

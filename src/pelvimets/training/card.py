@@ -66,7 +66,7 @@ def model_card(
         "",
         "Per image, the Dice coefficient counts bones of at least 1 cm3 in the field. A lesion of",
         "at least 0.2 cm3 is found if the prediction touches it; a predicted one is right if it",
-        "touches a true one. Lesions are measured with the true bones given.",
+        "touches a true one. Lesions are looked for inside the predicted bones.",
         "",
         *_curve_lines(runs),
         "## Limits",

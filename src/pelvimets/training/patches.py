@@ -66,7 +66,7 @@ def draw_parameters(
     affine = _affine(augmentation, rng)
     matrix = np.diag(1 / spacing) @ affine @ np.diag(step)
     reach = np.asarray(stage.shape) * step / spacing  # patch size in sample voxels
-    jitter = augmentation.translation * reach * rng.uniform(-0.5, 0.5, 3)
+    jitter = augmentation.translation * reach * rng.uniform(-1, 1, 3)
     some = rng.random(3) < 0.3
     return PatchParameters(
         shape=stage.shape,
@@ -252,7 +252,8 @@ def jittered_bones(
         mask = ndimage.binary_dilation(mask, iterations=grow)
     elif grow < 0:
         mask = ndimage.binary_erosion(mask, iterations=-grow)
-    return np.asarray(np.roll(mask, rng.integers(-1, 2, 3), axis=(0, 1, 2)))
+    shift = rng.integers(-1, 2, 3) * (1, 2, 2)
+    return np.asarray(np.roll(mask, shift, axis=(0, 1, 2)))
 
 
 def lesions_of(truth: UInt8Array) -> npt.NDArray[np.bool_]:

@@ -54,7 +54,7 @@ class Augmentation:
         rotation_degrees: About each axis.
         scale: Log of the size along each axis.
         shear: Off-diagonal terms of the affine map.
-        translation: Shift of the patch centre as a share of its size.
+        translation: Largest shift of the patch as a share of its size.
         flip_left_right: Mirror half of the patches; labels have no sides.
         gamma: Log of the exponent on the intensity.
         bias: Log of the strength of a smooth multiplicative field.
@@ -66,7 +66,7 @@ class Augmentation:
     rotation_degrees: float = 10.0
     scale: float = 0.12
     shear: float = 0.05
-    translation: float = 0.1
+    translation: float = 0.05
     flip_left_right: bool = True
     gamma: float = 0.35
     bias: float = 0.3

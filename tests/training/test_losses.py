@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from pelvimets.training.losses import bone_loss, lesion_loss
+from pelvimets.training.settings import LossSettings
+
+
+def test_a_sure_and_right_answer_costs_nothing() -> None:
+    target = torch.randint(0, 9, (2, 4, 4, 4), generator=torch.Generator().manual_seed(0))
+    logits = 30.0 * torch.nn.functional.one_hot(target, 9).movedim(-1, 1).float()
+    assert float(bone_loss(logits, target, LossSettings())) == pytest.approx(0, abs=1e-3)
+
+
+def test_knowing_nothing_costs_log_nine() -> None:
+    target = torch.zeros((1, 4, 4, 4), dtype=torch.uint8)
+    loss = bone_loss(torch.zeros(1, 9, 4, 4, 4), target, LossSettings(overlap=0.0))
+    assert float(loss) == pytest.approx(math.log(9))
+
+
+def test_the_lesion_loss_looks_only_inside_the_region() -> None:
+    region = torch.zeros((1, 4, 4, 4), dtype=torch.bool)
+    region[:, :2] = True
+    target = torch.zeros((1, 4, 4, 4), dtype=torch.uint8)
+    target[:, 0] = 1
+    logits = torch.where(target > 0, 20.0, -20.0)[:, None]
+    elsewhere = logits.clone()
+    elsewhere[:, :, 2:] = 20.0
+    settings = LossSettings()
+    assert float(lesion_loss(logits, target, region, settings)) == pytest.approx(0, abs=1e-3)
+    assert float(lesion_loss(elsewhere, target, region, settings)) == pytest.approx(0, abs=1e-3)
+
+
+def test_tversky_weighs_missed_voxels() -> None:
+    """Half of 32 voxels missed, none wrong: overlap 17 / (17 + 0.7 * 16)."""
+    target = torch.zeros((1, 4, 4, 4), dtype=torch.uint8)
+    target[:, :2] = 1
+    logits = torch.full((1, 1, 4, 4, 4), -40.0)
+    logits[:, :, 0] = 40.0
+    settings = LossSettings(cross_entropy=0.0, false_positives=0.3, false_negatives=0.7)
+    loss = lesion_loss(logits, target, torch.ones_like(target, dtype=torch.bool), settings)
+    assert float(loss) == pytest.approx(1 - 17 / (17 + 0.7 * 16), abs=1e-5)
