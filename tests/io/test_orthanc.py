@@ -19,6 +19,7 @@ import pydicom
 import pytest
 from dicom_out_study import STUDY_UID, axial, make_case, write
 
+from pelvimets.app.pacs import fetch_study, push_results
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.pacs import DicomwebNode, DimseNode, fetch, parse_node, store
 from pelvimets.labels import Sequence
@@ -119,6 +120,18 @@ def test_one_series(files, node):
     wanted = pydicom.dcmread(files[2])
     (report,) = fetch(STUDY_UID, node, wanted.SeriesInstanceUID)
     assert report == wanted
+
+
+def test_results_of_a_run_are_pushed_and_a_study_is_fetched(files, ports, tmp_path):
+    address = f"dicom://ORTHANC@127.0.0.1:{ports[1]}"
+    run = tmp_path / "run"
+    shutil.copytree(files[0].parent, run / "dicom")
+    assert len(push_results(run, address)) == len(files)
+    assert fetch_study(STUDY_UID, address, tmp_path / "study") == len(files)
+    uids = {pydicom.dcmread(p).SOPInstanceUID for p in (tmp_path / "study").iterdir()}
+    assert uids == {pydicom.dcmread(p).SOPInstanceUID for p in files}
+    with pytest.raises(InputError, match="no DICOM results"):
+        push_results(tmp_path / "study", address)
 
 
 def test_a_study_that_is_not_there(node):

@@ -136,6 +136,19 @@ def fetch(
     return sorted(found, key=lambda dataset: str(dataset.SOPInstanceUID))
 
 
+def save(datasets: Sequence[Dataset], folder: Path) -> None:
+    """Write fetched instances as numbered DICOM files.
+
+    Raises:
+        OutputError: if one cannot be written.
+    """
+    for number, dataset in enumerate(datasets, start=1):
+        try:
+            dataset.save_as(folder / f"{number:05d}.dcm", enforce_file_format=True)
+        except OSError as error:
+            raise OutputError("A fetched image cannot be written", got=error) from error
+
+
 def _read(path: Path) -> Dataset:
     try:
         return pydicom.dcmread(path)
