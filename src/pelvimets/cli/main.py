@@ -11,7 +11,10 @@ import typer
 
 from pelvimets import __version__
 from pelvimets.cli import console
+from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate
+from pelvimets.cli.pacs import fetch, push
 from pelvimets.cli.phantom import app as phantom
+from pelvimets.cli.train import bundle, train
 from pelvimets.cli.view import view
 from pelvimets.errors import PelvimetsError
 
@@ -26,6 +29,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+_READ = "Read a study"
+_STUDY = "Make, train and measure"
+_INSTALLED = "What is installed"
 
 StudyArgument = Annotated[
     Path | None, typer.Argument(help="DICOM folder or zip, cohort folder, or folder of studies.")
@@ -54,7 +61,7 @@ def _root(
     """Bone metastases on pelvic MRI: from a study to a report. Research use only."""
 
 
-@app.command()
+@app.command(rich_help_panel=_READ)
 def predict(
     study: StudyArgument = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the result.")] = Path("out"),
@@ -145,7 +152,7 @@ def _predict_batch(cases: tuple[BatchCase, ...], out: Path, options: RunOptions,
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=_READ)
 def inspect(
     study: Annotated[Path, typer.Argument(help="DICOM folder or zip.")],
     dwi_series: SeriesOption = None,
@@ -171,7 +178,7 @@ def inspect(
     console.table("Series", columns, rows)
 
 
-@app.command()
+@app.command(rich_help_panel=_INSTALLED)
 def models() -> None:
     """List the bundles of networks that are installed."""
     from pelvimets.model.bundle import installed_bundles
@@ -183,7 +190,7 @@ def models() -> None:
     console.table("Bundles", ("Name", "Version", "MB", "Files", "What"), rows)
 
 
-@app.command()
+@app.command(rich_help_panel=_INSTALLED)
 def doctor() -> None:
     """Say what is installed, what works and how much memory there is; run a self-test."""
     from pelvimets.app.doctor import examine
@@ -196,8 +203,11 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-app.add_typer(phantom, name="phantom")
-app.command()(view)
+for _command in (view, push, fetch):
+    app.command(rich_help_panel=_READ)(_command)
+for _command in (train, bundle, evaluate, agreement, compare, replicate):
+    app.command(rich_help_panel=_STUDY)(_command)
+app.add_typer(phantom, name="phantom", rich_help_panel=_STUDY)
 
 
 def _terminate(signum: int, frame: object) -> None:
