@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -203,10 +204,13 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-for _command in (view, push, fetch):
-    app.command(rich_help_panel=_READ)(_command)
-for _command in (train, bundle, evaluate, agreement, compare, replicate):
-    app.command(rich_help_panel=_STUDY)(_command)
+_MOUNTED: dict[str, tuple[Callable[..., None], ...]] = {
+    _READ: (view, push, fetch),
+    _STUDY: (train, bundle, evaluate, agreement, compare, replicate),
+}
+for _panel, _commands in _MOUNTED.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
 app.add_typer(phantom, name="phantom", rich_help_panel=_STUDY)
 
 
