@@ -30,7 +30,7 @@ from pelvimets.phantom.sequences import DixonImage
 
 BONE, LESION, MIMIC = (255, 200, 0), (255, 40, 110), (60, 220, 255)
 SEED = 7
-FEW_SLICES_Z_MM = -78.0
+FEW_SLICES_Z_MM = -57.0
 Tile = tuple[str, Image.Image]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -16,11 +15,11 @@ import numpy.typing as npt
 from pelvimets import __version__
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError
 from pelvimets.io.cohort import TABLE_NAME, write_table
 from pelvimets.io.nifti import write_nifti
-from pelvimets.io.output import staged_folder, write_text
+from pelvimets.io.output import staged_folder, write_json
 from pelvimets.io.phantom_dicom import write_phantom_study
+from pelvimets.io.phantom_record import PATIENT_RECORD, open_cohort_folder, read_record
 from pelvimets.io.phantom_series import DicomStyle
 from pelvimets.phantom.build import PatientSettings, build_follow_up, build_patient
 from pelvimets.phantom.checks import CheckRow, check_table
@@ -38,8 +37,6 @@ from pelvimets.phantom.population import (
 from pelvimets.phantom.scanner import Scanner, scanner_named, scanner_of
 from pelvimets.phantom.sequences import DixonImage
 
-RECORD = "patient.json"
-COHORT_RECORD = "cohort.json"
 FLOW_NAME = "flow.csv"
 Stage = Callable[[str], None]
 
@@ -82,7 +79,13 @@ class PhantomOrder:
         return scanner_of(self.dicom.vendor) if self.dicom else scanner_named("discovery")
 
 
-def make_phantom(order: PhantomOrder, out: Path, stage: Stage = lambda name: None) -> Path:
+def make_phantom(
+    order: PhantomOrder,
+    out: Path,
+    stage: Stage = lambda name: None,
+    *,
+    overwrite: bool = False,
+) -> Path:
     """Make one digital patient in the cohort layout.
 
     Args:
@@ -90,11 +93,12 @@ def make_phantom(order: PhantomOrder, out: Path, stage: Stage = lambda name: Non
         out: New folder; appears complete or not at all. A second time point lies in its
             sub-folder ``follow_up``.
         stage: Called with the name of each stage as it starts.
+        overwrite: Replace an earlier digital patient, and nothing else.
 
     Raises:
         OutputError: if the folder exists or cannot be written.
     """
-    with staged_folder(out) as work:
+    with staged_folder(out, overwrite=overwrite, result_marker=PATIENT_RECORD) as work:
         _write_time_point(order, work, 0, stage)
         if order.follow_up:
             later = work / "follow_up"
@@ -119,8 +123,7 @@ def _write_time_point(order: PhantomOrder, folder: Path, number: int, stage: Sta
     )
     stage("files")
     _write_images(imaged, folder)
-    record = _record(imaged, plan, number)
-    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    write_json(folder / PATIENT_RECORD, _record(imaged, plan, number))
     if order.dicom:
         write_phantom_study(folder / "dicom", imaged, order.dicom, examination=number)
 
@@ -303,8 +306,8 @@ def make_cohort(
         OutputError: if it cannot be written.
     """
     members = cohort_members(cohort)
-    _open_folder(cohort, out)
-    waiting = [m for m in members if not (out / m.key / RECORD).is_file()]
+    open_cohort_folder(out, cohort.as_data())
+    waiting = [m for m in members if not (out / m.key / PATIENT_RECORD).is_file()]
     done = len(members) - len(waiting)
     finished("", done, len(members))
     for key in _made(waiting, out, jobs):
@@ -314,25 +317,6 @@ def make_cohort(
     write_table(out / FLOW_NAME, [asdict(row) for row in flow])
     write_table(out / TABLE_NAME, [_row(member, out) for member in members])
     return out
-
-
-def _open_folder(cohort: CohortOrder, out: Path) -> None:
-    record = json.dumps(cohort.as_data(), indent=1, default=str) + "\n"
-    path = out / COHORT_RECORD
-    if path.is_file():
-        if path.read_text(encoding="utf-8") != record:
-            raise CohortError(
-                "The folder holds a cohort made with other settings",
-                got=out,
-                remedy="Choose another folder, or repeat the settings in its cohort.json",
-            )
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CohortError(
-            "A cohort is made in a new folder", got=out, remedy="Choose a folder that is empty"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(path, record)
 
 
 def _made(waiting: list[CohortMember], out: Path, jobs: int) -> Iterator[str]:
@@ -358,7 +342,7 @@ def _make_member(member: CohortMember, out: Path) -> str:
 
 def _row(member: CohortMember, out: Path) -> dict[str, object]:
     """One line of patients.csv; disease as it was built, not as it was drawn."""
-    record = json.loads((out / member.key / RECORD).read_text(encoding="utf-8"))
+    record = read_record(out / member.key / PATIENT_RECORD)
     plan = member.plan
     return {
         "patient": member.key,

@@ -53,6 +53,7 @@ def phantom(
         str, typer.Option(help="His part of the population: train, validation or test.")
     ] = "train",
     follow_up: FollowUpOption = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier digital patient.")] = False,
 ) -> None:
     """Make one digital patient: images, truth, and a DICOM study if asked."""
     if ctx.invoked_subcommand is not None:
@@ -74,7 +75,12 @@ def phantom(
     )
     with console.progress_bar() as progress:
         task = progress.add_task("start", total=None)
-        make_phantom(order, out, lambda name: progress.update(task, description=name))
+        make_phantom(
+            order,
+            out,
+            lambda name: progress.update(task, description=name),
+            overwrite=overwrite,
+        )
     console.line(f"Digital patient {seed}: {out}")
 
 

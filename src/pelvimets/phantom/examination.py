@@ -11,7 +11,7 @@ from pelvimets.errors import SettingsError
 from pelvimets.phantom.sampling import Axis
 from pelvimets.phantom.scanner import Scanner
 
-LESSER_TROCHANTER_BELOW_HEAD_MM = 72.0
+LESSER_TROCHANTER_BELOW_HEAD_MM = 62.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def draw_examination(
         rng: Source of randomness.
     """
     diffusion, dixon = scanner.diffusion.field, scanner.dixon.field
-    below = rng.uniform(12.0, 30.0)
+    below = rng.uniform(2.0, 14.0)
     cut = artefacts.cut_off * float(rng.choice([0.0, -45.0, 45.0], p=[0.9, 0.05, 0.05]))
     aside = rng.normal(0.0, 6.0, 2)
     apart = rng.normal(0.0, 4.0)

@@ -1,7 +1,7 @@
 """The scanners: the three of the paper's Table 1, and one unlike them.
 
 Table 1 names matrix, field of view, slices, thickness, TE, TR and flip angle. It does not name
-gaps: the diffusion series get one of 0.5 to 1.5 mm. And 112 slices of 4 or 5 mm would cover
+gaps: the diffusion series get one of 0.5 to 2 mm. And 112 slices of 4 or 5 mm would cover
 45 to 56 cm: such 3D volumes are interpolated between slices, so their slices lie half a
 thickness apart.
 """
@@ -104,7 +104,7 @@ ACHIEVA = Scanner(
         tr_ms=3300.0,
         b_values_s_per_mm2=(0.0, 800.0),
         averages=(2, 5),
-        field=Field((156, 180), (512.0, 356.0), 24, 7.0, 8.5),
+        field=Field((156, 180), (512.0, 356.0), 24, 7.0, 9.0),
         acquired_fraction=(0.95, 0.7),
         phase_bandwidth_hz=28.0,
     ),
