@@ -181,7 +181,7 @@ def test_verdicts_notes_and_signature_are_saved(
     page.click("#sign")
     page.fill("#reader", "Dr. Ada")
     page.click("#sign-confirm")
-    page.wait_for_function("document.getElementById('sign').textContent === 'Reopen'")
+    page.get_by_role("button", name="Reopen").wait_for()
     page.reload()
     page.wait_for_selector("body[data-ready=true]")
     assert page.inner_text("#progress") == "signed by Dr. Ada"
@@ -254,7 +254,7 @@ def test_a_missed_lesion_is_added_and_a_drawing_left(viewer: Watched, out: Path)
     drawn = np.asarray(nib.load(out / "review" / "t1_lesions.nii.gz").dataobj)
     assert set(np.unique(drawn)) == {0, 1, 2, 3}
     page.get_by_role("button", name="Delete").click()
-    page.wait_for_function("document.querySelectorAll('#lesions button').length === 3")
+    page.wait_for_selector("#lesions li:nth-child(4)", state="detached")
 
 
 def test_an_empty_drawing_is_refused_with_a_reason_and_stays(viewer: Watched) -> None:
@@ -278,7 +278,7 @@ def test_planes_panels_rendering_and_help(viewer: Watched) -> None:
     page.keyboard.press("4")
     assert page.evaluate("pelvimets.panels.get('t1').nv.screenSlices.length") == 3
     page.get_by_role("button", name="Rendering").click()
-    page.wait_for_function("pelvimets.rendering?.opened")
+    page.wait_for_selector("body[data-rendering=true]")
     drawn = page.locator("[data-key=rendering] canvas").screenshot()
     assert len(drawn) > 3000  # more than an empty black box
     page.keyboard.press("?")

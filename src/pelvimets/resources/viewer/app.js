@@ -232,6 +232,7 @@ async function showRendering() {
   const files = await Promise.all([api.readImage(`${masks}_bones`), api.readImage(`${masks}_lesions`)]);
   await rendering.open(files[0], boneColours(state.study.bones), files[1], lesionColours(state.study.lesions, masks));
   if (place) rendering.goTo(place);
+  document.body.dataset.rendering = "true";
 }
 
 function recolour() {
