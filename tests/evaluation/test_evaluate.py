@@ -32,6 +32,17 @@ def cohort(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def bare(cohort, tmp_path_factory):
+    """The same masks without images, which only pictures need."""
+    root = tmp_path_factory.mktemp("bare")
+    folders = root / "reference", root / "prediction"
+    images = shutil.ignore_patterns("dwi.nii.gz", "t1.nii.gz")
+    for source, target in zip(cohort, folders, strict=True):
+        shutil.copytree(source, target, ignore=images)
+    return folders
+
+
+@pytest.fixture(scope="module")
 def evaluated(cohort, tmp_path_factory):
     reference, prediction = cohort
     out = tmp_path_factory.mktemp("evaluated") / "out"
@@ -136,15 +147,15 @@ def test_nothing_is_left_beside_the_result(evaluated):
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
-def test_workers_give_the_same_figures(cohort, tmp_path, evaluated):
-    reference, prediction = cohort
+def test_workers_give_the_same_figures(bare, tmp_path, evaluated):
+    reference, prediction = bare
     request = EvaluationRequest(prediction, reference, QUICK)
     found = measure_cohort(request, CaseStore(tmp_path / "store"), jobs=2)
     again = summarise_cohort(found.cases, found.facts, QUICK)
     assert repr(again.voxel) == repr(evaluated[0].results.voxel)
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(cohort, tmp_path):
+def test_an_interrupted_run_goes_on_where_it_stopped(bare, tmp_path):
     class StopError(Exception):
         pass
 
@@ -159,7 +170,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(cohort, tmp_path):
         def measured(self, patient, done, total):
             pass
 
-    reference, prediction = cohort
+    reference, prediction = bare
     request, out = EvaluationRequest(prediction, reference, QUICK), tmp_path / "out"
     with pytest.raises(StopError):
         evaluate(request, out, observer=Interrupting())
@@ -172,8 +183,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(cohort, tmp_path):
     assert len(after) == 8 and all(after[name] == stamp for name, stamp in before.items())
 
 
-def test_a_changed_mask_is_measured_anew(cohort, tmp_path):
-    reference, prediction = copied(cohort, tmp_path)
+def test_a_changed_mask_is_measured_anew(bare, tmp_path):
+    reference, prediction = copied(bare, tmp_path)
     first = measured(reference, prediction, tmp_path)
     grid = GRIDS["dwi"]
     path = prediction / "p02" / "dwi_lesions.nii.gz"
@@ -193,8 +204,8 @@ def problems_of(results):
     return {(p.patient, p.code): p.message for p in results.problems}
 
 
-def test_bad_input_of_one_patient_is_named_and_the_rest_computed(cohort, tmp_path):
-    reference, prediction = copied(cohort, tmp_path)
+def test_bad_input_of_one_patient_is_named_and_the_rest_computed(bare, tmp_path):
+    reference, prediction = copied(bare, tmp_path)
     other = Geometry.from_axes((5, 8, 9), (9.0, 9.0, 9.0))
     write_nifti(
         prediction / "p00" / "dwi_lesions.nii.gz", Volume(np.zeros(other.shape, np.uint8), other)
@@ -235,16 +246,16 @@ def test_bad_input_of_one_patient_is_named_and_the_rest_computed(cohort, tmp_pat
     assert results.readings[Reading.T1].patients.auc is not None
 
 
-def test_a_duplicate_patient_is_refused(cohort, tmp_path):
-    reference, prediction = copied(cohort, tmp_path)
+def test_a_duplicate_patient_is_refused(bare, tmp_path):
+    reference, prediction = copied(bare, tmp_path)
     table = reference / "patients.csv"
     table.write_text(table.read_text() + table.read_text().splitlines()[1] + "\n")
     with pytest.raises(CohortError, match="more than once"):
         measured(reference, prediction, tmp_path)
 
 
-def test_a_reference_of_one_class_gives_what_can_be_given(cohort, tmp_path):
-    reference, prediction = copied(cohort, tmp_path)
+def test_a_reference_of_one_class_gives_what_can_be_given(bare, tmp_path):
+    reference, prediction = copied(bare, tmp_path)
     lines = (reference / "patients.csv").read_text().splitlines()
     kept = [lines[0], *(line for line in lines[1:] if ",M1," in line)]
     (reference / "patients.csv").write_text("\n".join(kept) + "\n")
@@ -256,8 +267,8 @@ def test_a_reference_of_one_class_gives_what_can_be_given(cohort, tmp_path):
     assert (None, "one class only") in problems_of(results)
 
 
-def test_patients_that_a_model_has_seen_are_refused(cohort, tmp_path):
-    reference, prediction = copied(cohort, tmp_path)
+def test_patients_that_a_model_has_seen_are_refused(bare, tmp_path):
+    reference, prediction = copied(bare, tmp_path)
     training = tmp_path / "training"
     training.mkdir()
     (training / "patients.csv").write_text("patient,split\np02,train\nother,test\n")
@@ -265,8 +276,8 @@ def test_patients_that_a_model_has_seen_are_refused(cohort, tmp_path):
         measured(reference, prediction, tmp_path, trained_on={"lesions": training})
 
 
-def test_a_patient_in_two_splits_by_model_columns_is_refused(cohort, tmp_path):
-    reference, prediction = copied(cohort, tmp_path)
+def test_a_patient_in_two_splits_by_model_columns_is_refused(bare, tmp_path):
+    reference, prediction = copied(bare, tmp_path)
     lines = (reference / "patients.csv").read_text().splitlines()
     marked = [lines[0] + ",split_bones", *(line + ",test" for line in lines[1:-1])]
     (reference / "patients.csv").write_text("\n".join([*marked, lines[-1] + ",train"]) + "\n")
@@ -274,8 +285,8 @@ def test_a_patient_in_two_splits_by_model_columns_is_refused(cohort, tmp_path):
         measured(reference, prediction, tmp_path)
 
 
-def test_mixed_splits_contradicting_stages_and_open_sums_are_warned_of(cohort, tmp_path):
-    reference, prediction = copied(cohort, tmp_path)
+def test_mixed_splits_contradicting_stages_and_open_sums_are_warned_of(bare, tmp_path):
+    reference, prediction = copied(bare, tmp_path)
     table = (reference / "patients.csv").read_text()
     table = table.replace("p01,test,M0", "p01,train,M1").replace("achieva", "", 1)
     (reference / "patients.csv").write_text(table)
@@ -285,8 +296,8 @@ def test_mixed_splits_contradicting_stages_and_open_sums_are_warned_of(cohort, t
     assert (None, "counts do not add up") in named
 
 
-def test_binary_scores_are_warned_of(cohort, tmp_path):
-    reference, prediction = copied(cohort, tmp_path)
+def test_binary_scores_are_warned_of(bare, tmp_path):
+    reference, prediction = copied(bare, tmp_path)
     for path in prediction.glob("*/findings.json"):
         findings = json.loads(path.read_text())
         for given in findings["sequences"].values():
@@ -297,8 +308,8 @@ def test_binary_scores_are_warned_of(cohort, tmp_path):
     assert "only 0 and 1" in results.readings[Reading.DWI].patients.note
 
 
-def test_masks_without_scores_or_table_serve_as_well(cohort, tmp_path):
-    reference, prediction = copied(cohort, tmp_path)
+def test_masks_without_scores_or_table_serve_as_well(bare, tmp_path):
+    reference, prediction = copied(bare, tmp_path)
     for path in prediction.glob("*/findings.json"):
         path.unlink()
     (reference / "patients.csv").unlink()
@@ -309,8 +320,8 @@ def test_masks_without_scores_or_table_serve_as_well(cohort, tmp_path):
     assert figures.rates["sensitivity"].numerator == 3
 
 
-def test_folders_without_common_patients_are_refused(cohort, tmp_path):
-    reference, _ = cohort
+def test_folders_without_common_patients_are_refused(bare, tmp_path):
+    reference, _ = bare
     grid = GRIDS["dwi"]
     (tmp_path / "other" / "x1").mkdir(parents=True)
     path = tmp_path / "other" / "x1" / "dwi_lesions.nii.gz"
@@ -320,11 +331,11 @@ def test_folders_without_common_patients_are_refused(cohort, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         measured(reference, tmp_path / "nowhere", tmp_path)
     with pytest.raises(InputError, match="No patient belongs"):
-        measured(*cohort, tmp_path, split="train")
+        measured(*bare, tmp_path, split="train")
 
 
-def test_rules_are_chosen_after_measuring(cohort, tmp_path):
-    reference, prediction = cohort
+def test_rules_are_chosen_after_measuring(bare, tmp_path):
+    reference, prediction = bare
     found = measure_cohort(EvaluationRequest(prediction, reference, QUICK), CaseStore(tmp_path))
     loose = EvaluationSettings(rule=MatchRule.ANY_OVERLAP, bootstrap_samples=50)
     results = summarise_cohort(found.cases, found.facts, loose)

@@ -224,6 +224,13 @@ def test_wilcoxon_is_that_of_r():
     assert result.statistic == 45 - 40  # the smaller rank sum
 
 
+def test_wilcoxon_with_ties_is_that_of_r():
+    # wilcox.test(extra ~ group, data = sleep, paired = TRUE): V = 0, p-value = 0.009091
+    result = comparing.wilcoxon(comparing.pair(by_patient(SLEEP[0]), by_patient(SLEEP[1])))
+    assert result.statistic == 0
+    assert result.p == pytest.approx(0.009091, abs=5e-7)
+
+
 def test_anova_and_kruskal_are_those_of_r():
     result = comparing.anova(PLANTS)
     assert (result.statistic, result.p) == (

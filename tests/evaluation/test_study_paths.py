@@ -47,7 +47,7 @@ def models(cohort, tmp_path_factory):
     (worse / "p04" / "findings.json").unlink()
     out = tmp_path_factory.mktemp("evaluated")
     for name, folder in (("good", prediction), ("worse", worse)):
-        evaluate(EvaluationRequest(folder, reference, QUICK), out / name)
+        evaluate(EvaluationRequest(folder, reference, QUICK, figures=False), out / name)
     return out / "good", out / "worse"
 
 
@@ -153,7 +153,7 @@ class Made:
 def replicated(cohort, tmp_path_factory):
     made, work = Made(cohort), tmp_path_factory.mktemp("replication")
     study = InSilico(made.make, made.predict, work / "work", patients=6)
-    done = replicate(ReplicationRequest(study, settings=QUICK), work / "out")
+    done = replicate(ReplicationRequest(study, settings=QUICK, figures=False), work / "out")
     return done, made, work / "out"
 
 
@@ -207,7 +207,15 @@ def app():
 
 def test_evaluate_command(app, cohort, tmp_path):
     given = ["--predictions", str(cohort[1]), "--reference", str(cohort[0])]
-    options = ["--bootstrap", "50", "-o", str(tmp_path / "out"), "--rule", "any-overlap"]
+    options = [
+        "--bootstrap",
+        "50",
+        "-o",
+        str(tmp_path / "out"),
+        "--rule",
+        "any-overlap",
+        "--no-figures",
+    ]
     done = CliRunner().invoke(app, ["evaluate", *given, *options])
     assert done.exit_code == 0, done.output
     assert "sensitivity" in done.output and "Report" in done.output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +21,13 @@ from pelvimets.evaluation.results import CohortResults, summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.evaluation.tables import number_interval, percent_interval
 from pelvimets.io.cohort import CohortPatient
-from pelvimets.io.evaluation_input import CaseFolders, fingerprint, patients_of, read_case_input
+from pelvimets.io.evaluation_input import (
+    CaseFolders,
+    fingerprint,
+    is_digital,
+    patients_of,
+    read_case_input,
+)
 from pelvimets.io.nifti import read_nifti
 from pelvimets.io.output import check_output, staged_folder
 from pelvimets.io.results import CaseStore, write_picture
@@ -58,6 +64,7 @@ class EvaluationRequest:
         trained_on: Cohorts that the models were trained on, by model name; patients of their
             training and validation splits are refused.
         title: Of the report.
+        figures: Draw the figures.
     """
 
     prediction: Path
@@ -66,6 +73,7 @@ class EvaluationRequest:
     split: str | None = None
     trained_on: Mapping[str, Path] | None = None
     title: str = "Evaluation"
+    figures: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +145,8 @@ def evaluate(
     check_study_extra()
     out = Path(out)
     check_output(out, overwrite=overwrite)
+    if is_digital(request.reference):
+        request = replace(request, settings=replace(request.settings, in_silico=True))
     store = CaseStore(out.parent / f".{out.name}.cases")
     measured = measure_cohort(request, store, jobs=jobs, observer=observer)
     results = summarise_cohort(
@@ -148,7 +158,7 @@ def evaluate(
         title=request.title,
     )
     with staged_folder(out, overwrite=overwrite) as work:
-        write_evaluation(work, results, measured, store)
+        write_evaluation(work, results, measured, store, figures=request.figures)
     store.clear()
     return Evaluated(results, out / "report.html")
 

@@ -64,6 +64,7 @@ def write_evaluation(
     store: CaseStore,
     *,
     extra_tables: Sequence[Table] = (),
+    figures: bool = True,
 ) -> None:
     """Write all files of an evaluation into an existing folder.
 
@@ -73,11 +74,15 @@ def write_evaluation(
         measured: The patients they were made from.
         store: Where the patients' pictures lie.
         extra_tables: Shown first, for example values of the paper.
+        figures: Draw the figures.
     """
     tables = (*extra_tables, *cohort_tables(results, measured.cases), claim_table(results))
     write_tables(folder / "tables", tables)
-    with looks():
-        written = write_figures(folder / "figures", evaluation_figures(results, measured, store))
+    written: dict[str, dict[str, bytes]] = {}
+    if figures:
+        with looks():
+            drawn = evaluation_figures(results, measured, store)
+            written = write_figures(folder / "figures", drawn)
     links = _keep_pictures(folder, results, store)
     write_json(folder / "results.json", results_to_dict(results, __version__))
     write_json(

@@ -133,11 +133,13 @@ class ReplicationRequest:
         evaluated: Cohorts evaluated already, (prediction, reference) by cohort name, in place
             of making them.
         settings: Of the evaluations.
+        figures: Draw the figures.
     """
 
     in_silico: InSilico | None = None
     evaluated: Mapping[str, tuple[Path, Path]] = field(default_factory=dict)
     settings: EvaluationSettings = field(default_factory=EvaluationSettings)
+    figures: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +243,12 @@ def _evaluate(
     folder = work / name
     folder.mkdir()
     write_evaluation(
-        folder, results, measured, store, extra_tables=(_beside(name, results, facts),)
+        folder,
+        results,
+        measured,
+        store,
+        extra_tables=(_beside(name, results, facts),),
+        figures=request.figures,
     )
     return results
 

@@ -85,6 +85,7 @@ def evaluate(
     ] = None,
     title: Annotated[str, typer.Option(help="Of the report.")] = "Evaluation",
     in_silico: InSilicoOption = False,
+    figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time.")] = 1,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -102,6 +103,7 @@ def evaluate(
         split,
         _named_folders(trained_on or [], "--trained-on"),
         title,
+        figures,
     )
     with _measured_bar() as observer:
         evaluated = run(request, out, jobs=jobs, overwrite=overwrite, observer=observer)

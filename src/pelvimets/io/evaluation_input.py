@@ -20,6 +20,7 @@ from pelvimets.io.nifti import read_nifti
 from pelvimets.labels import Sequence
 
 FINDINGS_NAME = "findings.json"
+_COHORT_RECORD = "cohort.json"
 _KINDS = {
     "reference_bones": ("reference", "bones"),
     "prediction_bones": ("prediction", "bones"),
@@ -84,6 +85,15 @@ def patients_of(folder: Path) -> tuple[tuple[CohortPatient, ...], bool]:
             "<patient>/dwi_lesions.nii.gz",
         )
     return tuple(CohortPatient(path.name, path) for path in found), False
+
+
+def is_digital(folder: Path) -> bool:
+    """Whether a cohort says of itself that its patients are digital."""
+    path = Path(folder) / _COHORT_RECORD
+    try:
+        return "in-silico" in path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def read_case_input(folders: CaseFolders) -> CaseInput:
