@@ -28,6 +28,7 @@ from pelvimets.io.dicom_report import encapsulated_pdf
 from pelvimets.io.dicom_seg import build_segmentation, segment_maps
 from pelvimets.io.dicom_source import source_images
 from pelvimets.io.dicom_verify import verify_segmentation
+from pelvimets.io.source_headers import read_source_headers, write_source_headers
 from pelvimets.labels import Bone, Sequence
 
 GRID = axial((5, 9, 7), (5.0, 2.0, 2.5))  # 63 pixels: frames do not end on a byte
@@ -290,6 +291,13 @@ def test_uids_follow_the_content_not_the_time(case, tmp_path, written):
     assert sr.SOPInstanceUID != written["sr.dcm"].SOPInstanceUID
     assert dwi.SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
     assert t1.SeriesInstanceUID != dwi.SeriesInstanceUID
+
+
+def test_headers_kept_beside_the_results_serve_as_well(case, tmp_path, written):
+    write_source_headers(tmp_path, case.headers)
+    kept = dataclasses.replace(case, headers=read_source_headers(tmp_path))
+    again = [pydicom.dcmread(p) for p in write(tmp_path / "again", kept)]
+    assert again == list(written.values())
 
 
 def test_report_object_holds_the_pdf(written):
