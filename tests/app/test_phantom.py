@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,8 +77,6 @@ def test_a_patient_made_alone_has_the_same_bytes(cohort_folder: Path, tmp_path: 
 
 
 def test_interrupted_cohort_goes_on_and_ends_the_same(cohort_folder: Path, tmp_path: Path):
-    import shutil
-
     stopped = tmp_path / "stopped"
     shutil.copytree(cohort_folder, stopped)
     shutil.rmtree(stopped / "p0002")

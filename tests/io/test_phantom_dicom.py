@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -31,8 +32,6 @@ NO_DICOM = {"README.TXT", "viewer.ini", "thumbs.db"}
 
 
 def tiny(scanner: Scanner) -> Scanner:
-    from dataclasses import replace
-
     return replace(
         scanner,
         diffusion=replace(scanner.diffusion, field=coarse(scanner.diffusion.field, 48, 14)),
