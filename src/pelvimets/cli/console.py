@@ -44,7 +44,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*(escape(cell) for cell in row))
-    out.print(grid)
+    out.print(grid, width=width, crop=out.is_terminal)
 
 
 class StageBar:
