@@ -29,8 +29,8 @@ from pelvimets.phantom.spins import Spins
 from pelvimets.phantom.truth import displaced_projection
 
 _SCALE = 6500.0  # stored numbers per unit of signal
-_SUPPRESSION_EDGE_PPM = 1.5
-_SUPPRESSION_SOFTNESS_PPM = 0.22
+_SUPPRESSION_EDGE_PPM = 2.1
+_SUPPRESSION_SOFTNESS_PPM = 0.3
 _ADC_SIGNAL_FLOOR = 4.0  # b0 signal below this many noise sigmas gives no ADC
 
 

@@ -151,7 +151,7 @@ def draw_examination(
         motion_mm=_rounded(artefacts.motion * rng.normal(0.0, (1.0, 0.8, 1.2))),
         tilt_deg=round(float(artefacts.tilt * tilted * rng.uniform(-7.0, 7.0)), 2),
         bias=(_bias(rng, artefacts, 0.11), _bias(rng, artefacts, 0.14)),
-        edge_ppm=float(rng.uniform(0.6, 2.0)),
+        edge_ppm=float(rng.uniform(0.3, 1.6)),
         ghost_share=float(artefacts.ghost * rng.uniform(0.005, 0.03)),
         ghost_phase_rad=float(rng.uniform(0.0, 2.0 * np.pi)),
         breathing_share=float(artefacts.breathing * rng.uniform(0.0, 0.02)),

@@ -15,6 +15,14 @@ from pelvimets.phantom.tissue_parameters import Parameters
 Float32Array = npt.NDArray[np.float32]
 FloatArray = npt.NDArray[np.float64]
 
+# Spread of the fat share within tissues: fat between muscle fibres, septa within fat (est).
+_FAT_STREAKS = {
+    Tissue.MUSCLE: 0.03,
+    Tissue.SUBCUTANEOUS_FAT: 0.03,
+    Tissue.INTERMUSCULAR_FAT: 0.06,
+    Tissue.VISCERAL_FAT: 0.05,
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Spins:
@@ -106,13 +114,18 @@ def prepare_spins(
 def _fat_share(
     patient: DigitalPatient, parameters: Parameters, texture: Float32Array, strength: float
 ) -> Float32Array:
-    """Tissue table, overridden in marrow by the patient's own map; marrow is patchy."""
+    """Tissue table, overridden in marrow by the patient's own map; streaks and patches added."""
     share = fat_fractions(parameters).astype(np.float32)[patient.tissue]
+    streaks = np.zeros(N_TISSUE_VALUES, np.float32)
+    for tissue, spread in _FAT_STREAKS.items():
+        streaks[tissue] = strength * spread
+    share += streaks[patient.tissue] * texture
+    np.clip(share, 0.0, 0.98, out=share)
     is_marrow = np.zeros(N_TISSUE_VALUES, bool)
     is_marrow[[t for t in Tissue if t.is_marrow]] = True
     voxels = np.flatnonzero(is_marrow[patient.tissue] & (patient.marrow_fat_percent > 0))
     own = patient.marrow_fat_percent.reshape(-1)[voxels].astype(np.float32) / 100.0
-    own += 0.05 * strength * texture.reshape(-1)[voxels]
+    own += 0.06 * strength * texture.reshape(-1)[voxels]
     share.reshape(-1)[voxels] = np.clip(own, 0.02, 0.98)
     return share
 

@@ -116,7 +116,9 @@ PARAMETERS: dict[Tissue, TissueParameters] = {
     Tissue.SUBCUTANEOUS_FAT: _row((900, 1100), (35, 32), (20, 15), 1000, 0.95, 0.93, "dB04"),
     Tissue.INTERMUSCULAR_FAT: _row((900, 1100), (35, 32), (20, 15), 1000, 0.93, 0.88, "dB04"),
     Tissue.VISCERAL_FAT: _row((900, 1100), (35, 32), (20, 15), 1000, 0.93, 0.90, "dB04"),
-    Tissue.MUSCLE: _row((1008, 1400), (35, 32), (28, 22), 1500, 0.80, 0.05, "St05", "Go04"),
+    Tissue.MUSCLE: _row(
+        (1008, 1400), (35, 32), (28, 22), 1500, 0.80, 0.05, "St05", "Go04", texture=0.06
+    ),
     Tissue.TENDON: _row((600, 700), (5, 4), (2.5, 2), 1000, 0.55, 0.02),
     Tissue.URINE: _row((3000, 3600), (1200, 1000), (600, 400), 2950, 1.00, 0.0, texture=0.01),
     Tissue.BLADDER_WALL: _row((1250, 1550), (65, 60), (40, 30), 1500, 0.85, 0.03),
