@@ -43,7 +43,7 @@ def roc_figure(results: CohortResults) -> Figure | None:
         point = figures.rates["sensitivity"].estimate
         ax.plot(alarms, point, look.marker, color=look.colour, mec="black", ms=8, zorder=4)
     ax.set(xlabel="1 - specificity", ylabel="Sensitivity", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    ax.set_title("Patients with metastases (markers: operating point)")
+    ax.set_title("ROC of patients; marker: operating point")
     ax.legend(loc="lower right", fontsize=8)
     return figure
 
@@ -95,13 +95,13 @@ def calibration_figure(results: CohortResults) -> Figure | None:
     axes[0].plot([0, 1], [0, 1], color="0.7", lw=0.8)
     axes[0].set(xlabel="Mean score", ylabel="Share with metastases", ylim=(-0.05, 1.05))
     axes[0].set_title("Calibration")
-    axes[0].legend(loc="lower right", fontsize=7)
+    axes[0].legend(loc="upper left", bbox_to_anchor=(0, -0.16), fontsize=7, ncols=2)
     axes[1].plot(first.thresholds, first.treat_all, color="0.55", lw=1, label="All positive")
     axes[1].axhline(0, color="0.55", lw=1, ls=":", label="None positive")
     top = max(float(f.decision.net_benefit.max()) for f in scored.values() if f.decision)
     axes[1].set(xlabel="Threshold probability", ylabel="Net benefit", ylim=(-0.1, top * 1.15))
     axes[1].set_title("Decision curve")
-    axes[1].legend(fontsize=7)
+    axes[1].legend(loc="upper left", bbox_to_anchor=(0, -0.16), fontsize=7, ncols=2)
     letter(axes)
     return figure
 

@@ -84,5 +84,5 @@ def comparison_figure(comparison: Comparison, measure: str = "dsc") -> Figure | 
     ax.set(xlabel=comparison.names[0], ylabel=comparison.names[1])
     what = "metastases" if lesions else "bones"
     ax.set_title(f"{MEASURE_TITLES[measure]} of the {what}, patient by patient")
-    ax.legend()
+    ax.legend(loc="upper left")
     return figure
