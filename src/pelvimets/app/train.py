@@ -160,7 +160,8 @@ def make_bundle(
 
     runs = {Task.BONES: RunFolder(bones), Task.LESIONS: RunFolder(lesions)}
     settings = {task: training_settings(run.read_settings()) for task, run in runs.items()}
-    facts, networks = {}, {}
+    facts: dict[Task, RunFacts] = {}
+    networks: dict[str, bytes] = {}
     for task, run in runs.items():
         facts[task], exported = _exported(settings[task], run)
         networks |= exported

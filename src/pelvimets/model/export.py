@@ -39,15 +39,13 @@ def to_openvino(
         multiple_of: Of the shapes that it takes.
     """
     z, y, x = (4 * m for m in multiple_of)
-    whole = (
-        _WithProbabilities(network, outputs)
-        .eval()
-        .float()
-        .to(memory_format=torch.contiguous_format)
-    )
+    whole: nn.Module = _WithProbabilities(network, outputs).eval().float()
+    whole.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with warnings.catch_warnings():  # OpenVINO's front end still reads traces
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        traced = torch.jit.trace(whole, torch.zeros(1, inputs, z, y, x))
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            whole, torch.zeros(1, inputs, z, y, x)
+        )
         front_end = FrontEndManager().load_by_framework("pytorch")
         decoder = TorchScriptPythonDecoder(traced)  # must outlive the conversion
         model = front_end.convert(front_end.load(decoder))

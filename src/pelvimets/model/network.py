@@ -50,7 +50,8 @@ class UNet(nn.Module):
         x = self.dropout(skips.pop())
         for unfold, level in zip(self.unfold, self.up, strict=True):
             x = level(torch.cat([unfold(x), skips.pop()], dim=1))
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
 
 class Level(nn.Module):

@@ -82,8 +82,9 @@ def _starts(length: int, tile: int) -> list[int]:
 
 def _weight(shape: Triple) -> FloatArray:
     """Falls linearly from the middle to the borders, never to zero."""
-    weight = np.ones((1, 1, 1), dtype=np.float32)
+    weight: FloatArray = np.ones((1, 1, 1), dtype=np.float32)
     for axis, n in enumerate(shape):
-        line = 1.0 - 0.95 * np.abs(np.linspace(-1, 1, n + 2, dtype=np.float32)[1:-1])
-        weight = weight * line.reshape([n if a == axis else 1 for a in range(3)])
+        line = 1.0 - 0.95 * np.abs(np.linspace(-1, 1, n + 2)[1:-1])
+        shaped = line.astype(np.float32).reshape([n if a == axis else 1 for a in range(3)])
+        weight = np.asarray(weight * shaped, dtype=np.float32)
     return weight

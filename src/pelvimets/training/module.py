@@ -44,7 +44,7 @@ class SegmentationModule(lightning.LightningModule):
         self.settings, self._workers = settings, workers
         self._training, self._validation = training, validation
         self.network = build_network(settings)
-        decay = get_ema_multi_avg_fn(settings.average_decay)
+        decay = get_ema_multi_avg_fn(settings.average_decay)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.network, multi_avg_fn=decay)
         self._seconds_before, self._started = 0.0, time.monotonic()
         self._measured: list[Measures] = []
@@ -81,11 +81,12 @@ class SegmentationModule(lightning.LightningModule):
         """AdamW or Adam; the rate is set step by step."""
         settings = self.settings
         kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[settings.optimiser]
-        return kind(
+        optimiser: torch.optim.Optimizer = kind(
             self.network.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
+        return optimiser
 
     def on_train_start(self) -> None:
         """Start the clock."""

@@ -103,10 +103,10 @@ def _centre(
 ) -> Matrix:
     kind = rng.random()
     if kind < centres.on_lesion and len(sample.lesion_centres):
-        return rng.choice(sample.lesion_centres).astype(np.float64) + _off_middle(reach, rng)
+        return np.asarray(rng.choice(sample.lesion_centres) + _off_middle(reach, rng))
     kind -= centres.on_lesion
     if 0 <= kind < centres.on_mimic and len(sample.mimic_centres):
-        return rng.choice(sample.mimic_centres).astype(np.float64) + _off_middle(reach, rng)
+        return np.asarray(rng.choice(sample.mimic_centres) + _off_middle(reach, rng))
     kind -= centres.on_mimic
     if 0 <= kind < centres.on_bone:
         return _random_bone_voxel(sample, rng) + _off_middle(reach, rng)
