@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from pelvimets.phantom.distances import depth_mm, distance_to_mm
 from pelvimets.phantom.patient import Tissue
-from pelvimets.phantom.tissues import Skeleton
+from pelvimets.phantom.tissues import Skeleton, sacral_path
 
 SPACING = GRID.spacing
 Z, Y, X = (
@@ -22,10 +22,12 @@ BLEND_MM = 70.0
 def soft_tissue(ct: Ct, skeleton: Skeleton) -> np.ndarray:
     """``Tissue`` of every voxel as if there were no bone (z, y, x)."""
     hu = _beyond_the_field(ct)
-    body, soft = _continued(_body(hu), hu > -35.0, skeleton)
+    flanks = _rounded_flanks(_body(hu), ct.inside)
+    body, soft = _continued(flanks, hu > -35.0, skeleton)
     depth = depth_mm(body, SPACING)
     tissue = _fat_and_muscle(body, soft, depth, ct)
     _compartments(tissue, skeleton)
+    _muscle_borders(tissue, ct)
     _organs(tissue, ct, hu, depth)
     _carry_vessels_down(tissue)
     _prostate_and_rectum(tissue, ct)
@@ -50,6 +52,25 @@ def _body(hu: np.ndarray) -> np.ndarray:
     labels, _ = ndimage.label(opened)
     body = labels == np.argmax(np.bincount(labels.reshape(-1))[1:]) + 1
     return np.stack([ndimage.binary_fill_holes(plane) for plane in body])
+
+
+def _rounded_flanks(body: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Where the field cuts a flank, a flat cap of fat goes on beyond it."""
+    out = body.copy()
+    columns = np.flatnonzero(inside.any(axis=(0, 1)))
+    for k in range(FIRST, len(body)):
+        for edge, step in ((columns[0] + 2, -1), (columns[-1] - 2, 1)):
+            rows = np.flatnonzero(body[k, :, edge])
+            if rows.size < 6:
+                continue
+            middle, half = rows.mean(), 0.5 * (np.ptp(rows) + 1.0)
+            height = 0.22 * half
+            for beyond in range(1, int(height) + 1):
+                reach = half * np.sqrt(1.0 - (beyond / height) ** 2)
+                column = edge + step * beyond
+                if 0 < column < body.shape[2] - 1:
+                    out[k, int(middle - reach) : int(middle + reach) + 1, column] = True
+    return out
 
 
 def _distance(mask: np.ndarray) -> np.ndarray:
@@ -115,6 +136,17 @@ def _compartments(tissue: np.ndarray, skeleton: Skeleton) -> None:
                 plane = (np.abs(turn) * radius < 1.6) & (radius > 18.0)
                 plane &= (tissue[k] == Tissue.MUSCLE) & (side * X > 0)[None, :]
                 tissue[k][plane] = Tissue.INTERMUSCULAR_FAT
+
+
+def _muscle_borders(tissue: np.ndarray, ct: Ct) -> None:
+    """Thin fat between the labelled muscles and their neighbours, with gaps, in place."""
+    gaps = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=GRID.shape), 3.0)
+    there = (gaps > -0.5 * gaps.std()) & (tissue == Tissue.MUSCLE)
+    there[:FIRST] = False
+    for name, mask in ct.labels.items():
+        if name.startswith(("gluteus", "iliopsoas", "autochthon")):
+            rim = mask & ~ndimage.binary_erosion(mask)
+            tissue[rim & there] = Tissue.INTERMUSCULAR_FAT
 
 
 _BOWEL = ("colon", "small_bowel", "duodenum")
@@ -197,10 +229,11 @@ def _without_bone(tissue: np.ndarray, skeleton: Skeleton) -> np.ndarray:
 def lumbar_canal(skeleton: Skeleton) -> np.ndarray:
     """Dural sac of the lumbar spine: a tube through the holes of the vertebrae."""
     lumbar = np.any(skeleton.lumbar, axis=0)
-    rows: list[tuple[float, float, float]] = []
+    z, y = sacral_path(skeleton)[-1]
+    rows = [tuple(GRID.to_index([skeleton.landmarks.midline_x_mm, y, z]))]
     for k in np.flatnonzero(lumbar.any(axis=(1, 2))):
         hole = _hole(lumbar[k])
-        if hole is not None:
+        if hole is not None and k > rows[0][0] + 4:
             rows.append((float(k), *hole))
     path = np.array(rows)
     sac = np.zeros(GRID.shape, bool)

@@ -223,3 +223,13 @@ def test_rectal_gas_lies_in_front_of_the_other_content() -> None:
     assert changed.any()
     assert (with_gas.tissue[changed] == Tissue.GAS).all()
     assert (without.bones == with_gas.bones).all()
+
+
+def test_marbling_turns_muscle_into_fat_only() -> None:
+    draw = replace(draw_anatomy(np.random.default_rng(5), COARSE), muscle_fat=0.0)
+    lean = build_anatomy(draw, COARSE)
+    fat = build_anatomy(replace(draw, muscle_fat=0.8), COARSE)
+    changed = lean.tissue != fat.tissue
+    muscle = lean.tissue == Tissue.MUSCLE
+    assert 0.01 < changed[muscle].mean() < 0.25
+    assert muscle[changed].all()

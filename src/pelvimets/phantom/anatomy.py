@@ -14,7 +14,7 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.errors import SettingsError
 from pelvimets.phantom.atlas import SOURCES, Atlas, load_atlas
 from pelvimets.phantom.convention import structures
-from pelvimets.phantom.filling import add_rectal_gas, resize_bladder
+from pelvimets.phantom.filling import add_rectal_gas, marble_muscle, resize_bladder
 from pelvimets.phantom.mapping import Axes, MappedLattice
 from pelvimets.phantom.marrow import MarrowSettings, fat_percent
 from pelvimets.phantom.patient import Landmarks, UInt8Array
@@ -48,6 +48,7 @@ class AnatomySettings:
         age_years: Mean, standard deviation, lowest, highest.
         bladder_scale: Diameter relative to the full bladder of the atlas.
         rectal_gas: Largest share of the rectum's content that is gas; half of men have none.
+        muscle_fat: Strands of fat in muscle, 0 lean to 1 heavily infiltrated.
         variation: Shape.
         marrow: Red and yellow marrow.
     """
@@ -60,6 +61,7 @@ class AnatomySettings:
     age_years: tuple[float, float, float, float] = (69.0, 8.0, 45.0, 90.0)
     bladder_scale: tuple[float, float] = (0.45, 1.0)
     rectal_gas: float = 0.7
+    muscle_fat: tuple[float, float] = (0.1, 0.8)
     variation: VariationSettings = PATIENT_VARIATION
     marrow: MarrowSettings = field(default_factory=MarrowSettings)
 
@@ -91,6 +93,7 @@ class AnatomyDraw:
         age_years: Age.
         bladder_scale: Diameter relative to the atlas.
         rectal_gas: Share of the rectum's content.
+        muscle_fat: Strands of fat in muscle.
         texture_seed: Seed of marrow texture.
     """
 
@@ -99,6 +102,7 @@ class AnatomyDraw:
     age_years: float
     bladder_scale: float
     rectal_gas: float
+    muscle_fat: float
     texture_seed: int
 
 
@@ -138,6 +142,7 @@ def draw_anatomy(
         age_years=drawn_age if age_years is None else age_years,
         bladder_scale=float(rng.uniform(*settings.bladder_scale)),
         rectal_gas=max(0.0, float(rng.uniform(-settings.rectal_gas, settings.rectal_gas))),
+        muscle_fat=float(rng.uniform(*settings.muscle_fat)),
         texture_seed=int(rng.integers(2**31)),
     )
 
@@ -151,6 +156,7 @@ def build_anatomy(draw: AnatomyDraw, settings: AnatomySettings) -> Anatomy:
     tissue, part = _look_up(draw.variation, atlas, axes, geometry, settings.lattice_mm)
     rng = np.random.default_rng(draw.texture_seed)
     resize_bladder(rng, tissue, geometry.spacing, draw.bladder_scale)
+    marble_muscle(rng, tissue, geometry.spacing, draw.muscle_fat)
     add_rectal_gas(tissue, geometry, landmarks, draw.rectal_gas)
     z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
     bones = structures(part, x, y, z, landmarks)

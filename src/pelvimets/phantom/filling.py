@@ -1,4 +1,4 @@
-"""Bladder filling and rectal gas: the full bladder of the atlas shrinks towards its neck."""
+"""What fills a man differently from day to day and year to year: bladder, rectum, muscle fat."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _loops(
 ) -> UInt8Array:
     """Loops of small bowel in visceral fat."""
     cell = tuple(14.0 / s for s in spacing_mm)
-    level = smooth_noise(rng, (shape[0], shape[1], shape[2]), (cell[0], cell[1], cell[2]))
+    level = smooth_noise(rng, _three(shape), (cell[0], cell[1], cell[2]))
     out = np.full(shape, Tissue.VISCERAL_FAT, np.uint8)
     out[level > 0.05] = Tissue.BOWEL_WALL
     out[level > 0.35] = Tissue.BOWEL_FLUID
@@ -90,3 +90,28 @@ def add_rectal_gas(
     index, y = index[near], y[near]
     front = index[y <= np.quantile(y, share)]
     tissue[tuple(front.T)] = Tissue.GAS
+
+
+def marble_muscle(
+    rng: np.random.Generator,
+    tissue: UInt8Array,
+    spacing_mm: tuple[float, float, float],
+    amount: float,
+) -> None:
+    """Strands of fat inside the muscles, in place.
+
+    Args:
+        rng: Source of randomness.
+        tissue: ``Tissue`` values (z, y, x).
+        spacing_mm: (z, y, x).
+        amount: 0 for lean muscle, 1 for heavily infiltrated.
+    """
+    z, y, x = spacing_mm
+    strands = smooth_noise(rng, _three(tissue.shape), (36.0 / z, 11.0 / y, 11.0 / x))
+    patches = smooth_noise(rng, _three(tissue.shape), (60.0 / z, 45.0 / y, 45.0 / x))
+    fat = (np.abs(strands) < 0.09 * amount) & (patches > 0.4 - 1.2 * amount)
+    tissue[fat & (tissue == Tissue.MUSCLE)] = Tissue.INTERMUSCULAR_FAT
+
+
+def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    return shape[0], shape[1], shape[2]

@@ -173,7 +173,7 @@ def _box_around(mask: BoolArray, margin: int) -> tuple[slice, slice, slice]:
 def sacral_canal(skeleton: Skeleton) -> tuple[BoolArray, BoolArray]:
     """Dural sac (to S2) and the fat around and below it inside the sacrum."""
     z, y, x = skeleton.coordinates
-    path = _sacral_path(skeleton)
+    path = sacral_path(skeleton)
     level = z[:, 0, 0]
     inside = (level >= path[0, 0]) & (level <= path[-1, 0])
     centre = np.interp(level, path[:, 0], path[:, 1])[:, None, None]
@@ -186,7 +186,7 @@ def sacral_canal(skeleton: Skeleton) -> tuple[BoolArray, BoolArray]:
     return np.asarray(sac), np.asarray(fat)
 
 
-def _sacral_path(skeleton: Skeleton) -> FloatArray:
+def sacral_path(skeleton: Skeleton) -> FloatArray:
     """Points (z, y) mm of the sacral canal, upwards: behind two thirds of the sacrum."""
     z, y, x = skeleton.coordinates
     strip = skeleton.sacrum & (np.abs(x - skeleton.landmarks.midline_x_mm) < 8.0)
@@ -241,7 +241,7 @@ def _lumbar_roots(skeleton: Skeleton, canal: BoolArray) -> list[Tube]:
 
 def _sacral_roots(skeleton: Skeleton) -> list[Tube]:
     """L5-S3 roots that meet in the sciatic nerve, which leaves behind the hip joint."""
-    path = _sacral_path(skeleton)
+    path = sacral_path(skeleton)
     half = abs(skeleton.landmarks.left_head_mm[0] - skeleton.landmarks.midline_x_mm)
     notch = (0.60 * half, 44.0, 32.0, 4.5)
     behind = (0.82 * half, 44.0, -4.0, 5.0)
