@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,16 +44,16 @@ def main() -> None:
     )
     patient = build_patient(SEED, settings)
     imaged = examine(patient, DISCOVERY)
-    pictures = {
-        "patient": (patient_tiles(imaged), 4),
-        "lesions": (lesion_tiles(imaged), 4),
-        "mimics": (mimic_tiles(imaged), 6),
-        "artefacts": (artefact_tiles(patient), 4),
-        "scanners": (scanner_tiles(patient), 4),
+    pictures: dict[str, tuple[Callable[[], list[Tile]], int]] = {
+        "patient": (lambda: patient_tiles(imaged), 4),
+        "lesions": (lambda: lesion_tiles(imaged), 4),
+        "mimics": (lambda: mimic_tiles(imaged), 6),
+        "scanners": (lambda: scanner_tiles(patient), 4),
+        "artefacts": (lambda: artefact_tiles(patient), 4),
     }
     for name, (tiles, columns) in pictures.items():
-        sheet(tiles, columns).save(out / f"{name}.png", optimize=True)
-        print(out / f"{name}.png")
+        sheet(tiles(), columns).save(out / f"{name}.png", optimize=True)
+        print(out / f"{name}.png", flush=True)
 
 
 def views(imaged: ImagedPatient) -> dict[str, tuple[np.ndarray, Geometry, Any]]:

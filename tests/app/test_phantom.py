@@ -102,3 +102,19 @@ def test_external_patients_are_test_patients():
     assert PhantomOrder(1).plan() is None
     assert PhantomOrder(1).chosen_scanner().name == "discovery"
     assert PhantomOrder(1, population=Population.BONES).chosen_scanner().name != "avanto"
+
+
+def test_second_time_point_lies_beside_the_first(tmp_path: Path):
+    diseased = replace(COARSE, metastases_probability=1.0)
+    order = PhantomOrder(5, scanner="achieva", follow_up=True, settings=diseased)
+    make_phantom(order, tmp_path / "man")
+    first, later = (
+        json.loads((tmp_path / "man" / part / "patient.json").read_text())
+        for part in (".", "follow_up")
+    )
+    assert (first["time_point"], later["time_point"]) == (0, 1)
+    assert first["drawn"] == later["drawn"] and first["examination"] != later["examination"]
+    assert {lesion["course"] for lesion in first["lesions"]} == {"first"}
+    assert {lesion["course"] for lesion in later["lesions"]} - {"first"}
+    make_phantom(replace(order, follow_up=False), tmp_path / "man", overwrite=True)
+    assert not (tmp_path / "man" / "follow_up").exists()

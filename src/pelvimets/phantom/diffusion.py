@@ -28,7 +28,7 @@ from pelvimets.phantom.signal import diffusion_fat, diffusion_water, fat_left
 from pelvimets.phantom.spins import Spins
 from pelvimets.phantom.truth import displaced_projection
 
-_SCALE = 6500.0  # stored numbers per unit of signal
+_SCALE = 4000.0  # stored numbers per unit of signal
 _SUPPRESSION_EDGE_PPM = 2.1
 _SUPPRESSION_SOFTNESS_PPM = 0.3
 _ADC_SIGNAL_FLOOR = 4.0  # b0 signal below this many noise sigmas gives no ADC
