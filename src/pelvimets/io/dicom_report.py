@@ -30,7 +30,8 @@ def build_encapsulated_pdf(
     """
     if not pdf.startswith(b"%PDF-"):
         raise OutputError("The report is not a PDF", got=repr(pdf[:8]))
-    identity = (source.reference.study_instance_uid, pdf)
+    shown = (str(item.SOPInstanceUID) for item in derived_from)
+    identity = (source.reference.study_instance_uid, pdf, *shown)
     header = source.datasets[0]
     document = SOPClass(
         study_instance_uid=header.StudyInstanceUID,

@@ -153,9 +153,8 @@ def build_segmentation(
         edited: Whether a reader changed the masks; the segments are then SEMIAUTOMATIC.
         moment: Date and time of creation.
     """
-    context = _Context(
-        source, sequence, kind, bundle, edited, _identity(maps, source, kind, bundle)
-    )
+    identity = _identity(maps, source, (kind, bundle, f"edited {edited}"))
+    context = _Context(source, sequence, kind, bundle, edited, identity)
     if kind == "LABELMAP":
         result = context.segmentation(maps.labelmap, maps.segments)
     else:
@@ -171,15 +170,14 @@ def build_segmentation(
     return result
 
 
-def _identity(
-    maps: SegmentMaps, source: SourceImages, kind: SegmentationType, bundle: str
-) -> tuple[str, ...]:
+def _identity(maps: SegmentMaps, source: SourceImages, made: tuple[str, ...]) -> tuple[str, ...]:
     """Everything that makes this object what it is; equal objects get equal UIDs."""
     digests = (codes.array_digest(maps.bones).hex(), codes.array_digest(maps.lesions).hex())
     described = repr([(s.label, s.tracking_uid) for s in maps.segments])
     reference = source.reference
     frames = repr((reference.sop_instance_uids, reference.frame_numbers))
-    return (reference.series_instance_uid, frames, kind, bundle, described, *digests)
+    version = codes.version("pelvimets")
+    return (reference.series_instance_uid, frames, version, *made, described, *digests)
 
 
 @dataclass(frozen=True, eq=False)
