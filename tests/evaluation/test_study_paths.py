@@ -238,6 +238,25 @@ def test_replicate_command(app, tmp_path):
     assert "printed figures" in done.output
 
 
+def test_agreement_command(app, cohort, tmp_path):
+    made = observers(cohort, tmp_path)
+    given = [word for n in ("A1.1", "A1.2") for word in ("--observer", f"{n}={made[n]}")]
+    options = ["--bootstrap", "50", "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, ["agreement", *given, *options])
+    assert done.exit_code == 0, done.output
+    assert "intra-observer" in done.output
+    twice = CliRunner().invoke(app, ["agreement", *given[:2], *given[:2]])
+    assert twice.exit_code == 2
+
+
+def test_compare_command(app, models, tmp_path):
+    folders = [str(folder) for folder in models]
+    options = ["--names", "one", "two", "--bootstrap", "50", "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, ["compare", *folders, *options])
+    assert done.exit_code == 0, done.output
+    assert "lesions, dsc: difference" in done.output
+
+
 def test_commands_load_nothing_heavy():
     code = (
         "import sys; import pelvimets.cli.evaluate; "
