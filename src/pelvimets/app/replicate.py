@@ -16,7 +16,7 @@ from pelvimets.app.evaluate import (
     headlines,
     measure_cohort,
 )
-from pelvimets.errors import SettingsError
+from pelvimets.errors import InputError, SettingsError
 from pelvimets.evaluation.beside_paper import bones_beside_paper, lesions_beside_paper
 from pelvimets.evaluation.checks import Problem, Weight
 from pelvimets.evaluation.page import Page, PageFigure, render_page
@@ -120,8 +120,12 @@ def _predict(bundle: Path | None, cohort: Path, out: Path, jobs: int) -> None:
     from pelvimets.app.batch import batch_cases, predict_batch
     from pelvimets.app.predict import RunOptions
 
-    cases = batch_cases(cohort)
-    predict_batch(cases, out, RunOptions(bundle=bundle), jobs=jobs, observer=_Silent())
+    outcomes = predict_batch(
+        batch_cases(cohort), out, RunOptions(bundle=bundle), jobs=jobs, observer=_Silent()
+    )
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    if len(failed) == len(outcomes):
+        raise InputError("No digital patient could be read", got=failed[0].message)
 
 
 @dataclass(frozen=True)
@@ -237,9 +241,10 @@ def _evaluate(
     jobs = request.in_silico.jobs if request.in_silico else 1
     measured = measure_cohort(evaluation, store, jobs=jobs, observer=observer)
     # The whole cohort was set apart from training, whatever its table calls the splits.
-    problems = [p for p in measured.problems if p.code != "mixed splits"]
     facts_of = tuple(replace(fact, split=name) for fact in measured.facts)
-    results = summarise_cohort(measured.cases, facts_of, settings, problems=problems, title=title)
+    results = summarise_cohort(
+        measured.cases, facts_of, settings, problems=measured.problems, title=title
+    )
     folder = work / name
     folder.mkdir()
     write_evaluation(
