@@ -124,14 +124,14 @@ def test_report_is_one_page_that_says_in_silico_and_links_pictures(evaluated):
     out = evaluated[1]
     page = (out / "report.html").read_text()
     assert "In-silico" in page
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "://" not in page  # nothing is fetched
     assert 'href="overlays/p02_dwi_lesions.png"' in page
     assert (out / "overlays" / "p02_dwi_lesions.png").is_file()
 
 
 def test_tables_hold_what_the_results_hold(evaluated, written):
     rows = list(csv.reader((evaluated[1] / "tables" / "table5_detection.csv").open()))
-    cell = next(row for row in rows if row[1] == "Sensitivity (%)")[2]
+    cell = next(row for row in rows if row[1:2] == ["Sensitivity (%)"])[2]
     rate = written["patient"]["dwi"]["sensitivity"]
     assert cell.startswith(f"{100 * rate['estimate']:.1f}")
     assert cell.endswith("3/4")
