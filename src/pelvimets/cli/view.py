@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import webbrowser
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from pelvimets.cli import console
 from pelvimets.errors import MissingExtraError
 
 
@@ -29,21 +30,18 @@ def view(
 
     The page is served on this machine alone and asks nothing of any other. Research use only.
     """
-    console = Console()
+    from pelvimets.app.view import export_case, open_desk
+
     if export is not None:
-        console.print(f"Case: {_app_view().export_case(out, export)}", soft_wrap=True)
+        console.line(f"Case: {export_case(out, export)}")
         return
-    server = _web().bind_viewer(_app_view().open_desk(out), port)
-    console.print(f"Viewer: {server.address}", soft_wrap=True, highlight=False)
-    console.print("Open it in a browser on this machine. Ctrl+C ends it; each change is saved.")
+    server = _web().bind_viewer(open_desk(out), port)
+    console.line(f"Viewer: {server.address}")
+    console.line("Open it in a browser on this machine. Ctrl+C ends it; each change is saved.")
     if browser:
         webbrowser.open(server.address)
-    server.serve()
-
-
-def _app_view() -> Any:
-    """Loaded on use, so that ``--help`` stays quick."""
-    return importlib.import_module("pelvimets.app.view")
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve()
 
 
 def _web() -> Any:

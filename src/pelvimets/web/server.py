@@ -79,6 +79,7 @@ def _bound(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((_HOST, port))
+        listening.listen()  # a browser opened before the server runs waits instead of failing
     except OSError as error:
         listening.close()
         raise OutputError(
