@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pelvimets.evaluation.published import Verdict, audit, audit_table, paper_facts
+from pelvimets.evaluation.published import audit, audit_table
+from pelvimets.evaluation.published_facts import Verdict, paper_facts
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ from pelvimets.evaluation.beside_paper import bones_beside_paper, lesions_beside
 from pelvimets.evaluation.checks import Problem, Weight
 from pelvimets.evaluation.page import Page, PageFigure, render_page
 from pelvimets.evaluation.plain import NOTICE_IN_SILICO
-from pelvimets.evaluation.published import Finding, audit, audit_table, paper_facts
+from pelvimets.evaluation.published import audit, audit_table
+from pelvimets.evaluation.published_facts import Finding, paper_facts
 from pelvimets.evaluation.results import CohortResults, summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.evaluation.tables import Table
