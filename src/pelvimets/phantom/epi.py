@@ -54,7 +54,7 @@ def _splatted(values: Float32Array, row: Float32Array, count: int) -> Float32Arr
         slot = np.clip(index + 1, 0, count + 1)
         flat = ((z * (count + 2) + slot) * nx + x).ravel()
         total += np.bincount(flat, weights=part.ravel(), minlength=total.size)
-    return total.reshape(nz, count + 2, nx)[:, 1:-1].astype(np.float32)
+    return np.asarray(total.reshape(nz, count + 2, nx)[:, 1:-1], np.float32)
 
 
 def with_ghost(image: Float32Array, share: float, phase_rad: float) -> Float32Array:
@@ -62,4 +62,4 @@ def with_ghost(image: Float32Array, share: float, phase_rad: float) -> Float32Ar
     copy = np.roll(image, image.shape[1] // 2, axis=1)
     real = image * (1.0 - share) + share * np.cos(phase_rad) * copy
     imaginary = share * np.sin(phase_rad) * copy
-    return np.hypot(real, imaginary).astype(np.float32)
+    return np.asarray(np.hypot(real, imaginary), dtype=np.float32)

@@ -55,8 +55,8 @@ def _coarse_susceptibility(
     patient: DigitalPatient,
 ) -> tuple[Float32Array, tuple[Axis, Axis, Axis]]:
     table = np.zeros(N_TISSUE_VALUES, np.float32)
-    for tissue, value in SUSCEPTIBILITY_PPM.items():
-        table[tissue] = value
+    for value, ppm in SUSCEPTIBILITY_PPM.items():
+        table[value] = ppm
     fine = patient_axes(patient)
     factors = [max(1, round(_COARSE_MM / axis.step_mm)) for axis in fine]
     shape = [axis.count // factor for axis, factor in zip(fine, factors, strict=True)]

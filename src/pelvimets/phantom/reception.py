@@ -92,4 +92,4 @@ def _noise(
 
 def stored(image: Float32Array, scale: float) -> UInt16Array:
     """Round to the 12 bits that scanners store."""
-    return np.clip(np.rint(image * scale), 0, 4095).astype(np.uint16)
+    return np.asarray(np.clip(np.rint(image * scale), 0, 4095), np.uint16)

@@ -31,7 +31,7 @@ class Axis:
     @property
     def centres_mm(self) -> npt.NDArray[np.float64]:
         """Voxel centres."""
-        return self.first_mm + self.step_mm * np.arange(self.count)
+        return self.first_mm + self.step_mm * np.arange(self.count, dtype=np.float64)
 
     def moved(self, offset_mm: float) -> Axis:
         """The same axis, shifted."""
