@@ -10,7 +10,6 @@ import hashlib
 import uuid
 from collections.abc import Callable
 from datetime import datetime
-from importlib.metadata import version
 
 import highdicom as hd
 import numpy as np
@@ -19,6 +18,7 @@ from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from pelvimets import __version__
 from pelvimets.core.findings import BonePart
 from pelvimets.labels import Code, Side
 
@@ -26,6 +26,7 @@ Clock = Callable[[], datetime]
 
 MANUFACTURER = "pelvimets developers"
 MODEL_NAME = "pelvimets"
+SOFTWARE_VERSION = __version__
 PRIVATE_SCHEME = "99PELVIMETS"
 SERIES_NUMBERS = {"dwi_seg": 9101, "t1_seg": 9102, "sr": 9103, "report": 9104}
 
@@ -93,7 +94,7 @@ def algorithm(bundle: str) -> hd.AlgorithmIdentificationSequence:
     return hd.AlgorithmIdentificationSequence(
         name=MODEL_NAME,
         family=ALGORITHM_FAMILY,
-        version=version("pelvimets"),
+        version=SOFTWARE_VERSION,
         source=MANUFACTURER,
         parameters={"bundle": bundle},
     )

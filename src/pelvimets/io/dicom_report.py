@@ -31,7 +31,7 @@ def build_encapsulated_pdf(
     if not pdf.startswith(b"%PDF-"):
         raise OutputError("The report is not a PDF", got=repr(pdf[:8]))
     shown = (str(item.SOPInstanceUID) for item in derived_from)
-    identity = (source.reference.study_instance_uid, pdf, *shown)
+    identity: tuple[str | bytes, ...] = (source.reference.study_instance_uid, pdf, *shown)
     header = source.datasets[0]
     document = SOPClass(
         study_instance_uid=header.StudyInstanceUID,
@@ -43,7 +43,7 @@ def build_encapsulated_pdf(
         modality="DOC",
         manufacturer=codes.MANUFACTURER,
         manufacturer_model_name=codes.MODEL_NAME,
-        software_versions=codes.version("pelvimets"),
+        software_versions=codes.SOFTWARE_VERSION,
         device_serial_number=bundle[:64],
         transfer_syntax_uid=ExplicitVRLittleEndian,
         patient_id=header.PatientID,

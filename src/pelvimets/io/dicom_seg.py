@@ -129,7 +129,7 @@ def _renumbered(array: npt.NDArray[Any], numbers: dict[int, int]) -> LabelArray:
     table = np.zeros(max([*numbers, int(array.max())]) + 1, dtype=np.uint16)
     for value, number in numbers.items():
         table[value] = number
-    return table[array]
+    return np.asarray(table[array])
 
 
 def build_segmentation(
@@ -176,7 +176,7 @@ def _identity(maps: SegmentMaps, source: SourceImages, made: tuple[str, ...]) ->
     described = repr([(s.label, s.tracking_uid) for s in maps.segments])
     reference = source.reference
     frames = repr((reference.sop_instance_uids, reference.frame_numbers))
-    version = codes.version("pelvimets")
+    version = codes.SOFTWARE_VERSION
     return (reference.series_instance_uid, frames, version, *made, described, *digests)
 
 
@@ -204,7 +204,7 @@ class _Context:
             instance_number=1,
             manufacturer=codes.MANUFACTURER,
             manufacturer_model_name=codes.MODEL_NAME,
-            software_versions=codes.version("pelvimets"),
+            software_versions=codes.SOFTWARE_VERSION,
             device_serial_number=self.bundle[:64],
             content_label=f"PELVIC_BONES_{self.sequence.name}",
             content_description=f"Bones and suspected metastases on {self.sequence.title}",
@@ -255,10 +255,9 @@ def _joined(bones: Segmentation, lesions: Segmentation, overlap: bool) -> Segmen
     _number_frames(lesions, offset)
     bits = [_frame_bits(part) for part in (bones, lesions)]
     bones.PixelData = _joined_bits(bones.PixelData, bits[0], lesions.PixelData, bits[1])
-    bones.SegmentSequence = DicomSequence([*bones.SegmentSequence, *lesions.SegmentSequence])
-    bones.PerFrameFunctionalGroupsSequence = DicomSequence(
-        [*bones.PerFrameFunctionalGroupsSequence, *lesions.PerFrameFunctionalGroupsSequence]
-    )
+    for keyword in ("SegmentSequence", "PerFrameFunctionalGroupsSequence"):
+        items = [*getattr(bones, keyword), *getattr(lesions, keyword)]
+        setattr(bones, keyword, DicomSequence(items))
     bones.NumberOfFrames += lesions.NumberOfFrames
     bones.SegmentsOverlap = "YES" if overlap else "NO"
     bones.pop("DimensionOrganizationType", None)
@@ -268,7 +267,7 @@ def _joined(bones: Segmentation, lesions: Segmentation, overlap: bool) -> Segmen
 def _number_frames(part: Segmentation, offset: int) -> None:
     """Say in each frame which segment it shows; highdicom says it once for a single segment."""
     shared = part.SharedFunctionalGroupsSequence[0]
-    once = shared.pop("SegmentIdentificationSequence", None)
+    once: Any = shared.pop("SegmentIdentificationSequence", None)
     for frame in part.PerFrameFunctionalGroupsSequence:
         number = (once.value if once else frame.SegmentIdentificationSequence)[0]
         item = Dataset()

@@ -80,6 +80,7 @@ def source_images(acquisition: Acquisition, headers: HeadersBySeries) -> SourceI
         )
     found = _headers_of(reference, headers)
     geometry = acquisition.volume.geometry
+    datasets: tuple[Dataset, ...]
     if reference.frame_numbers is not None:
         datasets = (_reduced_enhanced(found[0], reference.frame_numbers, geometry),)
     else:
@@ -159,9 +160,9 @@ def _reduced_enhanced(header: Dataset, numbers: Ordered[int], geometry: Geometry
 
 
 def _group(header: Dataset, frame: Dataset, keyword: str) -> Dataset:
-    if keyword in frame:
-        return frame[keyword][0]
-    return header.SharedFunctionalGroupsSequence[0][keyword][0]
+    holder = frame if keyword in frame else header.SharedFunctionalGroupsSequence[0]
+    group: Dataset = holder[keyword][0]
+    return group
 
 
 def _position_only(header: Dataset, frame: Dataset) -> Dataset:

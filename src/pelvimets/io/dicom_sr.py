@@ -64,7 +64,7 @@ def build_report(
         instance_number=1,
         manufacturer=codes.MANUFACTURER,
         manufacturer_model_name=codes.MODEL_NAME,
-        software_versions=codes.version("pelvimets"),
+        software_versions=codes.SOFTWARE_VERSION,
         device_serial_number=findings.bundle[:64],
         series_description="pelvimets: measurements",
         is_complete=True,
@@ -78,15 +78,15 @@ def build_report(
 def _identity(findings: Findings, sequences: Ordered[SegmentedSequence]) -> tuple[str, ...]:
     segmentations = [s.segmentation.SOPInstanceUID for s in sequences if s.segmentation]
     series = [s.source.reference.series_instance_uid for s in sequences]
-    return (codes.version("pelvimets"), repr(findings), *series, *segmentations)
+    return (codes.SOFTWARE_VERSION, repr(findings), *series, *segmentations)
 
 
 def _observer(findings: Findings, moment: datetime) -> sr.ObservationContext:
     device = sr.DeviceObserverIdentifyingAttributes(
-        uid=codes.derived_uid("device", codes.version("pelvimets"), findings.bundle),
+        uid=codes.derived_uid("device", codes.SOFTWARE_VERSION, findings.bundle),
         name=codes.MODEL_NAME,
         manufacturer_name=codes.MANUFACTURER,
-        model_name=f"{codes.MODEL_NAME} {codes.version('pelvimets')}",
+        model_name=f"{codes.MODEL_NAME} {codes.SOFTWARE_VERSION}",
         serial_number=findings.bundle,
     )
     return sr.ObservationContext(

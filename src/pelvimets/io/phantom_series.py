@@ -237,7 +237,7 @@ def _dixon_stack(
 def _divided(array: npt.NDArray[np.uint16], slope: float) -> npt.NDArray[np.uint16]:
     if slope == 1.0:
         return array
-    return np.clip(np.rint(array * np.float32(1.0 / slope)), 0, 4095).astype(np.uint16)
+    return np.asarray(np.clip(np.rint(array * np.float32(1.0 / slope)), 0, 4095), dtype=np.uint16)
 
 
 def _diffusion(

@@ -216,7 +216,7 @@ def to_patient(variation: Variation, target: FloatArray, landmarks: Landmarks) -
         if np.abs(residual).max() < 1e-3:
             break
         p = p - np.linalg.solve(jacobian(variation, p, landmarks), residual[..., None])[..., 0]
-    return p
+    return np.asarray(p, dtype=np.float64)
 
 
 def jacobian(variation: Variation, points: FloatArray, landmarks: Landmarks) -> FloatArray:
