@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
             && echo $$p && break; done)
 DEMO   := out/demo
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check docs clean
 
 demo: $(VENV)/.base
 	test -d $(DEMO)/patient || $(BIN)/pelvimets phantom --seed 7 --dicom philips -o $(DEMO)/patient
@@ -22,7 +22,11 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python -m pytest -q --doctest-modules src/pelvimets
+
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict
 
 $(VENV)/.base: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found."; exit 1; }
