@@ -41,7 +41,7 @@ def mimic_patient() -> DigitalPatient:
     return build_patient(2, EVERY_MIMIC)
 
 
-SEEDS = range(8)
+SEEDS = range(5)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -157,12 +157,10 @@ def test_each_mimic_can_be_switched_off_alone(kind: MimicKind) -> None:
     others = tuple(k for k in MimicKind if k is not kind)
     man = build_patient(2, replace(EVERY_MIMIC, mimics=MimicSettings(kinds=others, always=True)))
     assert not (man.mimics == kind.label).any()
-    before = {row for row in mimic_patient().mimic_table if row.kind < kind and row.kind != kind}
     assert kind not in {row.kind for row in man.mimic_table}
     earlier = [k for k in MimicKind if k.label < kind.label]
     for other in earlier:  # kinds placed before are untouched
         assert ((man.mimics == other.label) == (mimic_patient().mimics == other.label)).all()
-    assert before is not None
 
 
 def test_mimics_do_not_change_anatomy() -> None:
