@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pelvimets.config import GridSettings, IntensitySettings, ReadingSettings, settings_to_dict
+from pelvimets.config import (
+    GridSettings,
+    IntensitySettings,
+    LesionSettings,
+    ReadingSettings,
+    settings_to_dict,
+)
 from pelvimets.errors import CohortError
 from pelvimets.io.arrays import ArrayFolder
 from pelvimets.io.bundle import write_bundle
@@ -141,6 +147,7 @@ def make_bundle(
     version: str,
     summary: str,
     patients: int = 20,
+    smallest_score: float = 0.0,
     overwrite: bool = False,
 ) -> dict[Task, dict[str, float]]:
     """Make a bundle from a run of each network, measure it, and write its card.
@@ -151,6 +158,7 @@ def make_bundle(
         out: Folder of the bundle.
         name, version, summary: Of the bundle.
         patients: Unseen digital patients of each sequence to measure on.
+        smallest_score: Lesions with a lower score are dropped when reading.
         overwrite: Replace an older bundle.
 
     Returns:
@@ -165,7 +173,7 @@ def make_bundle(
     for task, run in runs.items():
         facts[task], exported = _exported(settings[task], run)
         networks |= exported
-    description = _described(name, version, summary, settings)
+    description = _described(name, version, summary, settings, smallest_score)
     segmenter = build_segmenter(description, networks)
     measured = measure_cascade(segmenter, patients)
     card = model_card(
@@ -181,12 +189,17 @@ def make_bundle(
 
 
 def _described(
-    name: str, version: str, summary: str, settings: dict[Task, TrainingSettings]
+    name: str,
+    version: str,
+    summary: str,
+    settings: dict[Task, TrainingSettings],
+    smallest_score: float,
 ) -> dict[str, Any]:
     reading = ReadingSettings(
         bone_grid=settings[Task.BONES].grid,
         lesion_grid=settings[Task.LESIONS].grid,
         intensity=settings[Task.BONES].intensity,
+        lesions=LesionSettings(smallest_score=smallest_score),
     )
     networks = {
         task.value: {sequence.value: f"{task.value}.xml" for sequence in Sequence}

@@ -65,6 +65,9 @@ def bundle(
     patients: Annotated[
         int, typer.Option(min=1, help="Unseen digital patients of each sequence to measure on.")
     ] = 20,
+    smallest_score: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Drop lesions with a lower score.")
+    ] = 0.0,
     overwrite: Annotated[bool, typer.Option(help="Replace an older bundle.")] = False,
 ) -> None:
     """Make a bundle of two runs: export, measure on unseen digital patients, write the card."""
@@ -79,6 +82,7 @@ def bundle(
         version=version,
         summary=summary,
         patients=patients,
+        smallest_score=smallest_score,
         overwrite=overwrite,
     )
     console.line(f"Bundle: {out}")

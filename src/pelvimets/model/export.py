@@ -16,13 +16,20 @@ _NAME = "image"
 
 
 class _WithProbabilities(nn.Module):
-    """A network that ends in probabilities: softmax over classes, sigmoid of a single one."""
+    """Probabilities (softmax, or sigmoid of a single output), the mean over both mirror images.
+
+    Labels have no sides, so the image mirrored left to right has the mirrored answer.
+    """
 
     def __init__(self, network: nn.Module, outputs: int) -> None:
         super().__init__()
         self.network, self.several = network, outputs > 1
 
     def forward(self, image: Tensor) -> Tensor:
+        mirrored = self._probabilities(image.flip(-1)).flip(-1)
+        return 0.5 * (self._probabilities(image) + mirrored)
+
+    def _probabilities(self, image: Tensor) -> Tensor:
         logits: Tensor = self.network(image)
         return logits.softmax(dim=1) if self.several else logits.sigmoid()
 

@@ -16,8 +16,6 @@ BONE_OUTPUTS = len(Bone) + 1
 LESION_INPUTS = 3
 LESION_OUTPUTS = 1
 
-_SEQUENCE_VALUE = {Sequence.DWI: 1.0, Sequence.T1: -1.0}
-
 
 def bone_input(image: npt.NDArray[Any]) -> FloatArray:
     """(1, z, y, x) from a normalised image (z, y, x)."""
@@ -27,7 +25,13 @@ def bone_input(image: npt.NDArray[Any]) -> FloatArray:
 def lesion_input(
     image: npt.NDArray[Any], bones: npt.NDArray[Any], sequence: Sequence
 ) -> FloatArray:
-    """(3, z, y, x): normalised image, mask of any bone, and the sequence (+1 DWI, -1 T1)."""
+    """(3, z, y, x): the image if DWI, mask of any bone, the image if T1; the other image is 0.
+
+    A metastasis is bright on DWI and dark on T1, so each sequence has its own channel. (A
+    constant channel that names the sequence would be lost in instance normalisation.)
+    """
+    plain = np.asarray(image, dtype=np.float32)
+    nothing = np.zeros_like(plain)
     mask = np.asarray(bones > 0, dtype=np.float32)
-    which = np.full(image.shape, _SEQUENCE_VALUE[sequence], dtype=np.float32)
-    return np.stack([np.asarray(image, dtype=np.float32), mask, which])
+    pair = (plain, mask, nothing) if sequence is Sequence.DWI else (nothing, mask, plain)
+    return np.stack(pair)
