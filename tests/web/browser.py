@@ -91,5 +91,10 @@ def _watch(watched: Watched) -> None:
 
     page.on("console", lambda message: heard(message.type, message.text))
     page.on("pageerror", lambda error: heard("error", str(error)))
-    page.on("requestfailed", lambda request: heard("error", f"{request.url} failed"))
+    page.on("requestfailed", lambda request: heard(*_failed(request.url, request.failure)))
     page.on("request", lambda request: watched.hosts.add(urlsplit(request.url).netloc))
+
+
+def _failed(address: str, reason: str | None) -> tuple[str, str]:
+    """A request that the page itself dropped, as on leaving it, is no error."""
+    return ("debug" if reason == "net::ERR_ABORTED" else "error"), f"{address}: {reason}"
