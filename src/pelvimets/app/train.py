@@ -146,6 +146,7 @@ def make_bundle(
     name: str,
     version: str,
     summary: str,
+    lesions_t1: Path | None = None,
     patients: int = 20,
     smallest_score: float = 0.0,
     overwrite: bool = False,
@@ -155,6 +156,7 @@ def make_bundle(
     Args:
         bones: Run of the bone network.
         lesions: Run of the lesion network.
+        lesions_t1: Run of a lesion network of its own for T1; None takes the same for both.
         out: Folder of the bundle.
         name, version, summary: Of the bundle.
         patients: Unseen digital patients of each sequence to measure on.
@@ -166,13 +168,15 @@ def make_bundle(
     """
     from pelvimets.training.measuring import measure_cascade
 
-    runs = {Task.BONES: RunFolder(bones), Task.LESIONS: RunFolder(lesions)}
-    settings = {task: training_settings(run.read_settings()) for task, run in runs.items()}
-    facts: dict[Task, RunFacts] = {}
+    runs = {"bones": RunFolder(bones), "lesions": RunFolder(lesions)}
+    if lesions_t1 is not None:
+        runs["lesions_t1"] = RunFolder(lesions_t1)
+    facts: dict[str, RunFacts] = {}
     networks: dict[str, bytes] = {}
-    for task, run in runs.items():
-        facts[task], exported = _exported(settings[task], run)
+    for file, run in runs.items():
+        facts[file], exported = _exported(file, run)
         networks |= exported
+    settings = {file: one.settings for file, one in facts.items()}
     description = _described(name, version, summary, settings, smallest_score)
     segmenter = build_segmenter(description, networks)
     measured = measure_cascade(segmenter, patients)
@@ -192,19 +196,22 @@ def _described(
     name: str,
     version: str,
     summary: str,
-    settings: dict[Task, TrainingSettings],
+    settings: dict[str, TrainingSettings],
     smallest_score: float,
 ) -> dict[str, Any]:
     reading = ReadingSettings(
-        bone_grid=settings[Task.BONES].grid,
-        lesion_grid=settings[Task.LESIONS].grid,
-        intensity=settings[Task.BONES].intensity,
+        bone_grid=settings["bones"].grid,
+        lesion_grid=settings["lesions"].grid,
+        intensity=settings["bones"].intensity,
         lesions=LesionSettings(smallest_score=smallest_score),
     )
     networks = {
-        task.value: {sequence.value: f"{task.value}.xml" for sequence in Sequence}
-        | {"multiple_of": one.network.multiple_of}
-        for task, one in settings.items()
+        task.value: {
+            Sequence.DWI.value: f"{task.value}.xml",
+            Sequence.T1.value: f"{task.value}{'_t1' if f'{task.value}_t1' in settings else ''}.xml",
+            "multiple_of": settings[task.value].network.multiple_of,
+        }
+        for task in Task
     }
     return {
         "format": FORMAT,
@@ -216,14 +223,15 @@ def _described(
     }
 
 
-def _exported(settings: TrainingSettings, run: RunFolder) -> tuple[RunFacts, dict[str, bytes]]:
+def _exported(file: str, run: RunFolder) -> tuple[RunFacts, dict[str, bytes]]:
     from pelvimets.model.export import network_bytes, to_openvino
     from pelvimets.training.run import load_trained
 
+    settings = training_settings(run.read_settings())
     network, steps, minutes = load_trained(settings, run.checkpoint)
     model = to_openvino(network, *settings.task.channels, settings.network.multiple_of)
     facts = RunFacts(settings, run.read_data(), steps, minutes, run.read_curve())
-    return facts, network_bytes(model, settings.task.value)
+    return facts, network_bytes(model, file)
 
 
 def _start_phantom(

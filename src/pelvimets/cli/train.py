@@ -59,6 +59,9 @@ def bundle(
     bones: Annotated[Path, typer.Option(help="Run of the bone network.")],
     lesions: Annotated[Path, typer.Option(help="Run of the lesion network.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle.")],
+    lesions_t1: Annotated[
+        Path | None, typer.Option(help="Run of a lesion network of its own for T1.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the bundle. [default: folder]")] = None,
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     summary: Annotated[str, typer.Option(help="One line on what it is.")] = "Own networks.",
@@ -81,6 +84,7 @@ def bundle(
         name=name or out.name,
         version=version,
         summary=summary,
+        lesions_t1=lesions_t1,
         patients=patients,
         smallest_score=smallest_score,
         overwrite=overwrite,

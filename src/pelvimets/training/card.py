@@ -31,7 +31,7 @@ class RunFacts:
 def model_card(
     name: str,
     version: str,
-    runs: Mapping[Task, RunFacts],
+    runs: Mapping[str, RunFacts],
     measured: Mapping[Task, Mapping[str, float]],
     measured_on: str,
     command: str,
@@ -85,19 +85,19 @@ def model_card(
     return "\n".join(parts) + "\n"
 
 
-def _training_lines(runs: Mapping[Task, RunFacts]) -> list[str]:
+def _training_lines(runs: Mapping[str, RunFacts]) -> list[str]:
     lines = [
         "| network | channels | grid (z, y, x) | data | steps | minutes |",
         "|---|---|---|---|---|---|",
     ]
-    for task, facts in runs.items():
+    for name, facts in runs.items():
         grid = facts.settings.grid
         size = grid.spacing_mm or grid.shape
         text = " x ".join(f"{v:g}" for v in size or ())
         unit = "mm" if grid.spacing_mm else "voxels"
         channels = ", ".join(str(c) for c in facts.settings.network.channels)
         lines.append(
-            f"| {task.value} | {channels} | {text} {unit} | {facts.data} | {facts.steps} "
+            f"| {name} | {channels} | {text} {unit} | {facts.data} | {facts.steps} "
             f"| {facts.minutes:.0f} |"
         )
     return lines
@@ -123,9 +123,9 @@ def _row(title: str, values: Mapping[str, float], ending: str, measure: str) -> 
     return f"| {title} | {' | '.join(cells)} |"
 
 
-def _curve_lines(runs: Mapping[Task, RunFacts]) -> list[str]:
+def _curve_lines(runs: Mapping[str, RunFacts]) -> list[str]:
     lines = ["## Learning curve", "", "On the validation images, at the grid of the stage:", ""]
-    for task, facts in runs.items():
+    for name, facts in runs.items():
         points = ", ".join(f"{step}: {score:.3f}" for step, score in facts.curve)
-        lines += [f"- {task.value}, step: mean DSC: {points}", ""]
+        lines += [f"- {name}, step: mean DSC: {points}", ""]
     return lines
