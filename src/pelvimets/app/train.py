@@ -149,6 +149,7 @@ def make_bundle(
     lesions_t1: Path | None = None,
     patients: int = 20,
     smallest_score: float = 0.0,
+    notes: tuple[str, ...] = (),
     overwrite: bool = False,
 ) -> dict[Task, dict[str, float]]:
     """Make a bundle from a run of each network, measure it, and write its card.
@@ -161,6 +162,7 @@ def make_bundle(
         name, version, summary: Of the bundle.
         patients: Unseen digital patients of each sequence to measure on.
         smallest_score: Lesions with a lower score are dropped when reading.
+        notes: Further lines of the card on training and limits.
         overwrite: Replace an older bundle.
 
     Returns:
@@ -186,7 +188,8 @@ def make_bundle(
         facts,
         measured,
         measured_on=f"{patients} unseen digital patients of each sequence, the whole cascade",
-        command=f"python -m benchmarks.bundle_accuracy --bundle {out.name} --patients {patients}",
+        command=f"python -m benchmarks.bundle_accuracy --bundle FOLDER --patients {patients}",
+        notes=notes,
     )
     write_bundle(out, description, networks, card, overwrite=overwrite)
     return measured

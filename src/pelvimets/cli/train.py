@@ -71,6 +71,9 @@ def bundle(
     smallest_score: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Drop lesions with a lower score.")
     ] = 0.0,
+    note: Annotated[
+        list[str] | None, typer.Option(help="A line of the card on training or limits.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an older bundle.")] = False,
 ) -> None:
     """Make a bundle of two runs: export, measure on unseen digital patients, write the card."""
@@ -87,6 +90,7 @@ def bundle(
         lesions_t1=lesions_t1,
         patients=patients,
         smallest_score=smallest_score,
+        notes=tuple(note or ()),
         overwrite=overwrite,
     )
     console.line(f"Bundle: {out}")

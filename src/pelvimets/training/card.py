@@ -35,6 +35,7 @@ def model_card(
     measured: Mapping[Task, Mapping[str, float]],
     measured_on: str,
     command: str,
+    notes: tuple[str, ...] = (),
 ) -> str:
     """Markdown: use, data, how it was trained, what was measured, limits, licence.
 
@@ -45,6 +46,7 @@ def model_card(
         measured: Measures per network, see ``validation``.
         measured_on: The images measured on, in words.
         command: Command that measures again.
+        notes: Further lines on this bundle's training and limits.
     """
     parts = [
         f"# {name} {version}",
@@ -75,6 +77,7 @@ def model_card(
         "- Two anatomies stand behind all digital patients, one of them with built soft tissue.",
         "- Patients with implants, fractures or operated bones were not simulated.",
         "- Scores are not calibrated.",
+        *(f"- {note}" for note in notes),
         "",
         "## Data and licence",
         "",
