@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pelvimets.config import (
     GridSettings,
     IntensitySettings,
@@ -14,12 +16,13 @@ from pelvimets.config import (
     ReadingSettings,
     settings_to_dict,
 )
+from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
 from pelvimets.io.arrays import ArrayFolder
 from pelvimets.io.bundle import write_bundle
-from pelvimets.io.cohort import Cohort, CohortPatient, Split, read_case, read_cohort
+from pelvimets.io.cohort import Case, Cohort, CohortPatient, Split, read_case, read_cohort
 from pelvimets.io.run_folder import RunFolder
-from pelvimets.labels import Sequence
+from pelvimets.labels import Bone, Sequence
 from pelvimets.model.bundle import FORMAT, build_segmenter
 from pelvimets.training.card import RunFacts, model_card
 from pelvimets.training.phantom_samples import (
@@ -119,17 +122,13 @@ def _prepare_patient(
         if name in there:
             continue
         case = read_case(patient, sequence)
-        if case.bones is None:
-            raise CohortError(
-                f"Patient {patient.key} has no mask of the bones on {sequence.title}",
-                remedy="Both networks need it",
-            )
+        bones = _checked_bones(case, settings.task)
         folder.write(
             prepare_sample(
                 name,
                 sequence,
                 case.image,
-                case.bones,
+                bones,
                 case.lesions,
                 case.mimics,
                 settings.sample_grid,
@@ -235,6 +234,24 @@ def _exported(file: str, run: RunFolder) -> tuple[RunFacts, dict[str, bytes]]:
     model = to_openvino(network, *settings.task.channels, settings.network.multiple_of)
     facts = RunFacts(settings, run.read_data(), steps, minutes, run.read_curve())
     return facts, network_bytes(model, file)
+
+
+def _checked_bones(case: Case, task: Task) -> Volume:
+    where = f"Patient {case.patient.key}, {case.sequence.title}"
+    if case.bones is None:
+        raise CohortError(f"{where}: no mask of the bones", remedy="Both networks need it")
+    if task is Task.LESIONS and case.lesions is None:
+        raise CohortError(
+            f"{where}: no mask of the lesions", remedy="Write an empty one where there is none"
+        )
+    values = np.unique(case.bones.array)
+    if not np.isin(values, [0, *Bone]).all():
+        raise CohortError(
+            f"{where}: unknown values in the mask of the bones",
+            got=sorted(set(values.tolist()) - {0, *Bone}),
+            remedy=f"Use 0 and {min(Bone):d} to {max(Bone):d}, in the order of 'labels'",
+        )
+    return case.bones
 
 
 def _start_phantom(
