@@ -48,8 +48,10 @@ def measure(study: Path, runs: int, folder: Path) -> list[tuple[float, dict]]:
 def show(name: str, results: list[tuple[float, dict]]) -> None:
     walls = [seconds for seconds, _ in results]
     record = results[0][1]
-    print(f"\n{name}: {statistics.median(walls):.1f} s whole process "
-          f"(median of {len(walls)}, {min(walls):.1f}-{max(walls):.1f})")
+    print(
+        f"\n{name}: {statistics.median(walls):.1f} s whole process "
+        f"(median of {len(walls)}, {min(walls):.1f}-{max(walls):.1f})"
+    )
     for n, stage in enumerate(record["stages"]):
         seconds = statistics.median(r["stages"][n]["seconds"] for _, r in results)
         print(f"  {stage['stage']:<24}{seconds:8.2f} s{stage['peak_memory_mib']:8d} MiB")

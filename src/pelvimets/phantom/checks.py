@@ -50,9 +50,7 @@ REFERENCES = (
     Reference("t1_lesion_marrow", "T1: metastasis / marrow", 0.2, 0.8, "dark on T1: paper"),
     Reference("t1_fat_muscle", "T1: fat / muscle", 1.8, 4.0, "T1 of both: dB04, St05"),
     Reference("dwi_marrow_muscle", "DWI: marrow / muscle", 1.0, 5.0, "Colombo 2021: 3.2 +- 0.9"),
-    Reference(
-        "dwi_lesion_marrow", "DWI: metastasis / marrow", 1.2, 6.0, "bright on DWI: paper"
-    ),
+    Reference("dwi_lesion_marrow", "DWI: metastasis / marrow", 1.2, 6.0, "bright on DWI: paper"),
     Reference("adc_marrow", "ADC of marrow, um2/s", 288, 655, _MARROW_ADC),
     Reference("adc_lesion", "ADC of metastases, um2/s", 598, 1510, "Messiou 2011: 1054 +- 456"),
     Reference("adc_treated", "ADC of treated, um2/s", 1400, 2400, "MET-RADS-P 2017"),
