@@ -59,16 +59,18 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, float]:
 def pytorch_backend(threads: int) -> Callable[[np.ndarray], np.ndarray]:
     import torch
 
+    from pelvimets.model.export import WithProbabilities
     from pelvimets.model.inputs import BONE_INPUTS, BONE_OUTPUTS
     from pelvimets.model.network import UNet
     from pelvimets.model.settings import NetworkSettings
 
     torch.set_num_threads(threads)
-    network = UNet(NetworkSettings(), BONE_INPUTS, BONE_OUTPUTS).eval()
+    network = WithProbabilities(UNet(NetworkSettings(), BONE_INPUTS, BONE_OUTPUTS), BONE_OUTPUTS)
+    network.eval()
 
     def run(image: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return network(torch.from_numpy(image)).softmax(1).numpy()
+            return network(torch.from_numpy(image)).numpy()
 
     return run
 

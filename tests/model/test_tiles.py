@@ -37,4 +37,18 @@ def test_tiles_cover_everything_and_stay_small(shape: tuple[int, int, int], larg
 
 def test_padding_is_taken_off_again() -> None:
     channels = np.ones((1, 3, 5, 9), dtype=np.float32)
-    assert padded_probabilities(doubled, channels, (2, 4, 4)).shape == (2, 3, 5, 9)
+    found = padded_probabilities(doubled, channels, (2, 4, 4))
+    np.testing.assert_array_equal(found, np.concatenate([channels, 2 * channels]))
+
+
+def test_a_thin_slab_is_grown_before_the_network_sees_it() -> None:
+    seen = []
+
+    def watched(channels: np.ndarray) -> np.ndarray:
+        seen.append(channels.shape)
+        return doubled(channels)
+
+    slab = np.random.default_rng(0).normal(size=(1, 3, 20, 9)).astype(np.float32)
+    found = padded_probabilities(watched, slab, (2, 4, 4), (7, 8, 8))
+    assert seen == [(1, 8, 20, 12)]
+    np.testing.assert_array_equal(found[:1], slab)

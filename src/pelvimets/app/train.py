@@ -212,6 +212,7 @@ def _described(
             Sequence.DWI.value: f"{task.value}.xml",
             Sequence.T1.value: f"{task.value}{'_t1' if f'{task.value}_t1' in settings else ''}.xml",
             "multiple_of": settings[task.value].network.multiple_of,
+            "smallest": settings[task.value].stages[-1].shape,
         }
         for task in Task
     }

@@ -206,13 +206,14 @@ def _networks(
     try:
         for step in _STEPS:
             z, y, x = description["networks"][step]["multiple_of"]
+            a, b, c = description["networks"][step].get("smallest", (1, 1, 1))
             result[step] = {}
             for sequence in Sequence:
                 name = description["networks"][step][sequence.value]
                 if name not in by_file:
                     weights = contents[name.removesuffix(".xml") + ".bin"]
                     by_file[name] = OpenVinoNetwork(
-                        NetworkFiles(contents[name], weights, (z, y, x))
+                        NetworkFiles(contents[name], weights, (z, y, x), (a, b, c))
                     )
                 result[step][sequence] = by_file[name]
     except (KeyError, TypeError, ValueError) as error:

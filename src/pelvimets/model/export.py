@@ -15,7 +15,7 @@ from torch import Tensor, nn
 _NAME = "image"
 
 
-class _WithProbabilities(nn.Module):
+class WithProbabilities(nn.Module):
     """Probabilities (softmax, or sigmoid of a single output), the mean over both mirror images.
 
     Labels have no sides, so the image mirrored left to right has the mirrored answer.
@@ -26,6 +26,7 @@ class _WithProbabilities(nn.Module):
         self.network, self.several = network, outputs > 1
 
     def forward(self, image: Tensor) -> Tensor:
+        """Probabilities (batch, outputs, z, y, x)."""
         mirrored = self._probabilities(image.flip(-1)).flip(-1)
         return 0.5 * (self._probabilities(image) + mirrored)
 
@@ -46,7 +47,7 @@ def to_openvino(
         multiple_of: Of the shapes that it takes.
     """
     z, y, x = (4 * m for m in multiple_of)
-    whole: nn.Module = _WithProbabilities(network, outputs).eval().float()
+    whole: nn.Module = WithProbabilities(network, outputs).eval().float()
     whole.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with warnings.catch_warnings():  # OpenVINO's front end still reads traces
         warnings.simplefilter("ignore")

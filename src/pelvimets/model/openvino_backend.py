@@ -31,11 +31,13 @@ class NetworkFiles:
         model: OpenVINO's description (XML).
         weights: Its weights.
         multiple_of: Of the shapes that it takes (z, y, x).
+        smallest: Smaller images are grown to this shape.
     """
 
     model: bytes
     weights: bytes
     multiple_of: tuple[int, int, int]
+    smallest: tuple[int, int, int] = (1, 1, 1)
 
 
 @dataclass(eq=False)
@@ -48,7 +50,11 @@ class OpenVinoNetwork:
     def __call__(self, channels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Probabilities (outputs, z, y, x) of (inputs, z, y, x)."""
         return tiled_probabilities(
-            self._run, channels, self.files.multiple_of, _LARGEST_TILE_VOXELS
+            self._run,
+            channels,
+            self.files.multiple_of,
+            _LARGEST_TILE_VOXELS,
+            self.files.smallest,
         )
 
     def _run(self, channels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -18,7 +18,11 @@ Triple = tuple[int, int, int]
 
 
 def tiled_probabilities(
-    predict: Predict, channels: FloatArray, multiple_of: Triple, largest_voxels: int
+    predict: Predict,
+    channels: FloatArray,
+    multiple_of: Triple,
+    largest_voxels: int,
+    smallest: Triple = (1, 1, 1),
 ) -> FloatArray:
     """Call a network on the whole image, or on tiles where it is larger than allowed.
 
@@ -29,11 +33,13 @@ def tiled_probabilities(
         channels: (inputs, z, y, x).
         multiple_of: What the network's shape must be a multiple of.
         largest_voxels: Voxels of the largest tile.
+        smallest: A smaller image is grown to this shape.
     """
     z, y, x = channels.shape[1:]
     tile = tile_shape((z, y, x), multiple_of, largest_voxels)
     if tile == (z, y, x):
-        return np.asarray(padded_probabilities(predict, channels, multiple_of), dtype=np.float32)
+        whole = padded_probabilities(predict, channels, multiple_of, smallest)
+        return np.asarray(whole, dtype=np.float32)
     total: FloatArray | None = None
     weights = np.zeros((z, y, x), dtype=np.float32)
     for box in tile_boxes((z, y, x), tile):

@@ -73,7 +73,9 @@ def _bones_of_patch(
     voxel_mm3: float,
 ) -> Measures:
     channels = bone_input(patch.image)
-    probability = padded_probabilities(predict, channels, settings.network.multiple_of)
+    probability = padded_probabilities(
+        predict, channels, settings.network.multiple_of, settings.stages[-1].shape
+    )
     return bone_measures(probability.argmax(0), bones_of(patch.truth), sample.sequence, voxel_mm3)
 
 
@@ -86,7 +88,9 @@ def _lesions_of_patch(
 ) -> Measures:
     bones = bones_of(patch.truth) > 0
     channels = lesion_input(patch.image, bones, sample.sequence)
-    probability = padded_probabilities(predict, channels, settings.network.multiple_of)[0]
+    probability = padded_probabilities(
+        predict, channels, settings.network.multiple_of, settings.stages[-1].shape
+    )[0]
     near = ndimage.binary_dilation(bones, iterations=1)
     found = (probability >= 0.5) & near
     return lesion_measures(found, lesions_of(patch.truth), sample.sequence, voxel_mm3)
