@@ -117,11 +117,6 @@ def bones_of(truth: UInt8Array) -> UInt8Array:
     return truth & np.uint8(_BONE_BITS)
 
 
-def has(truth: UInt8Array, bit: int) -> npt.NDArray[np.bool_]:
-    """Where a bit is set."""
-    return (truth & np.uint8(bit)) > 0
-
-
 def _centres(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int16]:
     if not mask.any():
         return np.zeros((0, 3), dtype=np.int16)
