@@ -78,7 +78,9 @@ class LesionSettings:
         connectivity: 6, 18 or 26 neighbours.
         bone_margin_mm: How far outside the predicted bones a lesion voxel may lie.
         smallest_score: Lesions with a lower score are dropped.
-        operating_point: Patient score at or above which M1b is suspected.
+        operating_point: Lesion score at or above which M1b is suspected.
+        weak_sequences: Sequences (``dwi``, ``t1``) on which these networks find lesions too
+            badly to decide: their lesions are listed, but raise no suspicion.
     """
 
     threshold: float = 0.5
@@ -87,6 +89,7 @@ class LesionSettings:
     bone_margin_mm: float = 4.0
     smallest_score: float = 0.0
     operating_point: float = 0.5
+    weak_sequences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -157,3 +157,13 @@ def test_burden_adds_up_to_the_lesion_volume_inside_bone():
 def test_no_lesion_is_an_explicit_outcome():
     findings = measured(*study_masks([], []))
     assert findings.lesions == () and not findings.m1_suspected and findings.patient_score == 0.0
+
+
+def test_a_sequence_with_a_weak_network_lists_lesions_but_decides_nothing():
+    where = ((75, 10, 60), 12, 0.9)
+    bones, lesions = study_masks([((0, 60, 50), 12, 0.4)], [where])
+    weak = LesionSettings(weak_sequences=("t1",))
+    findings = measure(bones, lesions, None, weak, patient_key="p", bundle="b", uid_seed="s")
+    assert len(findings.lesions) == 1 and not findings.m1_suspected
+    assert findings.patient_score == pytest.approx(0.4)
+    assert findings.sequences[Sequence.T1].patient_score == pytest.approx(0.9)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from pelvimets.config import LesionSettings
 from pelvimets.core.findings import FlagLevel
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.quality import agreement_flags, bone_flags
+from pelvimets.core.quality import agreement_flags, bone_flags, network_flags
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Bone, Sequence
 
@@ -54,3 +55,12 @@ def test_sequences_that_do_not_agree_are_flagged(shift, flagged):
     t1 = pelvis(shape=(45, 50, 75), spacing=(4.0, 4.0, 4.0))
     moved = dwi.with_array(np.roll(dwi.array, shift, axis=2))
     assert bool(agreement_flags(moved, t1)) is flagged
+
+
+def test_a_weak_network_notes_beside_another_and_asks_for_review_alone():
+    weak = LesionSettings(weak_sequences=("t1",))
+    (beside,) = network_flags((Sequence.DWI, Sequence.T1), weak)
+    assert (beside.level, beside.sequence) == (FlagLevel.NOTE, Sequence.T1)
+    (alone,) = network_flags((Sequence.T1,), weak)
+    assert alone.level is FlagLevel.REVIEW
+    assert network_flags((Sequence.DWI, Sequence.T1), LesionSettings()) == ()

@@ -27,12 +27,12 @@ from pelvimets.app.result import (
     write_result,
 )
 from pelvimets.app.stages import Observer, Silent, StageClock, check_memory, peak_memory_mib
-from pelvimets.config import ReadingSettings, settings_to_dict
+from pelvimets.config import LesionSettings, ReadingSettings, settings_to_dict
 from pelvimets.core.budget import estimate
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks, QualityFlag
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.measure import measure
-from pelvimets.core.quality import agreement_flags, bone_flags
+from pelvimets.core.quality import agreement_flags, bone_flags, network_flags
 from pelvimets.core.segmentation import segment_bones, segment_lesions
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
@@ -117,7 +117,7 @@ def process_study(
             patient_key=study.patient_key,
             bundle=segmenter.name,
             uid_seed=f"{segmenter.name}/{study_digest(study)}",
-            flags=_flags(bones),
+            flags=_flags(bones, segmenter.settings.lesions),
         )
     return StudyResult(study, BoneMasks(bones), masks, findings)
 
@@ -241,8 +241,9 @@ def _image(study: Study, sequence: Sequence) -> Volume:
     return acquisition.volume
 
 
-def _flags(bones: dict[Sequence, Volume]) -> tuple[QualityFlag, ...]:
-    flags = tuple(flag for s, mask in bones.items() for flag in bone_flags(mask, s))
+def _flags(bones: dict[Sequence, Volume], settings: LesionSettings) -> tuple[QualityFlag, ...]:
+    flags = network_flags(bones, settings)
+    flags += tuple(flag for s, mask in bones.items() for flag in bone_flags(mask, s))
     if len(bones) == len(Sequence):
         flags += agreement_flags(bones[Sequence.DWI], bones[Sequence.T1])
     return flags

@@ -83,10 +83,19 @@ def measure(
         bundle=bundle,
         lesions=_lesion_list(_joined(seen, lesions), lesions, adc, uid_seed),
         sequences=findings,
-        patient_score=max((f.patient_score for f in findings.values()), default=0.0),
+        patient_score=_patient_score(findings, settings),
         m1_suspected=any(f.m1_suspected for f in findings.values()),
         flags=flags,
     )
+
+
+def _patient_score(
+    findings: Mapping[Sequence, SequenceFindings], settings: LesionSettings
+) -> float:
+    """The highest score of the sequences that decide; of all where none of them decides."""
+    scores = {s: f.patient_score for s, f in findings.items()}
+    deciding = [score for s, score in scores.items() if s not in settings.weak_sequences]
+    return max(deciding or scores.values(), default=0.0)
 
 
 def _sequence_findings(
@@ -105,7 +114,8 @@ def _sequence_findings(
         total_lesion_volume_cm3=sum(lesion.volume_cm3 for lesion in measured),
         burden=burden_per_part(parts, mask),
         patient_score=score,
-        m1_suspected=any(lesion.score >= settings.operating_point for lesion in measured),
+        m1_suspected=sequence not in settings.weak_sequences
+        and any(lesion.score >= settings.operating_point for lesion in measured),
     )
 
 

@@ -7,12 +7,13 @@ of adult hips (head centres 160-200 mm apart, head radius 22-28 mm).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from pelvimets.config import LesionSettings
 from pelvimets.core.bones import midline_plane, part_of, sided_parts, touches_border
 from pelvimets.core.findings import BonePart, FlagLevel, QualityFlag
 from pelvimets.core.resample import resample_labels
@@ -181,6 +182,23 @@ def _asymmetry(parts: list[_Part]) -> list[str]:
 def _cut_off(parts: list[_Part]) -> list[str]:
     names = [p.part.title for p in parts if p.cut_off and p.part.bone is not Bone.LUMBAR_VERTEBRA]
     return [f"Cut off by the field of view: {', '.join(names)}"] if names else []
+
+
+def network_flags(
+    sequences: Iterable[Sequence], settings: LesionSettings
+) -> tuple[QualityFlag, ...]:
+    """Flags of sequences on which the networks find lesions too badly to decide.
+
+    A note while another sequence decides; review where none is left that does.
+    """
+    present = tuple(sequences)
+    weak = [s for s in present if s in settings.weak_sequences]
+    level = FlagLevel.REVIEW if len(weak) == len(present) else FlagLevel.NOTE
+    message = (
+        "These networks find lesions badly on this sequence (see their model card): "
+        "lesions seen on it alone are listed, but raise no suspicion"
+    )
+    return tuple(QualityFlag(level, "weak-network", message, s) for s in weak)
 
 
 def agreement_flags(dwi: Volume, t1: Volume) -> tuple[QualityFlag, ...]:
