@@ -119,6 +119,8 @@ def test_slices_scroll_together_in_patient_coordinates(viewer: Watched, desk: Re
     page = viewer.page
     x, y = _centre(viewer, "t1")
     page.mouse.move(x, y)
+    page.keyboard.press("ArrowUp")  # a lesion's centre lies between slices: to the next slice
+    _settled(viewer)
     before = page.evaluate("pelvimets.place")
     page.keyboard.press("ArrowUp")
     _settled(viewer)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pelvimets.app.result import regenerate
-from pelvimets.config import LesionSettings
+from pelvimets.config import LesionSettings, settings_from_dict
 from pelvimets.core import review as steps
 from pelvimets.core.corrected import ReviewedStudy, ReviewMeasure
 from pelvimets.core.findings import Findings, Lesion
@@ -63,8 +63,10 @@ class ReviewDesk:
         self.findings: Findings = findings_from_dict(run.findings)
         self.images = run.images
         self._model_lesions = run.lesions
-        self._operating_point = operating_point(run.run)
-        self._measure = ReviewMeasure(self.findings, run.bones, run.adc, self._operating_point)
+        settings = lesion_settings(run.run)
+        self._measure = ReviewMeasure(
+            self.findings, run.bones, run.adc, settings.operating_point, settings.weak_sequences
+        )
         self._drawn = store.read_drawn(self._folder, run.lesions)
         self._review = self._opened(run.findings_sha256)
         self._lesions = self._measure.lesions(self._review, self._drawn)
@@ -250,12 +252,11 @@ class ReviewDesk:
         return self._clock().isoformat(timespec="milliseconds")
 
 
-def operating_point(run: dict[str, Any]) -> float:
-    """The lesion score from which a run called a lesion suspicious; the default if unknown."""
+def lesion_settings(run: dict[str, Any]) -> LesionSettings:
+    """The settings by which a run called a lesion suspicious; the defaults if unknown."""
     settings = run.get("settings")
     lesions = settings.get("lesions") if isinstance(settings, dict) else None
-    value = lesions.get("operating_point") if isinstance(lesions, dict) else None
-    return float(value) if isinstance(value, int | float) else LesionSettings().operating_point
+    return settings_from_dict(LesionSettings, lesions) if lesions else LesionSettings()
 
 
 def reviewed_findings_to_dict(reviewed: ReviewedStudy) -> dict[str, Any]:

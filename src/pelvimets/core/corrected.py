@@ -52,6 +52,7 @@ class ReviewMeasure:
         bones: Bone label maps per sequence.
         adc: ADC map in um2/s on its own grid, or None.
         operating_point: Lesion score at or above which a pending lesion counts as suspicious.
+        weak_sequences: Sequences on which a pending lesion raises no suspicion.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class ReviewMeasure:
         bones: Mapping[Sequence, Volume],
         adc: Volume | None,
         operating_point: float,
+        weak_sequences: tuple[str, ...] = (),
     ) -> None:
+        self._weak_sequences = weak_sequences
         self._findings, self._adc, self._operating_point = findings, adc, operating_point
         self._parts = {s: sided_parts(b, midline_plane(b)) for s, b in bones.items()}
         self._by_number = {lesion.number: lesion for lesion in findings.lesions}
@@ -132,13 +135,17 @@ class ReviewMeasure:
             total_lesion_volume_cm3=sum(lesion.volume_cm3 for lesion in seen),
             burden=burden_per_part(self._parts[found.sequence], mask),
             m1_suspected=any(
-                self._suspicious(lesion.seen_on[found.sequence], review.lesion(lesion.number))
+                self._suspicious(
+                    found.sequence, lesion.seen_on[found.sequence], review.lesion(lesion.number)
+                )
                 for lesion in here
             ),
         )
 
-    def _suspicious(self, lesion: SequenceLesion, entry: LesionReview) -> bool:
-        return entry.verdict is Verdict.ACCEPTED or lesion.score >= self._operating_point
+    def _suspicious(self, sequence: Sequence, lesion: SequenceLesion, entry: LesionReview) -> bool:
+        if entry.verdict is Verdict.ACCEPTED:
+            return True
+        return sequence not in self._weak_sequences and lesion.score >= self._operating_point
 
 
 def _boxes(volume: Volume) -> dict[int, tuple[slice, ...]]:

@@ -51,6 +51,10 @@ export function listenToKeys(actions) {
     event.preventDefault();
     actions[action]();
   });
+  // A button pressed with the mouse gives the keyboard back to the images: Space would press it again.
+  document.addEventListener("click", (event) => {
+    if (event.detail > 0 && !event.target.closest("dialog")) event.target.closest("button")?.blur();
+  });
 }
 
 function row(list, keys, meaning) {
