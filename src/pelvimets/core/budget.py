@@ -10,11 +10,11 @@ from pelvimets.config import ReadingSettings
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import network_grid
 
-_BASE_MIB = 350.0
+_BASE_MIB = 520.0
 _BYTES_PER_IMAGE_VOXEL = 40.0
 _BYTES_PER_NETWORK_VOXEL = 420.0
 _SECONDS_PER_MILLION_IMAGE_VOXELS = 0.35
-_SECONDS_PER_MILLION_NETWORK_VOXELS = 6.0
+_SECONDS_PER_MILLION_NETWORK_VOXELS = 1.3
 
 
 @dataclass(frozen=True)
