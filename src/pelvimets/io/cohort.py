@@ -23,8 +23,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError, GeometryError, OutputError
+from pelvimets.errors import CohortError, GeometryError
 from pelvimets.io.nifti import read_nifti
+from pelvimets.io.output import write_text
 from pelvimets.labels import Sequence
 
 TABLE_NAME = "patients.csv"
@@ -183,13 +184,9 @@ def write_table(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
 
     Raises:
         OutputError: if it cannot be written.
+        ResourceError: if the disk is full.
     """
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_text(table_text(rows), encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        raise OutputError("The table cannot be written", got=f"{path}: {error}") from error
+    write_text(path, table_text(rows))
 
 
 def _read_table(folder: Path) -> list[dict[str, str]]:
