@@ -26,6 +26,7 @@ from pelvimets.core.review import Drawing, Origin, Review, Verdict
 from pelvimets.errors import InputError, ReviewError
 from pelvimets.io import review as store
 from pelvimets.io.cohort import is_cohort, read_cohort, write_table
+from pelvimets.io.output import write_text
 from pelvimets.io.review import ReviewFolder
 from pelvimets.labels import Sequence
 from pelvimets.report.data import findings_from_dict, findings_to_dict, lesions_csv
@@ -181,7 +182,7 @@ class ReviewDesk:
             reviewed = self._measure.apply(self._review, self._drawn)
             if self._regenerate is not None:
                 self._regenerate(self.out, reviewed)
-            store.write_whole(self.out / "lesions.csv", lesions_csv(reviewed.findings).encode())
+            write_text(self.out / "lesions.csv", lesions_csv(reviewed.findings))
             store.write_findings(self._folder, reviewed_findings_to_dict(reviewed))
 
     @property

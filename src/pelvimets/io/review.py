@@ -19,7 +19,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +33,7 @@ from pelvimets.core.review import LesionReview, Origin, Review, Verdict
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError
 from pelvimets.io.nifti import read_nifti, write_nifti
+from pelvimets.io.output import write_bytes
 from pelvimets.labels import Sequence
 
 REVIEW_VERSION = "1.0"
@@ -196,7 +196,7 @@ def keep_model_findings(folder: ReviewFolder) -> None:
     if folder.model_findings.is_file():
         return
     folder.model_findings.parent.mkdir(exist_ok=True)
-    write_whole(folder.model_findings, folder.findings.read_bytes())
+    write_bytes(folder.model_findings, folder.findings.read_bytes())
 
 
 def write_review(folder: ReviewFolder, review: Review) -> None:
@@ -206,7 +206,7 @@ def write_review(folder: ReviewFolder, review: Review) -> None:
         OutputError: if it cannot be written.
     """
     text = json.dumps(review_to_dict(review), indent=2, ensure_ascii=False) + "\n"
-    write_whole(folder.review, text.encode())
+    write_bytes(folder.review, text.encode())
 
 
 def write_masks(
@@ -265,25 +265,6 @@ def _linked(source: Path, target: Path) -> None:
     aside.replace(target)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file aside and move it into place.
-
-    Raises:
-        OutputError: if it cannot be written.
-    """
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as stream:
-            stream.write(content)
-        Path(stream.name).chmod(0o644)
-        Path(stream.name).replace(path)
-    except OSError as error:
-        raise OutputError(
-            "The file cannot be written",
-            got=f"{path}: {error}",
-            remedy="Check that the folder is writable and has free space",
-        ) from error
-
-
 def read_whole(path: Path) -> bytes:
     """Content of a small file.
 
@@ -303,7 +284,7 @@ def write_findings(folder: ReviewFolder, data: Mapping[str, Any]) -> None:
         OutputError: if they cannot be written.
     """
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(folder.findings, text.encode())
+    write_bytes(folder.findings, text.encode())
 
 
 def reviewed_at(folder: ReviewFolder) -> str | None:
