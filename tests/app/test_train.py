@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pelvimets.app.train import make_bundle, prepare_cohort, train_run
+from pelvimets.app.bundle import make_bundle
+from pelvimets.app.train import prepare_cohort, train_run
 from pelvimets.config import GridSettings
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume

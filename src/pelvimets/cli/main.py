@@ -12,10 +12,11 @@ import typer
 
 from pelvimets import __version__
 from pelvimets.cli import console
+from pelvimets.cli.bundle import bundle
 from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate
 from pelvimets.cli.pacs import fetch, push
 from pelvimets.cli.phantom import app as phantom
-from pelvimets.cli.train import bundle, train
+from pelvimets.cli.train import train
 from pelvimets.cli.view import view
 from pelvimets.errors import PelvimetsError
 

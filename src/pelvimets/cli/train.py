@@ -1,4 +1,4 @@
-"""``pelvimets train`` and ``pelvimets bundle``: own networks from own data or digital patients."""
+"""``pelvimets train``: own networks from own data or digital patients."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def train(
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw patches.")] = 1,
 ) -> None:
     """Train one of the two networks, or go on with a run that was stopped."""
-    _require_torch()
+    require_torch()
     from pelvimets.app.train import PhantomPool, train_run
 
     settings = _settings(task, preset, minutes, epochs)
@@ -55,47 +55,6 @@ def train(
     console.line(f"Run: {out}")
 
 
-def bundle(
-    bones: Annotated[Path, typer.Option(help="Run of the bone network.")],
-    lesions: Annotated[Path, typer.Option(help="Run of the lesion network.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle.")],
-    lesions_t1: Annotated[
-        Path | None, typer.Option(help="Run of a lesion network of its own for T1.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the bundle. [default: folder]")] = None,
-    version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
-    summary: Annotated[str, typer.Option(help="One line on what it is.")] = "Own networks.",
-    patients: Annotated[
-        int, typer.Option(min=1, help="Unseen digital patients of each sequence to measure on.")
-    ] = 20,
-    smallest_score: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Drop lesions with a lower score.")
-    ] = 0.0,
-    note: Annotated[
-        list[str] | None, typer.Option(help="A line of the card on training or limits.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace an older bundle.")] = False,
-) -> None:
-    """Make a bundle of two runs: export, measure on unseen digital patients, write the card."""
-    _require_torch()
-    from pelvimets.app.train import make_bundle
-
-    make_bundle(
-        bones,
-        lesions,
-        out,
-        name=name or out.name,
-        version=version,
-        summary=summary,
-        lesions_t1=lesions_t1,
-        patients=patients,
-        smallest_score=smallest_score,
-        notes=tuple(note or ()),
-        overwrite=overwrite,
-    )
-    console.line(f"Bundle: {out}")
-
-
 def _settings(
     task: str, preset: str, minutes: float | None, epochs: int | None
 ) -> TrainingSettings:
@@ -107,7 +66,12 @@ def _settings(
     return settings if epochs is None else replace(settings, epochs=epochs)
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
+    """Say how to install training, if it is not.
+
+    Raises:
+        MissingExtraError: if torch or Lightning is missing.
+    """
     missing = [m for m in ("torch", "lightning") if importlib.util.find_spec(m) is None]
     if missing:
         raise MissingExtraError(
