@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import lightning
@@ -28,6 +28,9 @@ def train(
     *,
     start_from: Path | None = None,
     workers: int = 0,
+    callbacks: Sequence[Callback] = (),
+    devices: int | str = "auto",
+    quiet: bool = False,
 ) -> SegmentationModule:
     """Train, or go on where an earlier run in the folder stopped.
 
@@ -38,6 +41,9 @@ def train(
         folder: Gets ``last.ckpt``, ``best.ckpt`` and ``log/version_N/metrics.csv``.
         start_from: Checkpoint whose weights a new run starts with, as far as shapes agree.
         workers: Processes that draw patches.
+        callbacks: More of Lightning's callbacks.
+        devices: As Lightning takes it; ``auto`` takes all there are.
+        quiet: Without a progress bar.
 
     Returns:
         The module with its last weights.
@@ -52,6 +58,7 @@ def train(
         take_weights(module, start_from)
     trainer = lightning.Trainer(
         accelerator="auto",
+        devices=devices,
         max_epochs=settings.epochs,
         precision=settings.precision,  # type: ignore[arg-type]
         gradient_clip_val=settings.gradient_norm,
@@ -60,9 +67,10 @@ def train(
         num_sanity_val_steps=0,
         logger=CSVLogger(folder, name="log", flush_logs_every_n_steps=50),
         log_every_n_steps=min(50, settings.steps_per_epoch),
-        callbacks=_callbacks(settings, folder),
+        callbacks=[*_callbacks(settings, folder), *callbacks],
         default_root_dir=folder,
         enable_model_summary=False,
+        enable_progress_bar=not quiet,
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
