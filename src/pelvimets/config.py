@@ -7,7 +7,7 @@ They are saved into each bundle and each run record. Settings of training live i
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pelvimets.errors import SettingsError
 
@@ -69,6 +69,33 @@ class BoneSettings:
 
 
 @dataclass(frozen=True)
+class JudgeSettings:
+    """Logistic regression: from the evidence on a candidate to the chance of a metastasis.
+
+    Each weight belongs to one feature of ``core.judging.features``.
+
+    Attributes:
+        intercept: Log odds where all features are 0.
+        score: Of the logit of the network's score.
+        mean: Of the logit of the mean probability.
+        volume: Of the natural logarithm of the volume in cm3.
+        other: Of the logit of the score in the same place on the other sequence.
+        alone: Added where the other sequence does not show the place.
+        adc: Of the median ADC in um2/ms, less 1.
+        no_adc: Added where no ADC is known.
+    """
+
+    intercept: float = 0.0
+    score: float = 1.0
+    mean: float = 0.0
+    volume: float = 0.0
+    other: float = 0.0
+    alone: float = 0.0
+    adc: float = 0.0
+    no_adc: float = 0.0
+
+
+@dataclass(frozen=True)
 class LesionSettings:
     """From lesion probabilities to single lesions.
 
@@ -81,6 +108,8 @@ class LesionSettings:
         operating_point: Lesion score at or above which M1b is suspected.
         weak_sequences: Sequences (``dwi``, ``t1``) on which these networks find lesions too
             badly to decide: their lesions are listed, but raise no suspicion.
+        judge_dwi, judge_t1: Weigh the evidence on a lesion of that sequence; None takes the
+            network's own score.
     """
 
     threshold: float = 0.5
@@ -90,6 +119,8 @@ class LesionSettings:
     smallest_score: float = 0.0
     operating_point: float = 0.5
     weak_sequences: tuple[str, ...] = ()
+    judge_dwi: JudgeSettings | None = None
+    judge_t1: JudgeSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +209,7 @@ def settings_from_dict(cls: type[T], data: dict[str, Any]) -> T:
 
 
 def _rebuilt(hint: Any, value: Any) -> Any:
+    hint = next((part for part in get_args(hint) if is_dataclass(part)), hint)
     if is_dataclass(hint) and isinstance(value, dict):
         return settings_from_dict(hint, value)  # type: ignore[arg-type]
     return tuple(value) if isinstance(value, list) else value

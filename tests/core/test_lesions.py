@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from pelvimets.config import LesionSettings
-from pelvimets.core.findings import BoneMasks, LesionMasks
+from pelvimets.core.findings import BoneMasks
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.judging import judge_lesions
 from pelvimets.core.lesions import (
+    faint_lesions,
     label_lesions,
     largest_axial_diameter_mm,
     lesion_score,
     measure_lesions,
     near_bone,
-    patient_score,
 )
 from pelvimets.core.measure import measure
 from pelvimets.core.volume import Volume
@@ -53,7 +54,7 @@ def test_probability_away_from_bone_is_no_lesion():
     bones = pelvis()
     found = probability_on(bones.geometry, ((0, -20, 30), 12, 0.99))
     assert not label_lesions(found, bones, SETTINGS).array.any()
-    assert patient_score(found, bones, SETTINGS) == 0.0
+    assert not faint_lesions(found, bones, SETTINGS).array.any()
 
 
 def test_near_bone_reaches_the_margin_and_no_further():
@@ -68,13 +69,6 @@ def test_the_score_is_the_threshold_that_the_lesion_still_survives():
     grid = Geometry.from_axes((10, 10, 10), (5.0, 4.0, 5.0))  # 0.1 cm3 a voxel: two are needed
     assert lesion_score(np.array([0.9, 0.7, 0.6], np.float32), grid, SETTINGS) == pytest.approx(0.7)
     assert lesion_score(np.array([0.9], np.float32), grid, SETTINGS) == 0.0
-
-
-def test_a_patient_without_a_lesion_still_has_a_score():
-    bones = pelvis()
-    weak = probability_on(bones.geometry, ((75, 10, 60), 12, 0.3))
-    assert not label_lesions(weak, bones, SETTINGS).array.any()
-    assert patient_score(weak, bones, SETTINGS) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -104,7 +98,7 @@ def study_masks(dwi_balls, t1_balls):
     }
     bones = BoneMasks({Sequence.DWI: dwi_bones, Sequence.T1: t1_bones})
     labels = {s: label_lesions(p, bones.by_sequence[s], SETTINGS) for s, p in probability.items()}
-    return bones, LesionMasks(labels, probability)
+    return bones, judge_lesions(bones, labels, probability, None, SETTINGS)
 
 
 def measured(bones, lesions, adc=None):

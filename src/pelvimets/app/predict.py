@@ -29,8 +29,9 @@ from pelvimets.app.result import (
 from pelvimets.app.stages import Observer, Silent, StageClock, check_memory, peak_memory_mib
 from pelvimets.config import LesionSettings, ReadingSettings, settings_to_dict
 from pelvimets.core.budget import estimate
-from pelvimets.core.findings import BoneMasks, Findings, LesionMasks, QualityFlag
+from pelvimets.core.findings import BoneMasks, Findings, QualityFlag
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.judging import judge_lesions
 from pelvimets.core.measure import measure
 from pelvimets.core.quality import agreement_flags, bone_flags, network_flags
 from pelvimets.core.segmentation import segment_bones, segment_lesions
@@ -97,22 +98,25 @@ def process_study(
     """Segment bones, segment lesions, measure: the pure middle of the main path."""
     clock = clock or StageClock(Silent(), 0)
     bones: dict[Sequence, Volume] = {}
-    lesions: dict[Sequence, Volume] = {}
+    candidates: dict[Sequence, Volume] = {}
     probability: dict[Sequence, Volume] = {}
     for sequence in study.sequences:
         image = _image(study, sequence)
         with clock.stage(f"bones on {sequence.title}"):
             bones[sequence] = segment_bones(image, sequence, segmenter)
         with clock.stage(f"lesions on {sequence.title}"):
-            lesions[sequence], probability[sequence] = segment_lesions(
+            candidates[sequence], probability[sequence] = segment_lesions(
                 image, bones[sequence], sequence, segmenter
             )
+    adc = study.adc.volume if study.adc else None
+    with clock.stage("judge lesions"):
+        settings = segmenter.settings.lesions
+        masks = judge_lesions(BoneMasks(bones), candidates, probability, adc, settings)
     with clock.stage("measure"):
-        masks = LesionMasks(lesions, probability)
         findings = measure(
             BoneMasks(bones),
             masks,
-            study.adc.volume if study.adc else None,
+            adc,
             segmenter.settings.lesions,
             patient_key=study.patient_key,
             bundle=segmenter.name,
@@ -193,7 +197,7 @@ def _check_source(source: StudyInput, options: RunOptions) -> None:
 
 def _stages(source: StudyInput, options: RunOptions) -> int:
     sequences = 2 if source.path else sum(f is not None for f in (source.dwi, source.t1))
-    return 2 + 2 * sequences + 3 + options.dicom
+    return 2 + 2 * sequences + 4 + options.dicom
 
 
 def _read(

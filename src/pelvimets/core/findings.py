@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pelvimets.core.volume import Volume
@@ -20,11 +20,17 @@ class BoneMasks:
 class LesionMasks:
     """Lesion label maps (uint16; 1..n, each lesion its own number) on their own grids.
 
-    ``probability`` holds the lesion probability (float32) on the same grid.
+    Attributes:
+        by_sequence: The label maps.
+        probability: The network's lesion probability (float32) on the same grid.
+        scores: Score of each label, 0-1; without it a lesion has the network's score.
+        patient_scores: Score of the patient per sequence, unthresholded, 0-1.
     """
 
     by_sequence: dict[Sequence, Volume]
     probability: dict[Sequence, Volume]
+    scores: dict[Sequence, dict[int, float]] = field(default_factory=dict)
+    patient_scores: dict[Sequence, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

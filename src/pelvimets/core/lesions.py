@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import cc3d
@@ -20,7 +22,7 @@ from pelvimets.core.volume import Volume
 FloatArray = npt.NDArray[np.float64]
 Box = tuple[slice, slice, slice]
 
-_CANDIDATE_THRESHOLD = 0.02
+_FAINT = 0.02
 
 
 def near_bone(bones: Volume, margin_mm: float) -> npt.NDArray[np.bool_]:
@@ -38,20 +40,27 @@ def label_lesions(probability: Volume, bones: Volume, settings: LesionSettings) 
     Returns:
         uint16 label map on the same grid; lesions are numbered by falling volume.
     """
-    candidates = near_bone(bones, settings.bone_margin_mm)
-    components, boxes = _components(
-        candidates & (probability.array >= settings.threshold), settings.connectivity
-    )
-    scores = _component_scores(components, boxes, probability, settings)
-    sizes = np.bincount(components.ravel(), minlength=len(boxes) + 1)[1:]
+    mask = near_bone(bones, settings.bone_margin_mm) & (probability.array >= settings.threshold)
+    components, _ = _components(mask, settings.connectivity)
+    sizes = np.bincount(components.ravel())[1:]
     smallest = settings.drop_below_cm3 * 1000 / probability.geometry.voxel_volume_mm3
     by_size = np.argsort(-sizes, kind="stable")
-    kept = [
-        i for i in by_size if sizes[i] >= smallest - 1e-6 and scores[i] >= settings.smallest_score
-    ]
-    numbers = np.zeros(len(boxes) + 1, dtype=np.uint16)
-    numbers[np.asarray(kept, dtype=np.intp) + 1] = np.arange(1, len(kept) + 1)
-    return probability.with_array(numbers[components])
+    kept = [i + 1 for i in by_size if sizes[i] >= smallest - 1e-6]
+    return probability.with_array(renumbered(components, kept))
+
+
+def renumbered(
+    labels: npt.NDArray[np.unsignedinteger[Any]], kept: Sequence[int]
+) -> npt.NDArray[np.uint16]:
+    """The kept labels numbered 1..n in their order, all others 0."""
+    numbers = np.zeros(int(labels.max(initial=0)) + 1, dtype=np.uint16)
+    numbers[np.asarray(kept, dtype=np.intp)] = np.arange(1, len(kept) + 1)
+    return np.asarray(numbers[labels])
+
+
+def faint_lesions(probability: Volume, bones: Volume, settings: LesionSettings) -> Volume:
+    """As ``label_lesions``, down to a very low probability: what ranks patients without lesion."""
+    return label_lesions(probability, bones, replace(settings, threshold=_FAINT))
 
 
 def _components(
@@ -61,20 +70,6 @@ def _components(
     components = cc3d.connected_components(mask, connectivity=cast("Any", connectivity))
     boxes = cc3d.statistics(components)["bounding_boxes"] if mask.any() else []
     return components, list(boxes[1:])
-
-
-def _component_scores(
-    components: npt.NDArray[np.unsignedinteger[Any]],
-    boxes: list[Box],
-    probability: Volume,
-    settings: LesionSettings,
-) -> list[float]:
-    return [
-        lesion_score(
-            probability.array[box][components[box] == number], probability.geometry, settings
-        )
-        for number, box in enumerate(boxes, start=1)
-    ]
 
 
 def lesion_score(
@@ -97,32 +92,33 @@ def lesion_score(
     return float(np.partition(values, len(values) - needed)[len(values) - needed])
 
 
-def patient_score(probability: Volume, bones: Volume, settings: LesionSettings) -> float:
-    """Score of the patient on one sequence: the highest lesion score, unthresholded.
-
-    Candidates below the lesion threshold count as well, so that patients without a lesion
-    are ranked too.
-    """
-    candidates = near_bone(bones, settings.bone_margin_mm)
-    components, boxes = _components(
-        candidates & (probability.array >= _CANDIDATE_THRESHOLD), settings.connectivity
-    )
-    return max(_component_scores(components, boxes, probability, settings), default=0.0)
-
-
 def measure_lesions(
-    lesions: Volume, probability: Volume, settings: LesionSettings
+    lesions: Volume,
+    probability: Volume,
+    settings: LesionSettings,
+    scores: Mapping[int, float] | None = None,
 ) -> tuple[SequenceLesion, ...]:
-    """Volume, diameter, centre and score of each lesion of a label map."""
+    """Volume, diameter, centre and score of each lesion of a label map.
+
+    Args:
+        lesions: Label map.
+        probability: The network's probabilities on the same grid.
+        settings: For the network's score.
+        scores: Score of each label in place of the network's.
+    """
     if not lesions.array.any():
         return ()
     statistics = cc3d.statistics(lesions.array)
     present = [
         n for n in range(1, len(statistics["voxel_counts"])) if statistics["voxel_counts"][n]
     ]
-    return tuple(
+    measured = (
         _measured(n, lesions, probability, statistics["bounding_boxes"][n], settings)
         for n in present
+    )
+    given = scores or {}
+    return tuple(
+        replace(lesion, score=given.get(lesion.label, lesion.score)) for lesion in measured
     )
 
 

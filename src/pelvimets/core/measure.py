@@ -29,7 +29,7 @@ from pelvimets.core.findings import (
     SequenceFindings,
     SequenceLesion,
 )
-from pelvimets.core.lesions import measure_lesions, patient_score
+from pelvimets.core.lesions import measure_lesions
 from pelvimets.core.resample import resample_labels
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
@@ -70,9 +70,7 @@ def measure(
         flags: Quality flags found before.
     """
     parts = {s: sided_parts(b, midline_plane(b)) for s, b in bones.by_sequence.items()}
-    findings = {
-        s: _sequence_findings(s, bones.by_sequence[s], parts[s], lesions, settings) for s in parts
-    }
+    findings = {s: _sequence_findings(s, parts[s], lesions, settings) for s in parts}
     seen = [
         _Seen(s, lesion, part_of_lesion(lesion, lesions.by_sequence[s], parts[s]))
         for s, found in findings.items()
@@ -100,20 +98,19 @@ def _patient_score(
 
 def _sequence_findings(
     sequence: Sequence,
-    bones: Volume,
     parts: Volume,
     lesions: LesionMasks,
     settings: LesionSettings,
 ) -> SequenceFindings:
     mask, probability = lesions.by_sequence[sequence], lesions.probability[sequence]
-    measured = measure_lesions(mask, probability, settings)
-    score = patient_score(probability, bones, settings)
+    measured = measure_lesions(mask, probability, settings, lesions.scores.get(sequence))
+    score = max((lesion.score for lesion in measured), default=0.0)
     return SequenceFindings(
         sequence=sequence,
         lesions=measured,
         total_lesion_volume_cm3=sum(lesion.volume_cm3 for lesion in measured),
         burden=burden_per_part(parts, mask),
-        patient_score=score,
+        patient_score=lesions.patient_scores.get(sequence, score),
         m1_suspected=sequence not in settings.weak_sequences
         and any(lesion.score >= settings.operating_point for lesion in measured),
     )

@@ -27,7 +27,7 @@ def segment_bones(image: Volume, sequence: Sequence, segmenter: Segmenter) -> Vo
 def segment_lesions(
     image: Volume, bones: Volume, sequence: Sequence, segmenter: Segmenter
 ) -> tuple[Volume, Volume]:
-    """Lesion label map (uint16) and probability (float32) on the image's own grid.
+    """Candidates (label map, uint16) and probability (float32) on the image's own grid.
 
     Without any bone there is nothing to look in: both are zero.
     """

@@ -1,0 +1,208 @@
+"""How sure is each lesion? All evidence on a candidate, weighed by a logistic regression.
+
+The lesion network sees one sequence. Here comes together what a reader would look at next:
+the same place on the other sequence, the ADC, the size. False positives of the paper's
+networks (nerve roots, cysts, haemangiomas, vessels) differ from metastases in just these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import cc3d
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, logit
+
+from pelvimets.config import JudgeSettings, LesionSettings
+from pelvimets.core.findings import BoneMasks, LesionMasks
+from pelvimets.core.geometry import Geometry
+from pelvimets.core.lesions import faint_lesions, lesion_score, renumbered
+from pelvimets.core.resample import interpolate_probability, resample_labels
+from pelvimets.core.volume import Volume
+from pelvimets.labels import Sequence
+
+_SUREST = 0.999  # of a probability before its logit is taken
+_LEAST_SURE = 0.001
+FEATURES = tuple(f.name for f in fields(JudgeSettings) if f.name != "intercept")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one candidate.
+
+    Attributes:
+        score: The network's score, see ``lesions.lesion_score``.
+        mean_probability: Mean of the network's probability.
+        volume_cm3: Volume.
+        other_score: Score in the same place on the other sequence; None where it was not
+            read or does not reach.
+        adc_um2_per_s: Median ADC; None where no map exists or it has no value there.
+    """
+
+    score: float
+    mean_probability: float
+    volume_cm3: float
+    other_score: float | None = None
+    adc_um2_per_s: float | None = None
+
+
+def features(evidence: Evidence) -> npt.NDArray[np.float64]:
+    """The evidence as numbers, in the order of ``FEATURES``.
+
+    >>> dict(zip(FEATURES, features(Evidence(0.5, 0.5, 1.0)).tolist()))["alone"]
+    1.0
+    """
+    other, adc = evidence.other_score, evidence.adc_um2_per_s
+    return np.array(
+        [
+            _logit(evidence.score),
+            _logit(evidence.mean_probability),
+            np.log(max(evidence.volume_cm3, 1e-3)),
+            0.0 if other is None else _logit(other),
+            float(other is None),
+            0.0 if adc is None else adc / 1000 - 1,
+            float(adc is None),
+        ]
+    )
+
+
+def chance_of_metastasis(evidence: Evidence, judge: JudgeSettings | None) -> float:
+    """Score of a candidate, 0-1; without a judge it is the network's own."""
+    if judge is None:
+        return evidence.score
+    weights = [getattr(judge, name) for name in FEATURES]
+    return float(expit(judge.intercept + features(evidence) @ weights))
+
+
+def _logit(probability: float) -> float:
+    return float(logit(np.clip(probability, _LEAST_SURE, _SUREST)))
+
+
+def judge_lesions(
+    bones: BoneMasks,
+    candidates: Mapping[Sequence, Volume],
+    probability: Mapping[Sequence, Volume],
+    adc: Volume | None,
+    settings: LesionSettings,
+) -> LesionMasks:
+    """Score all candidates of a study and drop those below ``settings.smallest_score``.
+
+    Args:
+        bones: Bone masks.
+        candidates: Label maps of ``label_lesions``.
+        probability: The network's lesion probabilities on the same grids.
+        adc: ADC map in um2/s on its own grid, or None.
+        settings: With the judge of each sequence.
+
+    Returns:
+        Lesions numbered by falling volume, with their scores and those of the patient.
+    """
+    kept: dict[Sequence, Volume] = {}
+    scores: dict[Sequence, dict[int, float]] = {}
+    patient: dict[Sequence, float] = {}
+    for sequence, labels in candidates.items():
+        found = candidate_scores(sequence, labels, probability, adc, settings)
+        good = [n for n, score in found.items() if score >= settings.smallest_score]
+        kept[sequence] = labels.with_array(renumbered(labels.array, good))
+        scores[sequence] = {new: found[n] for new, n in enumerate(good, start=1)}
+        if not found:
+            faint = faint_lesions(probability[sequence], bones.by_sequence[sequence], settings)
+            found = candidate_scores(sequence, faint, probability, adc, settings)
+        patient[sequence] = max(found.values(), default=0.0)
+    return LesionMasks(kept, dict(probability), scores, patient)
+
+
+def candidate_scores(
+    sequence: Sequence,
+    labels: Volume,
+    probability: Mapping[Sequence, Volume],
+    adc: Volume | None,
+    settings: LesionSettings,
+) -> dict[int, float]:
+    """Score of each label of a sequence's label map."""
+    judge = settings.judge_dwi if sequence is Sequence.DWI else settings.judge_t1
+    evidence = gather_evidence(sequence, labels, probability, adc, settings)
+    return {n: chance_of_metastasis(found, judge) for n, found in evidence.items()}
+
+
+def gather_evidence(
+    sequence: Sequence,
+    labels: Volume,
+    probability: Mapping[Sequence, Volume],
+    adc: Volume | None,
+    settings: LesionSettings,
+) -> dict[int, Evidence]:
+    """Evidence on each label of a sequence's label map.
+
+    Args:
+        sequence: The sequence on which the candidates were found.
+        labels: Their label map.
+        probability: Lesion probabilities of every sequence that was read.
+        adc: ADC map in um2/s, or None.
+        settings: Smallest lesion.
+    """
+    if not labels.array.any():
+        return {}
+    boxes = cc3d.statistics(labels.array)["bounding_boxes"]
+    other = next((p for s, p in probability.items() if s is not sequence), None)
+    there = _on_grid(other, labels.geometry) if other is not None else None
+    on_adc = resample_labels(labels, adc.geometry) if adc is not None else None
+    evidence = {}
+    for number in range(1, len(boxes)):
+        box = boxes[number]
+        mask = labels.array[box] == number
+        values = probability[sequence].array[box][mask]
+        evidence[number] = Evidence(
+            score=lesion_score(values, labels.geometry, settings),
+            mean_probability=float(values.mean(dtype=np.float64)),
+            volume_cm3=float(mask.sum() * labels.geometry.voxel_volume_mm3 / 1000),
+            other_score=_score_there(there, labels.geometry, box, mask, settings),
+            adc_um2_per_s=_median_there(adc, on_adc, number),
+        )
+    return evidence
+
+
+def _on_grid(other: Volume, grid: Geometry) -> npt.NDArray[np.float32]:
+    """The other sequence's probability on this grid; NaN outside its field."""
+    values = interpolate_probability(other.array, other.geometry, grid)
+    values[~_covered(other.geometry, grid)] = np.nan
+    return values
+
+
+def _covered(field: Geometry, grid: Geometry) -> npt.NDArray[np.bool_]:
+    """Voxels of a grid whose centre lies in a field of view."""
+    to_field = field.inverse @ grid.matrix
+    steps = [np.arange(n, dtype=np.float32) for n in grid.shape]
+    covered = np.ones(grid.shape, dtype=bool)
+    for row, length in zip(to_field[:3].astype(np.float32), field.shape, strict=True):
+        lines = [c * s for c, s in zip(row[:3], steps, strict=True)]
+        index = lines[0][:, None, None] + lines[1][None, :, None] + lines[2] + row[3]
+        covered &= (index >= -0.5) & (index <= length - 0.5)
+    return covered
+
+
+def _score_there(
+    there: npt.NDArray[np.float32] | None,
+    grid: Geometry,
+    box: tuple[slice, slice, slice],
+    mask: npt.NDArray[np.bool_],
+    settings: LesionSettings,
+) -> float | None:
+    """Score that the other sequence's network gives to a candidate's place."""
+    if there is None:
+        return None
+    values = there[box][mask]
+    if np.isnan(values).mean() > 0.5:
+        return None
+    return lesion_score(np.nan_to_num(values), grid, settings)
+
+
+def _median_there(adc: Volume | None, labels: Volume | None, number: int) -> float | None:
+    """Median ADC of a label on the map's own grid."""
+    if adc is None or labels is None:
+        return None
+    values = adc.array[labels.array == number]
+    values = values[values > 0]
+    return float(np.median(values)) if values.size else None

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pelvimets.config import JudgeSettings, LesionSettings, settings_from_dict, settings_to_dict
+from pelvimets.core.findings import BoneMasks
+from pelvimets.core.geometry import Geometry
+from pelvimets.core.judging import (
+    FEATURES,
+    Evidence,
+    chance_of_metastasis,
+    features,
+    gather_evidence,
+    judge_lesions,
+)
+from pelvimets.core.lesions import label_lesions
+from pelvimets.core.volume import Volume
+from pelvimets.labels import Bone, Sequence
+
+SETTINGS = LesionSettings()
+FINE = Geometry.from_axes((30, 40, 40), (4.0, 2.0, 2.0))
+OTHER = Geometry.from_axes((24, 30, 30), (5.0, 3.0, 3.0), (-4.0, -5.0, -3.0))
+
+
+def blob(grid: Geometry, value: float, centre=(40.0, 40.0, 60.0), radius=9.0) -> Volume:
+    points = grid.to_lps(np.indices(grid.shape).reshape(3, -1).T)
+    inside = np.linalg.norm(points - np.asarray(centre), axis=1) <= radius
+    return Volume((inside.reshape(grid.shape) * value).astype(np.float32), grid)
+
+
+def study(dwi: Volume, t1: Volume | None, settings=SETTINGS):
+    """Bones everywhere, so that only the probability decides."""
+    probability = {Sequence.DWI: dwi} | ({Sequence.T1: t1} if t1 is not None else {})
+    bones = {
+        s: p.with_array(np.full(p.array.shape, Bone.ILIUM, np.uint8))
+        for s, p in probability.items()
+    }
+    labels = {s: label_lesions(p, bones[s], settings) for s, p in probability.items()}
+    return BoneMasks(bones), labels, probability
+
+
+def test_evidence_on_one_lesion() -> None:
+    adc = Volume(np.full((24, 30, 30), 800.0, np.float32), OTHER)
+    _, labels, probability = study(blob(FINE, 0.9), blob(OTHER, 0.7))
+    found = gather_evidence(Sequence.DWI, labels[Sequence.DWI], probability, adc, SETTINGS)[1]
+    assert found.score == pytest.approx(0.9)
+    assert found.mean_probability == pytest.approx(0.9)
+    assert found.volume_cm3 == pytest.approx(4 / 3 * np.pi * 0.9**3, rel=0.1)
+    assert found.other_score == pytest.approx(0.7, abs=0.02)
+    assert found.adc_um2_per_s == pytest.approx(800.0)
+
+
+def test_what_is_not_there_is_no_evidence() -> None:
+    _, labels, probability = study(blob(FINE, 0.9), None)
+    alone = gather_evidence(Sequence.DWI, labels[Sequence.DWI], probability, None, SETTINGS)[1]
+    assert alone.other_score is None
+    assert alone.adc_um2_per_s is None
+
+
+def test_a_place_outside_the_other_field_is_no_evidence_against() -> None:
+    elsewhere = Geometry.from_axes(OTHER.shape, OTHER.spacing, (200.0, 0.0, 0.0))
+    empty = Volume(np.zeros(OTHER.shape, np.float32), elsewhere)
+    _, labels, probability = study(blob(FINE, 0.9), empty)
+    found = gather_evidence(Sequence.DWI, labels[Sequence.DWI], probability, None, SETTINGS)[1]
+    assert found.other_score is None
+
+
+def test_a_place_that_the_other_sequence_denies_is_evidence_against() -> None:
+    empty = Volume(np.zeros(OTHER.shape, np.float32), OTHER)
+    _, labels, probability = study(blob(FINE, 0.9), empty)
+    found = gather_evidence(Sequence.DWI, labels[Sequence.DWI], probability, None, SETTINGS)[1]
+    assert found.other_score == 0.0
+    judge = JudgeSettings(score=1.0, other=0.5)
+    confirmed = replace(found, other_score=0.9)
+    assert chance_of_metastasis(found, judge) < 0.5 < chance_of_metastasis(confirmed, judge)
+
+
+def test_without_a_judge_the_network_decides() -> None:
+    assert chance_of_metastasis(Evidence(0.37, 0.5, 1.0, 0.9, 700.0), None) == 0.37
+
+
+def test_a_neutral_judge_gives_the_score_back() -> None:
+    evidence = Evidence(0.37, 0.5, 1.0)
+    assert chance_of_metastasis(evidence, JudgeSettings()) == pytest.approx(0.37)
+
+
+def test_each_weight_belongs_to_its_feature() -> None:
+    evidence = Evidence(0.8, 0.6, 2.0, 0.3, 900.0)
+    for name, value in zip(FEATURES, features(evidence), strict=True):
+        judge = JudgeSettings(**{"score": 0.0, name: 1.0})
+        assert chance_of_metastasis(evidence, judge) == pytest.approx(1 / (1 + np.exp(-value)))
+
+
+def test_lesions_below_the_smallest_score_go_and_the_rest_is_numbered_anew() -> None:
+    two = blob(FINE, 0.6, radius=12.0)
+    small = blob(FINE, 0.95, centre=(15.0, 15.0, 25.0), radius=8.0)
+    dwi = two.with_array(np.maximum(two.array, small.array))
+    settings = LesionSettings(smallest_score=0.8)
+    bones, labels, probability = study(dwi, None, settings)
+    assert labels[Sequence.DWI].array.max() == 2
+    masks = judge_lesions(bones, labels, probability, None, settings)
+    np.testing.assert_array_equal(masks.by_sequence[Sequence.DWI].array > 0, small.array > 0)
+    assert masks.scores[Sequence.DWI] == {1: pytest.approx(0.95)}
+    assert masks.patient_scores[Sequence.DWI] == pytest.approx(0.95)
+
+
+def test_a_patient_without_a_lesion_still_has_a_score() -> None:
+    bones, labels, probability = study(blob(FINE, 0.3), None)
+    assert not labels[Sequence.DWI].array.any()
+    masks = judge_lesions(bones, labels, probability, None, SETTINGS)
+    assert masks.patient_scores[Sequence.DWI] == pytest.approx(0.3)
+    assert masks.scores[Sequence.DWI] == {}
+
+
+def test_judges_survive_a_bundle() -> None:
+    settings = LesionSettings(judge_dwi=JudgeSettings(adc=-2.0), weak_sequences=("t1",))
+    assert settings_from_dict(LesionSettings, settings_to_dict(settings)) == settings
