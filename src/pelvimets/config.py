@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from pelvimets.errors import SettingsError
+from pelvimets.labels import Sequence
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class JudgeSettings:
         alone: Added where the other sequence does not show the place.
         adc: Of the median ADC in um2/ms, less 1.
         no_adc: Added where no ADC is known.
+        patient_intercept, patient_slope: From the logit of a patient's highest lesion score to
+            the log odds of metastases in the patient.
     """
 
     intercept: float = 0.0
@@ -93,6 +96,8 @@ class JudgeSettings:
     alone: float = 0.0
     adc: float = 0.0
     no_adc: float = 0.0
+    patient_intercept: float = 0.0
+    patient_slope: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,10 @@ class LesionSettings:
     weak_sequences: tuple[str, ...] = ()
     judge_dwi: JudgeSettings | None = None
     judge_t1: JudgeSettings | None = None
+
+    def judge(self, sequence: Sequence) -> JudgeSettings | None:
+        """The judge of a sequence."""
+        return self.judge_dwi if sequence is Sequence.DWI else self.judge_t1
 
 
 @dataclass(frozen=True)
@@ -190,12 +199,17 @@ def settings_to_dict(settings: Any) -> dict[str, Any]:
 def settings_from_dict(cls: type[T], data: dict[str, Any]) -> T:
     """Rebuild settings from plain data; unknown names are refused, missing ones take defaults.
 
+    A class may list names of older versions in ``RETIRED``, each with the one value that still
+    means the same; such a pair is passed over.
+
     Raises:
         SettingsError: if a name is unknown.
 
     >>> settings_from_dict(LesionSettings, {"threshold": 0.4}).threshold
     0.4
     """
+    retired = getattr(cls, "RETIRED", {}).items()
+    data = {name: value for name, value in data.items() if (name, value) not in retired}
     known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(data) - known)
     if unknown:

@@ -8,21 +8,12 @@ from pelvimets.model.network import UNet
 from pelvimets.model.settings import NetworkSettings
 
 
-@pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("stem", [(1, 1, 1), (1, 2, 2), (2, 2, 2)])
-def test_output_has_the_shape_of_the_input(stem: tuple[int, int, int], residual: bool) -> None:
-    settings = NetworkSettings(channels=(4, 6, 8), stem=stem, residual=residual)
+def test_output_has_the_shape_of_the_input(stem: tuple[int, int, int]) -> None:
+    settings = NetworkSettings(channels=(4, 6, 8), stem=stem)
     z, y, x = settings.multiple_of
     network = UNet(settings, 3, 9).eval()
     assert network(torch.zeros(1, 3, 2 * z, 3 * y, x)).shape == (1, 9, 2 * z, 3 * y, x)
-
-
-def test_every_weight_learns() -> None:
-    network = UNet(NetworkSettings(channels=(4, 6, 8), residual=True), 1, 2)
-    network(torch.randn(1, 1, 8, 16, 16)).square().mean().backward()
-    for name, weight in network.named_parameters():
-        assert weight.grad is not None, name
-        assert torch.isfinite(weight.grad).all(), name
 
 
 def test_the_network_sees_far() -> None:
@@ -38,6 +29,27 @@ def test_the_network_sees_far() -> None:
         )
 
 
+def test_weights_of_older_runs_still_fit() -> None:
+    """Names and shapes of the default network are those of checkpoints that exist."""
+    state = UNet(NetworkSettings(), 1, 9).state_dict()
+    assert len(state) == 52
+    assert state["stem.weight"].shape == (24, 1, 1, 2, 2)
+    assert state["down.3.convolutions.0.0.weight"].shape == (128, 96, 3, 3, 3)
+    assert state["down.0.convolutions.1.1.weight"].shape == (24,)
+    assert state["unfold.0.weight"].shape == (128, 96, 2, 2, 2)
+    assert state["up.2.convolutions.0.0.weight"].shape == (24, 48, 3, 3, 3)
+    assert state["head.weight"].shape == (24, 9, 1, 2, 2)
+
+
+def test_a_seed_still_gives_the_network_it_gave() -> None:
+    """Numbers of the code that trained the first bundle."""
+    torch.manual_seed(2021)
+    network = UNet(NetworkSettings(channels=(4, 8)), 1, 2)
+    first, last = (w.detach().flatten()[:3] for w in (network.stem.weight, network.head.weight))
+    assert first.tolist() == pytest.approx([1.062276, -0.011436, -0.264024], abs=1e-5)
+    assert last.tolist() == pytest.approx([0.138535, 0.516848, 0.530810], abs=1e-5)
+
+
 def test_initialisations_differ_and_unknown_ones_are_refused() -> None:
     spread = set()
     for how in ("kaiming", "xavier", "orthogonal"):
@@ -47,9 +59,3 @@ def test_initialisations_differ_and_unknown_ones_are_refused() -> None:
     assert len(spread) == 3
     with pytest.raises(SettingsError, match="zeros"):
         UNet(NetworkSettings(channels=(4, 8), initialisation="zeros"), 1, 2)
-
-
-@pytest.mark.parametrize("bad", [{"channels": (4,)}, {"blocks": 0}, {"dropout": 1.0}])
-def test_impossible_forms_are_refused(bad: dict) -> None:
-    with pytest.raises(SettingsError):
-        NetworkSettings(**bad)

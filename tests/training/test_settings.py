@@ -11,7 +11,7 @@ from pelvimets.training.presets import preset_settings
 from pelvimets.training.settings import Stage, Task, training_settings
 
 
-@pytest.mark.parametrize("preset", ["default", "paper"])
+@pytest.mark.parametrize("preset", ["default", "paper", "residual", "attention"])
 @pytest.mark.parametrize("task", ["bones", "lesions"])
 def test_presets_survive_json(preset: str, task: str) -> None:
     settings = preset_settings(task, preset)

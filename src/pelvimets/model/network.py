@@ -6,6 +6,7 @@ in Isensee et al., Nat Methods 2021 (nnU-Net).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from pelvimets.errors import SettingsError
 from pelvimets.model.settings import NetworkSettings
 
-_SLOPE = 0.01
+SLOPE = 0.01
 
 
 class UNet(nn.Module):
@@ -24,21 +25,28 @@ class UNet(nn.Module):
         settings: Its form.
         inputs: Input channels.
         outputs: Output channels (logits).
+        encoder: Makes the levels on the way down, finest first; None makes plain ones.
 
     Input (batch, inputs, z, y, x), output (batch, outputs, z, y, x); the grid must be a
     multiple of ``settings.multiple_of``.
     """
 
-    def __init__(self, settings: NetworkSettings, inputs: int, outputs: int) -> None:
+    def __init__(
+        self,
+        settings: NetworkSettings,
+        inputs: int,
+        outputs: int,
+        encoder: Callable[[NetworkSettings], list[nn.Module]] | None = None,
+    ) -> None:
         super().__init__()
         first, stem = settings.channels[0], settings.stem
         self.stem = nn.Conv3d(inputs, first, stem, stride=stem)
-        self.down = nn.ModuleList(_down_levels(settings))
+        self.down = nn.ModuleList((encoder or plain_encoder)(settings))
         self.dropout = nn.Dropout3d(settings.dropout)
         self.unfold = nn.ModuleList(_unfolds(settings))
         self.up = nn.ModuleList(_up_levels(settings))
         self.head = nn.ConvTranspose3d(first, outputs, stem, stride=stem)
-        _initialise(self, settings.initialisation)
+        initialise(self, settings.initialisation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""
@@ -57,9 +65,7 @@ class UNet(nn.Module):
 class Level(nn.Module):
     """Convolutions of one level, each with instance normalisation and leaky ReLU."""
 
-    def __init__(
-        self, inputs: int, outputs: int, *, stride: int, blocks: int, residual: bool
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, *, stride: int, blocks: int) -> None:
         super().__init__()
         widths = [inputs] + [outputs] * blocks
         self.convolutions = nn.Sequential(
@@ -67,25 +73,23 @@ class Level(nn.Module):
                 nn.Sequential(
                     nn.Conv3d(a, b, 3, stride=stride if n == 0 else 1, padding=1, bias=False),
                     nn.InstanceNorm3d(b, affine=True),
-                    nn.LeakyReLU(_SLOPE),
+                    nn.LeakyReLU(SLOPE),
                 )
                 for n, (a, b) in enumerate(pairwise(widths))
             )
-        )
-        self.shortcut = (
-            nn.Conv3d(inputs, outputs, 1, stride=stride, bias=False) if residual else None
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (batch, outputs, ...)."""
         features: Tensor = self.convolutions(x)
-        return features if self.shortcut is None else features + self.shortcut(x)
+        return features
 
 
-def _down_levels(settings: NetworkSettings) -> list[Level]:
+def plain_encoder(settings: NetworkSettings) -> list[nn.Module]:
+    """Levels of convolutions on the way down; each but the first starts with a stride of 2."""
     widths = (settings.channels[0], *settings.channels)
     return [
-        Level(a, b, stride=2 if n else 1, blocks=settings.blocks, residual=settings.residual)
+        Level(a, b, stride=2 if n else 1, blocks=settings.blocks)
         for n, (a, b) in enumerate(zip(widths, settings.channels, strict=False))
     ]
 
@@ -97,12 +101,16 @@ def _unfolds(settings: NetworkSettings) -> list[nn.ConvTranspose3d]:
 
 def _up_levels(settings: NetworkSettings) -> list[Level]:
     return [
-        Level(2 * c, c, stride=1, blocks=settings.blocks, residual=settings.residual)
-        for c in reversed(settings.channels[:-1])
+        Level(2 * c, c, stride=1, blocks=settings.blocks) for c in reversed(settings.channels[:-1])
     ]
 
 
-def _initialise(network: nn.Module, how: str) -> None:
+def initialise(network: nn.Module, how: str) -> None:
+    """Draw the weights of all convolutions from torch's generator; biases become 0.
+
+    Raises:
+        SettingsError: if ``how`` is unknown.
+    """
     for layer in network.modules():
         if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
             _fill(layer.weight, how)
@@ -112,7 +120,7 @@ def _initialise(network: nn.Module, how: str) -> None:
 
 def _fill(weight: Tensor, how: str) -> None:
     if how == "kaiming":
-        nn.init.kaiming_normal_(weight, a=_SLOPE, nonlinearity="leaky_relu")
+        nn.init.kaiming_normal_(weight, a=SLOPE, nonlinearity="leaky_relu")
     elif how == "xavier":
         nn.init.xavier_normal_(weight)
     elif how == "orthogonal":

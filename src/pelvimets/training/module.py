@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from pelvimets.config import settings_to_dict
 from pelvimets.errors import VerificationError
-from pelvimets.model.network import UNet
+from pelvimets.model.variants import make_network
 from pelvimets.training.data import Item, PatchDataset, channels_last, loader
 from pelvimets.training.losses import bone_loss, lesion_loss
 from pelvimets.training.sample import SampleSource
@@ -165,7 +165,7 @@ class SegmentationModule(lightning.LightningModule):
 
 def build_network(settings: TrainingSettings) -> nn.Module:
     """The network of a task."""
-    network = UNet(settings.network, *settings.task.channels)
+    network = make_network(settings.network, *settings.task.channels)
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
 
 

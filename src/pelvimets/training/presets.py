@@ -1,5 +1,7 @@
 """Presets: ``default`` for the time of two cores, ``paper`` after the paper.
 
+``residual`` and ``attention`` are the default with another network.
+
 The paper gives grid, loss, optimiser, rates, batches, epochs, shear up to 5 degrees and
 shifts up to a tenth. It does not give width, depth or the patience of early stopping; those
 are chosen here. Weights are not averaged there.
@@ -12,7 +14,7 @@ from math import radians, tan
 
 from pelvimets.config import PAPER_GRID, GridSettings, IntensitySettings
 from pelvimets.errors import SettingsError
-from pelvimets.model.settings import NetworkSettings
+from pelvimets.model.settings import NETWORKS
 from pelvimets.training.settings import (
     Augmentation,
     LossSettings,
@@ -22,7 +24,7 @@ from pelvimets.training.settings import (
     TrainingSettings,
 )
 
-_NETWORK = NetworkSettings()
+_NETWORK = NETWORKS["unet"]
 _SAMPLE_GRID = GridSettings(spacing_mm=(4.0, 2.0, 2.0), multiple_of=(1, 1, 1))
 
 DEFAULT_BONES = TrainingSettings(
@@ -49,14 +51,12 @@ DEFAULT_LESIONS = replace(
     centres=PatchCentres(on_lesion=0.5, on_mimic=0.25, on_bone=0.25),
 )
 
-_PAPER_NETWORK = NetworkSettings(channels=(16, 32, 64, 128), stem=(1, 1, 1))
-
 PAPER_BONES = TrainingSettings(
     task=Task.BONES,
     grid=PAPER_GRID,
     sample_grid=PAPER_GRID,
     intensity=IntensitySettings(clip_percentiles=(0.0, 100.0)),
-    network=_PAPER_NETWORK,
+    network=NETWORKS["paper"],
     stages=(Stage(until=1.0, spacing_mm=None, shape=(64, 224, 224), batch=2),),
     augmentation=Augmentation(
         rotation_degrees=0.0,
@@ -99,6 +99,10 @@ _PRESETS = {
     ("default", Task.LESIONS): DEFAULT_LESIONS,
     ("paper", Task.BONES): PAPER_BONES,
     ("paper", Task.LESIONS): PAPER_LESIONS,
+} | {
+    (name, default.task): replace(default, network=NETWORKS[name])
+    for name in ("residual", "attention")
+    for default in (DEFAULT_BONES, DEFAULT_LESIONS)
 }
 
 
@@ -116,6 +120,6 @@ def preset_settings(task: str, preset: str) -> TrainingSettings:
         raise SettingsError(
             "Unknown training",
             got=f"{task}, preset {preset}",
-            remedy="Train bones or lesions, with preset default or paper",
+            remedy="Train bones or lesions, with preset default, paper, residual or attention",
         )
     return known[preset, task]
