@@ -1,0 +1,209 @@
+"""Cohorts and bundles from and to the formats of other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Ordered
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pelvimets import __version__
+from pelvimets.io.cohort import Split, read_cohort
+from pelvimets.io.cohort_import import (
+    ImportPlan,
+    check_sources,
+    write_cohort,
+)
+from pelvimets.io.cohort_splits import with_splits
+from pelvimets.io.nifti_pairs import FoundFile, PairsOptions, find_files, plan_pairs
+from pelvimets.io.nnunet import NnunetOptions, plan_nnunet
+from pelvimets.io.nnunet_export import (
+    NnunetOrder,
+    check_cases,
+    check_dataset_name,
+    export_cases,
+    write_dataset,
+)
+from pelvimets.io.output import check_output, staged_folder, write_json
+
+MARKER = "exchange.json"
+
+
+class ExchangeObserver(Protocol):
+    """Told how far a copy is."""
+
+    def step(self, name: str, done: int, total: int) -> None:
+        """``done`` of ``total`` patients of a step are finished."""
+        ...
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """An observer that says nothing."""
+
+    def step(self, name: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What was, or would be, written.
+
+    Attributes:
+        rows: Patient, split, and the files of each sequence.
+        counts: Patients of each split.
+        notes: What the user should know.
+    """
+
+    rows: tuple[tuple[str, str, str, str], ...]
+    counts: dict[Split, int]
+    notes: tuple[str, ...]
+
+
+def import_nnunet(
+    datasets: Ordered[Path],
+    out: Path,
+    options: NnunetOptions,
+    *,
+    seed: int = 0,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    observer: ExchangeObserver | None = None,
+) -> ImportSummary:
+    """Make a cohort of nnU-Net raw data sets; the source stays as it is.
+
+    Args:
+        datasets: Folders; cases of one name are joined.
+        out: Folder of the cohort; it appears when all is written.
+        options: What the names do not say.
+        seed: Decides the splits where the source has none.
+        dry_run: Say what would be written, and check the files' names alone.
+        overwrite: Replace an earlier import.
+        observer: Told of each patient.
+
+    Raises:
+        CohortError: if the source is unclear or contradicts itself.
+        OutputError: if the cohort cannot be written.
+    """
+    plan = plan_nnunet(datasets, options)
+    return _import(plan, out, "nnunet", seed, dry_run, overwrite, observer or Quiet())
+
+
+def recognised(folder: Path, options: PairsOptions) -> tuple[FoundFile, ...]:
+    """The NIfTI files of a folder and what each is taken as, for a look before the import.
+
+    Raises:
+        InputError: if there is no NIfTI file, or a pattern cannot be used.
+    """
+    return find_files(folder, options)
+
+
+def import_nifti(
+    folder: Path,
+    out: Path,
+    options: PairsOptions,
+    *,
+    seed: int = 0,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    observer: ExchangeObserver | None = None,
+) -> ImportSummary:
+    """Make a cohort of a folder of NIfTI images and masks; the source stays as it is.
+
+    Args and errors as ``import_nnunet``.
+    """
+    plan = plan_pairs(folder, find_files(folder, options), options)
+    return _import(plan, out, "nifti", seed, dry_run, overwrite, observer or Quiet())
+
+
+def _import(
+    plan: ImportPlan,
+    out: Path,
+    kind: str,
+    seed: int,
+    dry_run: bool,
+    overwrite: bool,
+    observer: ExchangeObserver,
+) -> ImportSummary:
+    splits = with_splits(plan.patients, plan.table, np.random.default_rng(seed))
+    summary = _summary(plan, splits)
+    if dry_run:
+        return summary
+    check_output(out, overwrite=overwrite, result_marker=MARKER)
+    check_sources(plan, lambda done, total: observer.step("check", done, total))
+    with staged_folder(out, overwrite=overwrite, result_marker=MARKER) as work:
+        write_cohort(plan, splits, work, lambda done, total: observer.step("write", done, total))
+        read_cohort(work)
+        write_json(work / MARKER, _record(f"import {kind}", seed=seed, notes=list(plan.notes)))
+    return summary
+
+
+def _summary(plan: ImportPlan, splits: dict[str, Split]) -> ImportSummary:
+    rows = tuple(
+        (
+            patient.key,
+            splits[patient.key].value,
+            "; ".join(
+                f"{sequence} ({', '.join(source.kinds) or 'no mask'})"
+                for sequence, source in patient.images.items()
+            ),
+            "yes" if patient.adc else "-",
+        )
+        for patient in plan.patients
+    )
+    counts = {split: list(splits.values()).count(split) for split in Split}
+    unknown = sorted(set(plan.table) - set(splits))
+    notes = (f"{len(unknown)} rows of the table have no images",) if unknown else ()
+    return ImportSummary(rows, counts, plan.notes + notes)
+
+
+def _record(what: str, **facts: Any) -> dict[str, Any]:
+    return {"pelvimets": __version__, "made_by": what, **facts}
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What was written, and who was left out."""
+
+    cases: int
+    held_out: int
+    without_image: int
+
+
+def export_nnunet(
+    cohort: Path,
+    out: Path,
+    order: NnunetOrder,
+    *,
+    overwrite: bool = False,
+    observer: ExchangeObserver | None = None,
+) -> ExportSummary:
+    """Write a cohort as an nnU-Net raw data set.
+
+    Args:
+        cohort: Folder of the cohort.
+        out: ``DatasetNNN_Name``; it appears when all is written.
+        order: Task, sequences and channels.
+        overwrite: Replace an earlier export.
+        observer: Told of each case.
+
+    Raises:
+        CohortError: if the cohort lacks what the data set needs.
+        OutputError: if it cannot be written there.
+    """
+    observer = observer or Quiet()
+    check_dataset_name(out)
+    check_output(out, overwrite=overwrite, result_marker=MARKER)
+    source = read_cohort(cohort)
+    cases = export_cases(source, order)
+    check_cases(cases, order, lambda done, total: observer.step("check", done, total))
+    with staged_folder(out, overwrite=overwrite, result_marker=MARKER) as work:
+        write_dataset(
+            cases, order, work, out.name, lambda done, total: observer.step("write", done, total)
+        )
+        write_json(work / MARKER, _record("export nnunet"))
+    held_out = sum(case.held_out for case in cases)
+    there = {case.patient.key for case in cases}
+    return ExportSummary(len(cases), held_out, len(source.patients) - len(there))
