@@ -14,6 +14,7 @@ from pelvimets import __version__
 from pelvimets.cli import console
 from pelvimets.cli.bundle import bundle
 from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate
+from pelvimets.cli.exchange import exporting, importing
 from pelvimets.cli.pacs import fetch, push
 from pelvimets.cli.phantom import app as phantom
 from pelvimets.cli.train import train
@@ -213,6 +214,8 @@ for _panel, _commands in _MOUNTED.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
 app.add_typer(phantom, name="phantom", rich_help_panel=_STUDY)
+app.add_typer(importing, name="import", rich_help_panel=_STUDY)
+app.add_typer(exporting, name="export", rich_help_panel=_STUDY)
 
 
 def _terminate(signum: int, frame: object) -> None:
