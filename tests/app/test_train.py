@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pelvimets.app.bundle import make_bundle
 from pelvimets.app.train import prepare_cohort, train_run
 from pelvimets.config import GridSettings
 from pelvimets.core.geometry import Geometry
@@ -14,7 +13,6 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
 from pelvimets.io.cohort import read_cohort
 from pelvimets.io.nifti import write_nifti
-from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.settings import NetworkSettings
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS
 from pelvimets.training.settings import Stage, Task, TrainingSettings
@@ -56,31 +54,6 @@ def write_patient(folder: Path, number: int) -> None:
     write_nifti(folder / "dwi.nii.gz", Volume(image.astype(np.float32), geometry))
     write_nifti(folder / "dwi_bones.nii.gz", Volume(bones, geometry))
     write_nifti(folder / "dwi_lesions.nii.gz", Volume(lesions, geometry))
-
-
-def test_from_a_cohort_to_a_bundle_that_reads(cohort: Path, tmp_path: Path) -> None:
-    runs = {}
-    for task, preset in ((Task.BONES, DEFAULT_BONES), (Task.LESIONS, DEFAULT_LESIONS)):
-        runs[task] = tmp_path / task.value
-        train_run(small(preset), cohort, runs[task], samples=tmp_path / "samples", workers=0)
-    out = tmp_path / "own"
-    measured = make_bundle(
-        runs[Task.BONES],
-        runs[Task.LESIONS],
-        out,
-        name="own",
-        version="1",
-        summary="Two steps.",
-        patients=1,
-        notes=("Of no use.",),
-    )
-    assert 0 <= measured[Task.BONES]["score"] <= 1
-    segmenter = load_segmenter(out)
-    assert segmenter.name == "own 1"
-    assert segmenter.settings.bone_grid.spacing_mm == (8.0, 6.0, 6.0)
-    card = (out / "model_card.md").read_text()
-    assert "| bones | 4, 8 | 8 x 6 x 6 mm | cohort cohort | 2 |" in card
-    assert "Of no use." in card
 
 
 def test_samples_are_prepared_once(cohort: Path, tmp_path: Path) -> None:

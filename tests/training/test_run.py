@@ -11,6 +11,7 @@ from pelvimets.errors import InputError, VerificationError
 from pelvimets.training.module import SegmentationModule, rate_factor
 from pelvimets.training.run import load_trained, train
 from pelvimets.training.settings import Task, TrainingSettings
+from pelvimets.training.start import start_of_checkpoint
 from tests.training.conftest import Samples, made_sample
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own advice on tiny runs
@@ -88,7 +89,7 @@ def test_a_new_run_takes_the_weights_that_fit(
         samples,
         samples,
         tmp_path / "lesions",
-        start_from=tmp_path / "bones" / "last.ckpt",
+        start=start_of_checkpoint(tmp_path / "bones" / "last.ckpt", "bones"),
     )
     given, _, _ = load_trained(bones, tmp_path / "bones" / "last.ckpt")
     taken, _, _ = load_trained(lesions, tmp_path / "lesions" / "last.ckpt")

@@ -1,43 +1,106 @@
-"""Training runs: samples from a cohort or from digital patients, and the run."""
+"""Training runs: settings, data, splits and the run."""
 
 from __future__ import annotations
 
-import multiprocessing
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pelvimets.config import GridSettings, IntensitySettings, settings_to_dict
-from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError
-from pelvimets.io.arrays import ArrayFolder
-from pelvimets.io.cohort import Case, Cohort, CohortPatient, Split, read_case, read_cohort
-from pelvimets.io.run_folder import RunFolder
-from pelvimets.labels import Bone
-from pelvimets.training.phantom_samples import (
-    TRAINING_SEEDS,
-    draw_training_sample,
-    validation_samples,
+from pelvimets.app.samples import (
+    PhantomPool,
+    begin_pool,
+    cohort_splits,
+    draw_pool,
+    fill_pool,
+    prepare_cohort,
+    sample_store,
 )
-from pelvimets.training.sample import prepare_sample
-from pelvimets.training.settings import Task, TrainingSettings
-from pelvimets.training.store import SampleStore
+from pelvimets.app.start import StartSource, adopted, load_start, start_source
+from pelvimets.config import settings_to_dict
+from pelvimets.errors import CohortError, InputError
+from pelvimets.io.cohort import read_cohort
+from pelvimets.io.run_folder import RunFolder
+from pelvimets.io.settings_file import read_settings_file
+from pelvimets.labels import Sequence
+from pelvimets.training.overrides import check_goes_on, overridden
+from pelvimets.training.presets import preset_settings
+from pelvimets.training.settings import TrainingSettings, training_settings
+from pelvimets.training.splits import Splits, check_splits, listed
+
+if TYPE_CHECKING:
+    from pelvimets.training.observing import RunObserver, RunState
+
+__all__ = [
+    "PhantomPool",
+    "RunSummary",
+    "SilentObserver",
+    "draw_pool",
+    "prepare_cohort",
+    "run_settings",
+    "train_run",
+]
+
+_PHANTOM_WORDS, _START_WORDS = "digital patients drawn on the fly", ", starting from "
 
 
 @dataclass(frozen=True)
-class PhantomPool:
-    """How many digital patients to draw.
+class RunSummary:
+    """What a run came to.
 
     Attributes:
-        patients: Training samples; drawn in the background while training runs.
-        validation_per_sequence: Samples of each sequence set aside.
-        start_with: Training begins when so many are there.
+        steps: Optimiser steps.
+        minutes: Time trained, earlier parts of a resumed run included.
+        score: Of the last validation; None if there was none.
+        best: The highest.
+        data: What it learned from, in words.
     """
 
-    patients: int = 1000
-    validation_per_sequence: int = 12
-    start_with: int = 40
+    steps: int
+    minutes: float
+    score: float | None
+    best: float | None
+    data: str
+
+
+def run_settings(
+    task: str,
+    run: Path,
+    *,
+    preset: str | None = None,
+    changes: Path | None = None,
+    start_from: str | Path | None = None,
+    minutes: float | None = None,
+    epochs: int | None = None,
+) -> TrainingSettings:
+    """Settings of a run: preset, then the bundle started from, then a file, then the length.
+
+    Without a preset and a file, a run that has begun keeps its own.
+
+    Args:
+        task: ``bones`` or ``lesions``.
+        run: Folder of the run.
+        preset: By name; None takes ``default`` for a new run.
+        changes: File of settings that replace single ones.
+        start_from: As for ``train_run``.
+        minutes, epochs: Length of the run; None leaves it.
+
+    Raises:
+        SettingsError: if a name is unknown or a value does not fit.
+    """
+    folder = RunFolder(run)
+    if folder.has_trained and preset is None and changes is None:
+        settings = training_settings(folder.read_settings())
+        settings = overridden(settings, {"task": task})
+    else:
+        settings = preset_settings(task, preset or "default")
+        if start_from is not None:
+            settings = adopted(settings, start_source(start_from))
+        if changes is not None:
+            settings = overridden(settings, read_settings_file(changes))
+    if minutes is not None:
+        settings = replace(settings, minutes=minutes)
+    return settings if epochs is None else replace(settings, epochs=epochs)
 
 
 def train_run(
@@ -45,130 +108,197 @@ def train_run(
     data: Path | None,
     run: Path,
     *,
-    start_from: Path | None = None,
+    start_from: str | Path | None = None,
+    start_sequence: Sequence = Sequence.DWI,
+    split_of: Path | None = None,
     samples: Path | None = None,
     pool: PhantomPool | None = None,
     workers: int = 1,
-) -> None:
+    observer: RunObserver | None = None,
+) -> RunSummary:
     """Train a network, or go on with a run that was stopped.
+
+    Of several processes the first one prepares and writes.
 
     Args:
         settings: Of the run; kept in ``settings.json``.
         data: Cohort folder; None draws digital patients.
         run: Folder of the run.
-        start_from: Checkpoint whose weights a new run starts with.
-        samples: Where prepared samples are kept; default in the run.
+        start_from: Run, bundle or checkpoint whose weights a new run starts with.
+        start_sequence: Network to take from a bundle that has one for each sequence.
+        split_of: Run whose patients keep their split.
+        samples: Where prepared samples are kept; None in the run.
         pool: Number of digital patients.
         workers: Processes that draw patches.
+        observer: Is told of progress.
+
+    Raises:
+        SettingsError: if the run began with other settings.
+        CohortError: if the cohort contradicts itself or cannot be used, with all its faults.
+        InputError: if the run began on other data, or the weights to start with do not fit.
     """
+    from pelvimets.training.processes import first_alone, launched
     from pelvimets.training.run import train
 
-    folder = RunFolder(run)
-    folder.write_settings(settings_to_dict(settings))
-    folder.write_data(_words(data))
-    store = samples or run / "samples"
-    training, validation = _samples(store / "train"), _samples(store / "validation")
-    filler = None
-    if data is None:
-        filler = _start_phantom(settings, store, pool or PhantomPool())
-    else:
-        prepare_cohort(read_cohort(data), settings, store)
+    folder, pool = RunFolder(run), pool or PhantomPool()
+    source = None if start_from is None else start_source(start_from)
+    shown = _Keeper(observer or SilentObserver(), folder)
+    job = _Job(settings, data, folder, source, split_of, samples or run / "samples", pool, shown)
+    chosen = first_alone(job.prepare)
+    new = source is not None and not folder.has_trained
+    start = load_start(source, settings.task, start_sequence) if source and new else None
+    background = data is None and launched().first
+    filler = fill_pool(settings, job.store, pool) if background else None
     try:
-        train(settings, training, validation, run, start_from=start_from, workers=workers)
+        module = train(
+            settings,
+            sample_store(job.store / "train", chosen.get("train")),
+            sample_store(job.store / "validation", chosen.get("validation")),
+            run,
+            start=start,
+            workers=workers,
+            observer=shown,
+        )
     finally:
         if filler is not None:
             filler.terminate()
-
-
-def _samples(folder: Path) -> SampleStore:
-    return SampleStore(ArrayFolder(folder))
-
-
-def _words(data: Path | None) -> str:
-    return "digital patients drawn on the fly" if data is None else f"cohort {data.name}"
-
-
-def prepare_cohort(cohort: Cohort, settings: TrainingSettings, store: Path) -> None:
-    """Bring every case to the sample grid, once.
-
-    Raises:
-        CohortError: if there is no training or validation patient, or a case lacks its mask.
-    """
-    for split, name in ((Split.TRAIN, "train"), (Split.VALIDATION, "validation")):
-        patients = cohort.of_split(split)
-        if not patients:
-            raise CohortError(f"The cohort has no patient in the split {split.value}")
-        folder = _samples(store / name)
-        there = set(folder.names())
-        for patient in patients:
-            _prepare_patient(patient, settings, folder, there)
-
-
-def _prepare_patient(
-    patient: CohortPatient, settings: TrainingSettings, folder: SampleStore, there: set[str]
-) -> None:
-    for sequence in patient.sequences:
-        name = f"{patient.key}_{sequence.value}"
-        if name in there:
-            continue
-        case = read_case(patient, sequence)
-        bones = _checked_bones(case, settings.task)
-        folder.write(
-            prepare_sample(
-                name,
-                sequence,
-                case.image,
-                bones,
-                case.lesions,
-                case.mimics,
-                settings.sample_grid,
-                settings.intensity,
-            )
-        )
-
-
-def _checked_bones(case: Case, task: Task) -> Volume:
-    where = f"Patient {case.patient.key}, {case.sequence.title}"
-    if case.bones is None:
-        raise CohortError(f"{where}: no mask of the bones", remedy="Both networks need it")
-    if task is Task.LESIONS and case.lesions is None:
-        raise CohortError(
-            f"{where}: no mask of the lesions", remedy="Write an empty one where there is none"
-        )
-    values = np.unique(case.bones.array)
-    if not np.isin(values, [0, *Bone]).all():
-        raise CohortError(
-            f"{where}: unknown values in the mask of the bones",
-            got=sorted(set(values.tolist()) - {0, *Bone}),
-            remedy=f"Use 0 and {min(Bone):d} to {max(Bone):d}, in the order of 'labels'",
-        )
-    return case.bones
-
-
-def _start_phantom(
-    settings: TrainingSettings, store: Path, pool: PhantomPool
-) -> multiprocessing.process.BaseProcess:
-    grid, intensity = settings.sample_grid, settings.intensity
-    validation = _samples(store / "validation")
-    if len(validation.names()) < 2 * pool.validation_per_sequence:
-        for sample in validation_samples(pool.validation_per_sequence, grid, intensity):
-            validation.write(sample)
-    draw_pool(store / "train", grid, intensity, pool.start_with)
-    filler = multiprocessing.get_context("spawn").Process(
-        target=draw_pool,
-        args=(store / "train", grid, intensity, pool.patients),
-        daemon=True,
+    return RunSummary(
+        steps=module.global_step,
+        minutes=module.seconds / 60,
+        score=module.score,
+        best=module.best_score,
+        data=folder.read_data(),
     )
-    filler.start()
-    return filler
 
 
-def draw_pool(
-    folder: Path, grid: GridSettings, intensity: IntensitySettings, patients: int
-) -> None:
-    """Draw digital patients into a folder until there are so many."""
-    store = _samples(folder)
-    there = {int(name.split("_")[0]) for name in store.names()}
-    for seed in range(TRAINING_SEEDS, TRAINING_SEEDS + patients):
-        if seed not in there:
-            store.write(draw_training_sample(seed, grid, intensity))
+@dataclass(frozen=True)
+class _Job:
+    """One run before it begins: what it was asked for, and the checks of that."""
+
+    settings: TrainingSettings
+    data: Path | None
+    folder: RunFolder
+    source: StartSource | None
+    split_of: Path | None
+    store: Path
+    pool: PhantomPool
+    observer: RunObserver
+
+    def prepare(self) -> Mapping[str, tuple[str, ...]]:
+        """Check everything, prepare the samples, and write what the run keeps of itself.
+
+        Returns:
+            Names of the samples for training and validation; empty takes all there are.
+        """
+        if self.folder.has_trained:
+            check_goes_on(training_settings(self.folder.read_settings()), self.settings)
+            self._check_same_data()
+        self.folder.folder.mkdir(parents=True, exist_ok=True)
+        names: Mapping[str, tuple[str, ...]] = {}
+        splits: Splits | None = None
+        if self.data is None:
+            begin_pool(self.settings, self.store, self.pool, self.observer.preparing)
+        else:
+            splits = self._splits(self.data)
+            names = prepare_cohort(
+                read_cohort(self.data), self.settings, self.store, splits, self.observer.preparing
+            )
+        self._write(splits)
+        return names
+
+    def _write(self, splits: Splits | None) -> None:
+        if not self.folder.has_trained:
+            start = "" if self.source is None else f"{_START_WORDS}{self.source.words}"
+            self.folder.write_data(f"{self._data_words}{start}")
+        if splits is not None:
+            self.folder.write_splits(asdict(splits))
+        self.folder.write_settings(settings_to_dict(self.settings))
+
+    @property
+    def _data_words(self) -> str:
+        return _PHANTOM_WORDS if self.data is None else f"cohort {self.data.absolute().name}"
+
+    def _check_same_data(self) -> None:
+        data, _, start = self.folder.read_data().partition(_START_WORDS)
+        if data != self._data_words or (self.source and start != self.source.words):
+            raise InputError(
+                "This run began on other data",
+                got=f"{self.folder.read_data()}",
+                remedy="Give the same to go on; choose another folder for a new run",
+            )
+
+    def _splits(self, data: Path) -> Splits:
+        kept = self.folder.read_splits() if self.folder.has_trained else None
+        before = None if kept is None else Splits(**kept)
+        elsewhere = before or self._splits_elsewhere()
+        splits = cohort_splits(read_cohort(data), elsewhere, self.settings.seed)
+        if before is not None and splits != before:
+            moved = set(before.of_patient.items()) ^ set(splits.of_patient.items())
+            raise CohortError(
+                "The patients or their splits have changed since this run began",
+                got=listed(sorted({patient for patient, _ in moved})),
+                remedy="Choose another folder for a new run",
+            )
+        check_splits({"this run": splits, **self._others()})
+        return splits
+
+    def _splits_elsewhere(self) -> Splits | None:
+        run = self.split_of
+        if run is None:
+            return None
+        kept = RunFolder(run).read_splits()
+        if kept is None:
+            raise InputError(
+                "That run keeps no splits of patients",
+                got=run,
+                remedy="Name a run on a cohort with --split-of",
+            )
+        return Splits(**kept)
+
+    def _others(self) -> dict[str, Splits]:
+        """Splits of the runs that this one hangs on."""
+        others = {
+            f"run {run.absolute().name}": self._splits_elsewhere()
+            for run in (self.split_of,)
+            if run is not None
+        }
+        if self.source is not None:
+            others[self.source.words] = self.source.splits
+        return {name: splits for name, splits in others.items() if splits is not None}
+
+
+class SilentObserver:
+    """Shows nothing; a ``RunObserver``."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Show nothing."""
+
+    def step(self, state: RunState) -> None:
+        """Show nothing."""
+
+    def epoch(self, state: RunState) -> None:
+        """Show nothing."""
+
+    def picture(self, epoch: int, png: bytes) -> None:
+        """Show nothing."""
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """Passes everything on, and keeps the pictures in the run."""
+
+    observer: RunObserver
+    folder: RunFolder
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        self.observer.preparing(what, done, total)
+
+    def step(self, state: RunState) -> None:
+        self.observer.step(state)
+
+    def epoch(self, state: RunState) -> None:
+        self.observer.epoch(state)
+
+    def picture(self, epoch: int, png: bytes) -> None:
+        self.folder.write_picture(epoch, png)
+        self.observer.picture(epoch, png)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pelvimets.cli import console
-from pelvimets.errors import MissingExtraError
+from pelvimets.errors import MissingExtraError, PelvimetsError
+from pelvimets.labels import Sequence
 
 if TYPE_CHECKING:
-    from pelvimets.training.settings import TrainingSettings
+    from pelvimets.app.train import RunSummary
 
 PHANTOM = "phantom"
 
@@ -24,13 +24,28 @@ def train(
         str, typer.Option("--data", help=f"Cohort folder, or '{PHANTOM}' for digital patients.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; resumed if there.")],
-    preset: Annotated[str, typer.Option(help="Settings: default or paper.")] = "default",
+    preset: Annotated[
+        str | None,
+        typer.Option(help="default or paper; a run that goes on keeps its settings.  [default]"),
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(help="JSON or YAML file of settings that replace those of the preset."),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0.1, help="The schedule ends after this time.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs.")] = None,
     start_from: Annotated[
-        Path | None, typer.Option("--from", help="Run whose weights a new run starts with.")
+        str | None,
+        typer.Option("--from", help="Run or bundle whose weights a new run starts with."),
+    ] = None,
+    from_sequence: Annotated[
+        Sequence, typer.Option(help="Which network, if the bundle has one for each sequence.")
+    ] = Sequence.DWI,
+    split_of: Annotated[
+        Path | None,
+        typer.Option(help="Run whose patients keep their split, such as that of the bones."),
     ] = None,
     samples: Annotated[
         Path | None, typer.Option(help="Folder for prepared samples, to share between runs.")
@@ -38,32 +53,64 @@ def train(
     patients: Annotated[int, typer.Option(min=2, help="Digital patients to learn from.")] = 1000,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw patches.")] = 1,
 ) -> None:
-    """Train one of the two networks, or go on with a run that was stopped."""
+    """Train one of the two networks, or go on with a run that was stopped.
+
+    On several devices: torchrun --nproc_per_node=N -m pelvimets train ..., or srun.
+    """
     require_torch()
-    from pelvimets.app.train import PhantomPool, train_run
+    from pelvimets.app.train import PhantomPool, run_settings, train_run
+    from pelvimets.cli.training_bar import training_bar
+    from pelvimets.training.processes import launched
 
-    settings = _settings(task, preset, minutes, epochs)
-    train_run(
-        settings,
-        None if data == PHANTOM else Path(data),
-        out,
-        start_from=start_from,
-        samples=samples,
-        pool=PhantomPool(patients=patients, start_with=min(patients, 40)),
-        workers=workers,
+    first = launched().first
+    try:
+        with training_bar(shown=first) as bar:
+            summary = train_run(
+                run_settings(
+                    task,
+                    out,
+                    preset=preset,
+                    changes=settings,
+                    start_from=start_from,
+                    minutes=minutes,
+                    epochs=epochs,
+                ),
+                None if data == PHANTOM else Path(data),
+                out,
+                start_from=start_from,
+                start_sequence=from_sequence,
+                split_of=split_of,
+                samples=samples,
+                pool=PhantomPool(patients=patients, start_with=min(patients, 40)),
+                workers=workers,
+                observer=bar if first else None,
+            )
+    except PelvimetsError:
+        if first:
+            raise
+        raise typer.Exit(1) from None  # the first process says it
+    except (KeyboardInterrupt, SystemExit):
+        if first:
+            console.line("Stopped. The same command goes on after the last whole epoch.")
+        raise
+    if first:
+        _print(summary, out)
+
+
+def _print(summary: RunSummary, out: Path) -> None:
+    from pelvimets.cli.training_bar import duration
+
+    console.line(
+        f"Trained {summary.steps} steps in {duration(60 * summary.minutes)} on {summary.data}."
     )
-    console.line(f"Run: {out}")
-
-
-def _settings(
-    task: str, preset: str, minutes: float | None, epochs: int | None
-) -> TrainingSettings:
-    from pelvimets.training.presets import preset_settings
-
-    settings = preset_settings(task, preset)
-    if minutes is not None:
-        settings = replace(settings, minutes=minutes)
-    return settings if epochs is None else replace(settings, epochs=epochs)
+    if summary.score is None or summary.best is None:
+        console.line("Score: not measured; the run was shorter than its first validation.")
+    else:
+        console.line(
+            f"Score (mean DSC on the validation images): {summary.score:.3f}, "
+            f"best {summary.best:.3f}."
+        )
+    console.line(f"Run: {out} (checkpoints, log, pictures)")
 
 
 def require_torch() -> None:

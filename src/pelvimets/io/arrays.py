@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ class ArrayFolder:
     def write(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Keep a set; it appears whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        aside = self.folder / f".{name}.part"
+        aside = self.folder / f".{name}.{os.getpid()}.part"  # others may write the same
         with aside.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
         aside.replace(self.folder / f"{name}{_SUFFIX}")

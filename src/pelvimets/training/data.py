@@ -33,27 +33,44 @@ class PatchDataset(Dataset[Item]):
         settings: Of the run.
         stage: Size and spacing of the patches.
         epoch: Number of the epoch.
+        names: Of the samples to draw from.
+        rank, world: This process, and how many share the patches of an epoch; they take
+            whole batches in turn.
     """
 
     def __init__(
-        self, source: SampleSource, settings: TrainingSettings, stage: Stage, epoch: int
+        self,
+        source: SampleSource,
+        settings: TrainingSettings,
+        stage: Stage,
+        epoch: int,
+        names: tuple[str, ...],
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self._source, self._settings = source, settings
         self._stage, self._epoch = stage, epoch
-        self._names = source.names()
+        self._names, self._rank, self._world = names, rank, world
         if not self._names:
             raise InputError("There is no sample to train on")
 
     def __len__(self) -> int:
-        return self._settings.steps_per_epoch * self._stage.batch
+        return steps_of(self._settings, self._world) * self._stage.batch
 
     def __getitem__(self, number: int) -> Item:
-        rng = np.random.default_rng([self._settings.seed, self._epoch, number])
+        step, place = divmod(number, self._stage.batch)
+        shared = (step * self._world + self._rank) * self._stage.batch + place
+        rng = np.random.default_rng([self._settings.seed, self._epoch, shared])
         sample = self._source.read(self._names[rng.integers(len(self._names))])
         drawn = draw_parameters(
             sample, self._stage, self._settings.augmentation, self._settings.centres, rng
         )
         return network_item(sample, cut_patch(sample, drawn), self._settings, rng)
+
+
+def steps_of(settings: TrainingSettings, world: int) -> int:
+    """Steps of an epoch; each of the processes takes its share of the batches."""
+    return -(-settings.steps_per_epoch // world)
 
 
 def network_item(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -15,12 +17,17 @@ from torch.utils.data import DataLoader
 
 from pelvimets.config import settings_to_dict
 from pelvimets.errors import VerificationError
+from pelvimets.labels import Sequence
 from pelvimets.model.variants import make_network
-from pelvimets.training.data import Item, PatchDataset, channels_last, loader
+from pelvimets.training.data import Item, PatchDataset, channels_last, loader, steps_of
 from pelvimets.training.losses import bone_loss, lesion_loss
+from pelvimets.training.pictures import RgbArray, picture_row, png_bytes, sheet
+from pelvimets.training.processes import Processes, gathered
 from pelvimets.training.sample import SampleSource
 from pelvimets.training.settings import Stage, Task, TrainingSettings
-from pelvimets.training.validation import Measures, mean_measures, measure_sample
+from pelvimets.training.validation import Answer, Measures, answer_of, mean_measures, measures_of
+
+PICTURED_PER_SEQUENCE = 2
 
 
 class SegmentationModule(lightning.LightningModule):
@@ -31,6 +38,16 @@ class SegmentationModule(lightning.LightningModule):
         training: Samples to learn from.
         validation: Samples to measure on; never learned from.
         workers: Processes that draw patches; 0 draws in this one.
+        processes: Where this one stands among those that train together.
+        pictures: Whether validations are pictured.
+
+    Attributes:
+        last_loss: Of the last step, None before the first.
+        score: Of the last validation, None before the first.
+        best_score: The highest so far.
+        improved: Whether the last validation was the best.
+        validated: Whether the epoch that is on ended with a validation.
+        picture: PNG of the validation of this epoch, None without one.
     """
 
     def __init__(
@@ -39,43 +56,77 @@ class SegmentationModule(lightning.LightningModule):
         training: SampleSource,
         validation: SampleSource,
         workers: int = 0,
+        processes: Processes | None = None,
+        *,
+        pictures: bool = True,
     ) -> None:
         super().__init__()
         self.settings, self._workers = settings, workers
+        self.processes, self._pictures = processes or Processes(), pictures
         self._training, self._validation = training, validation
         self.network = build_network(settings)
         decay = get_ema_multi_avg_fn(settings.average_decay)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.network, multi_avg_fn=decay)
+        self.averaged.requires_grad_(False)
         self._seconds_before, self._started = 0.0, time.monotonic()
+        self._agreed_seconds: float | None = None
         self._measured: list[Measures] = []
+        self._rows: list[tuple[str, RgbArray]] = []
+        self._pictured: frozenset[str] | None = None
+        self.last_loss: float | None = None
+        self.score: float | None = None
+        self.best_score: float | None = None
+        self.improved = self.validated = False
+        self.picture: bytes | None = None
+
+    @property
+    def share_of_steps(self) -> float:
+        """Share of all steps that is done, 0-1."""
+        steps = self.settings.epochs * steps_of(self.settings, self.processes.world)
+        return min(self.global_step / steps, 1.0)
 
     @property
     def progress(self) -> float:
         """Share of the training that is done, 0-1, by steps or by the clock."""
-        settings = self.settings
-        by_steps = self.global_step / (settings.epochs * settings.steps_per_epoch)
-        if settings.minutes is None:
-            return min(by_steps, 1.0)
-        return min(max(by_steps, self.seconds / (60 * settings.minutes)), 1.0)
+        minutes = self.settings.minutes
+        if minutes is None:
+            return self.share_of_steps
+        return min(max(self.share_of_steps, self.seconds / (60 * minutes)), 1.0)
 
     @property
     def seconds(self) -> float:
-        """Time trained so far, earlier parts of a resumed run included."""
+        """Time trained so far, earlier parts of a resumed run included.
+
+        Of several processes the first one's clock counts, as last agreed on.
+        """
+        if self._agreed_seconds is not None:
+            return self._agreed_seconds
         return self._seconds_before + time.monotonic() - self._started
+
+    def _agree_on_time(self) -> None:
+        if self.processes.world > 1:
+            self._agreed_seconds = None
+            self._agreed_seconds = self.trainer.strategy.broadcast(self.seconds)
 
     def stage(self) -> Stage:
         """The stage that is on now."""
         return next(s for s in self.settings.stages if self.progress < s.until or s.until == 1)
 
     def train_dataloader(self) -> DataLoader[Item]:
-        """Patches of the coming epoch."""
-        stage = self.stage()
-        dataset = PatchDataset(self._training, self.settings, stage, self.current_epoch)
+        """Patches of the coming epoch, this process's share of them."""
+        self._agree_on_time()
+        names = self.trainer.strategy.broadcast(self._training.names())
+        stage, here = self.stage(), self.processes
+        dataset = PatchDataset(
+            self._training, self.settings, stage, self.current_epoch, names, here.rank, here.world
+        )
         return loader(dataset, stage.batch, self._workers)
 
     def val_dataloader(self) -> DataLoader[str]:
-        """Names of the validation samples."""
-        return DataLoader(list(self._validation.names()), batch_size=1)  # type: ignore[arg-type]
+        """Names of the validation samples for this process; empty ones make all equally many."""
+        names, here = self._validation.names(), self.processes
+        names += ("",) * (-len(names) % here.world)
+        return DataLoader(list(names[here.rank :: here.world]), batch_size=1)  # type: ignore[arg-type]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW or Adam; the rate is set step by step."""
@@ -89,11 +140,21 @@ class SegmentationModule(lightning.LightningModule):
         return optimiser
 
     def on_train_start(self) -> None:
-        """Start the clock."""
+        """Start the clock; a run that had ended trains no further."""
         self._started = time.monotonic()
+        self._agree_on_time()
+        self.trainer.should_stop = self.progress >= 1
+
+    def on_train_epoch_start(self) -> None:
+        """Chance of an epoch (dropout) depends on nothing before it."""
+        seeds = [self.settings.seed, self.current_epoch, self.processes.rank]
+        torch.manual_seed(int(np.random.default_rng(seeds).integers(2**63)))
+        self.improved, self.validated, self.picture = False, False, None
 
     def on_train_batch_start(self, batch: Item, batch_idx: int) -> None:
         """Set the learning rate."""
+        if self.settings.minutes is not None:
+            self._agree_on_time()
         rate = self.settings.learning_rate * rate_factor(
             self.settings, self.global_step, self.progress
         )
@@ -109,13 +170,14 @@ class SegmentationModule(lightning.LightningModule):
         """
         logits = self.network(channels_last(batch["image"]))
         loss = self._loss(logits, batch)
-        if not bool(torch.isfinite(loss)):
+        self.last_loss = float(loss.detach())
+        if not math.isfinite(self.last_loss):
             raise VerificationError(
                 "The loss is not finite",
-                got=f"{float(loss)} at step {self.global_step}, samples {batch['name']}",
+                got=f"{self.last_loss} at step {self.global_step}, samples {batch['name']}",
                 remedy="Look at these samples; lower the learning rate; try precision 32-true",
             )
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=1, prog_bar=True)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
         return loss
 
     def _loss(self, logits: Tensor, batch: Item) -> Tensor:
@@ -129,21 +191,61 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the time and stop when the schedule has ended."""
+        self._agree_on_time()
         self.log("minutes", self.seconds / 60)
         if self.progress >= 1:
             self.trainer.should_stop = True
 
     def validation_step(self, batch: list[str], batch_idx: int) -> None:
         """Measure one whole image."""
-        sample = self._validation.read(batch[0])
-        spacing_mm = self.stage().spacing_mm
-        self._measured.append(measure_sample(self.predict, sample, self.settings, spacing_mm))
+        name = batch[0]
+        if not name:
+            return
+        sample = self._validation.read(name)
+        answer = answer_of(self.predict, sample, self.settings, self.stage().spacing_mm)
+        self._measured.append(measures_of(answer, self.settings))
+        if self._pictures and name in self._names_pictured():
+            self._rows.append((name, self._row(answer, self._measured[-1])))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the means over the validation images."""
-        for name, value in mean_measures(self._measured).items():
-            self.log(name, value, prog_bar=name == "score")
+        """Log the means over the validation images, and picture some of them."""
+        means = mean_measures(gathered(self._measured, self.processes))
+        for name, value in means.items():
+            self.log(name, value)
+        self.score, self.validated = means.get("score", 0.0), True
+        self.improved = self.best_score is None or self.score > self.best_score
+        self.best_score = (
+            self.score if self.best_score is None else max(self.score, self.best_score)
+        )
+        rows = sorted(gathered(self._rows, self.processes), key=lambda named: named[0])
+        if rows:
+            self._show([row for _, row in rows])
         self._measured.clear()
+        self._rows.clear()
+
+    def _names_pictured(self) -> frozenset[str]:
+        if self._pictured is None:
+            self._pictured = pictured(self._validation, self.settings.task)
+        return self._pictured
+
+    def _row(self, answer: Answer, measures: Measures) -> RgbArray:
+        score = mean_measures([measures])["score"]
+        return picture_row(
+            answer,
+            self.settings.task,
+            f"{answer.name}, {answer.sequence.title}: DSC {score:.2f}",
+        )
+
+    def _show(self, rows: list[RgbArray]) -> None:
+        title = (
+            f"Validation of the {self.settings.task.value}, epoch {self.current_epoch + 1}, "
+            f"step {self.global_step}: mean DSC {self.score:.3f}"
+        )
+        rgb = sheet(rows, self.settings.task, title)
+        self.picture = png_bytes(rgb)
+        for logger in self.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("validation", rgb, self.global_step, dataformats="HWC")
 
     @torch.no_grad()
     def predict(self, channels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -154,13 +256,28 @@ class SegmentationModule(lightning.LightningModule):
         return np.asarray(probability.cpu())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the clock and the settings."""
+        """Keep the clock, the scores and the settings."""
         checkpoint["seconds"] = self.seconds
+        checkpoint["scores"] = (self.score, self.best_score)
         checkpoint["settings"] = settings_to_dict(self.settings)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the clock."""
+        """Go on with the clock and the scores."""
         self._seconds_before = checkpoint["seconds"]
+        self.score, self.best_score = checkpoint.get("scores", (None, None))
+
+
+def pictured(source: SampleSource, task: Task) -> frozenset[str]:
+    """The first images of each sequence by name; for lesions, the first that show one."""
+    found: dict[Sequence, list[str]] = {sequence: [] for sequence in Sequence}
+    for name in source.names():
+        sample = source.read(name)
+        wanted = task is Task.BONES or len(sample.lesion_centres) > 0
+        if wanted and len(found[sample.sequence]) < PICTURED_PER_SEQUENCE:
+            found[sample.sequence].append(name)
+        if all(len(names) == PICTURED_PER_SEQUENCE for names in found.values()):
+            break
+    return frozenset(name for names in found.values() for name in names)
 
 
 def build_network(settings: TrainingSettings) -> nn.Module:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from pelvimets.errors import InputError
 from pelvimets.training.module import SegmentationModule, build_network
+from pelvimets.training.observing import Checkpoints, Reporter, RunObserver
+from pelvimets.training.processes import Processes, cluster, launched
 from pelvimets.training.sample import SampleSource
 from pelvimets.training.settings import TrainingSettings
+from pelvimets.training.start import Start, averaged_weights, take_weights
 
-LAST = "last.ckpt"
+LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 def train(
@@ -26,8 +33,9 @@ def train(
     validation: SampleSource,
     folder: Path,
     *,
-    start_from: Path | None = None,
+    start: Start | None = None,
     workers: int = 0,
+    observer: RunObserver | None = None,
     callbacks: Sequence[Callback] = (),
     devices: int | str = "auto",
     quiet: bool = False,
@@ -38,73 +46,102 @@ def train(
         settings: Of the run.
         training: Samples to learn from.
         validation: Samples to measure on.
-        folder: Gets ``last.ckpt``, ``best.ckpt`` and ``log/version_N/metrics.csv``.
-        start_from: Checkpoint whose weights a new run starts with, as far as shapes agree.
+        folder: Gets ``last.ckpt``, ``best.ckpt``, ``log/version_N/metrics.csv`` and
+            ``tensorboard/``.
+        start: Weights that a new run starts with.
         workers: Processes that draw patches.
+        observer: Is told of each step and epoch.
         callbacks: More of Lightning's callbacks.
-        devices: As Lightning takes it; ``auto`` takes all there are.
-        quiet: Without a progress bar.
+        devices: ``auto`` takes one for each process that was launched; a number trains apart
+            from them, on so many devices.
+        quiet: The CSV log alone, without pictures and TensorBoard; for many short runs.
 
     Returns:
         The module with its last weights.
 
     Raises:
         VerificationError: if the loss is not finite.
+        InputError: if the weights to start with do not fit.
     """
-    lightning.seed_everything(settings.seed)
-    module = SegmentationModule(settings, training, validation, workers)
-    last = folder / LAST
-    if start_from is not None and not last.exists():
-        take_weights(module, start_from)
-    trainer = lightning.Trainer(
-        accelerator="auto",
-        devices=devices,
-        max_epochs=settings.epochs,
-        precision=settings.precision,  # type: ignore[arg-type]
-        gradient_clip_val=settings.gradient_norm,
-        check_val_every_n_epoch=settings.validate_every,
-        reload_dataloaders_every_n_epochs=1,
-        num_sanity_val_steps=0,
-        logger=CSVLogger(folder, name="log", flush_logs_every_n_steps=50),
-        log_every_n_steps=min(50, settings.steps_per_epoch),
-        callbacks=[*_callbacks(settings, folder), *callbacks],
-        default_root_dir=folder,
-        enable_model_summary=False,
-        enable_progress_bar=not quiet,
+    processes = launched() if devices == "auto" else Processes()
+    lightning.seed_everything(settings.seed, verbose=False)
+    module = SegmentationModule(
+        settings, training, validation, workers, processes, pictures=not quiet
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    last = folder / LAST
+    if start is not None and not last.exists():
+        take_weights(module, start)
+    further = [Reporter(observer)] if observer else []
+    with _own_words():
+        trainer = lightning.Trainer(
+            accelerator="auto",
+            devices=processes.local if devices == "auto" else devices,
+            num_nodes=processes.machines,
+            plugins=_plugins(processes),
+            max_epochs=settings.epochs,
+            precision=settings.precision,  # type: ignore[arg-type]
+            gradient_clip_val=settings.gradient_norm,
+            check_val_every_n_epoch=settings.validate_every,
+            reload_dataloaders_every_n_epochs=1,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            logger=_loggers(folder, quiet),
+            log_every_n_steps=min(50, settings.steps_per_epoch),
+            callbacks=[*_callbacks(settings, folder), *further, *callbacks],
+            default_root_dir=folder,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+        )
         trainer.fit(module, ckpt_path=str(last) if last.exists() else None, weights_only=False)
     return module
 
 
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints that replace the one before only when they are completely written."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        """Write beside, then move; both are in one folder, so that moving is one step."""
+        whole = Path(path)
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        aside = whole.with_name(f".{whole.name}.part")
+        torch.save(checkpoint, aside)
+        aside.replace(whole)
+
+
+def _plugins(processes: Processes) -> list[Any]:
+    environment = cluster() if processes.world > 1 else None
+    return [WholeFiles(), environment or LightningEnvironment()]
+
+
+def _loggers(folder: Path, quiet: bool) -> list[Logger]:
+    table = CSVLogger(folder, name="log", flush_logs_every_n_steps=50)
+    return [table] if quiet else [table, TensorBoardLogger(folder, name="tensorboard")]
+
+
 def _callbacks(settings: TrainingSettings, folder: Path) -> list[Callback]:
-    callbacks: list[Callback] = [
-        ModelCheckpoint(
-            folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
-        ),
-        ModelCheckpoint(
-            folder, filename="best", monitor="score", mode="max", enable_version_counter=False
-        ),
-    ]
+    callbacks: list[Callback] = [Checkpoints(str(folder / LAST), str(folder / BEST))]
     if settings.patience is not None:
         callbacks.append(EarlyStopping("score", mode="max", patience=settings.patience))
     return callbacks
 
 
-def take_weights(module: SegmentationModule, checkpoint: Path) -> int:
-    """Start from the averaged weights of another run where names and shapes agree.
-
-    Returns:
-        Number of tensors taken.
-    """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
-    given = _averaged(state)
-    own = module.network.state_dict()
-    fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
-    module.network.load_state_dict(own | fitting)
-    module.averaged.module.load_state_dict(own | fitting)
-    return len(fitting)
+@contextmanager
+def _own_words() -> Iterator[None]:
+    """Without Lightning's hints and the deprecations inside libraries; errors still show."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for library in ("lightning", "torch", "tensorboard", "google", "multiprocessing"):
+                warnings.filterwarnings("ignore", module=rf"{library}(\.|$)")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def load_trained(
@@ -120,15 +157,6 @@ def load_trained(
             "There is no checkpoint", got=checkpoint, remedy="Let the run finish an epoch first"
         )
     kept = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    prefix = "averaged.module."
-    state = {
-        n.removeprefix(prefix): t for n, t in kept["state_dict"].items() if n.startswith(prefix)
-    }
     network = build_network(settings)
-    network.load_state_dict(state)
+    network.load_state_dict(averaged_weights(kept))
     return network.eval(), int(kept["global_step"]), float(kept["seconds"]) / 60
-
-
-def _averaged(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    prefix = "averaged.module."
-    return {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}

@@ -31,13 +31,19 @@ class ArrayStore(Protocol):
 
 @dataclass(frozen=True)
 class SampleStore:
-    """A ``SampleSource`` over a store of arrays."""
+    """A ``SampleSource`` over a store of arrays.
+
+    Attributes:
+        arrays: The store.
+        chosen: Samples to use; None takes all there are, also those that come later.
+    """
 
     arrays: ArrayStore
+    chosen: tuple[str, ...] | None = None
 
     def names(self) -> tuple[str, ...]:
-        """Names of the samples there are now, sorted."""
-        return self.arrays.names()
+        """Names of the samples to use, sorted."""
+        return self.arrays.names() if self.chosen is None else tuple(sorted(self.chosen))
 
     def write(self, sample: Sample) -> None:
         """Keep a sample."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import cc3d
@@ -29,10 +30,31 @@ _SMALLEST_LESION_MM3 = 200.0
 _SMALLEST_BONE_MM3 = 1000.0
 
 
-def measure_sample(
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One whole image as the network saw it, and what it answered.
+
+    Attributes:
+        name: Of the sample.
+        sequence: Which input it is.
+        spacing_mm: Voxel distance (z, y, x).
+        image: float32 (z, y, x).
+        truth: ``Bone`` values, or 1 in metastases (z, y, x).
+        found: The same of the network.
+    """
+
+    name: str
+    sequence: Sequence
+    spacing_mm: Triple
+    image: npt.NDArray[np.float32]
+    truth: npt.NDArray[np.uint8]
+    found: npt.NDArray[np.uint8]
+
+
+def answer_of(
     predict: Predict, sample: Sample, settings: TrainingSettings, spacing_mm: Triple | None
-) -> Measures:
-    """Counts of one image as (numerator, denominator) per measure; sums give the means.
+) -> Answer:
+    """Read one whole image.
 
     Args:
         predict: Probabilities (outputs, z, y, x) of (inputs, z, y, x).
@@ -42,8 +64,24 @@ def measure_sample(
     """
     spacing_mm = spacing_mm or sample.spacing_mm
     patch = whole_image(sample, spacing_mm)
-    measure = _bones_of_patch if settings.task is Task.BONES else _lesions_of_patch
-    return measure(predict, sample, patch, settings, float(np.prod(spacing_mm)))
+    read = _bones_of if settings.task is Task.BONES else _lesions_of
+    truth, found = read(predict, sample, patch, settings)
+    return Answer(sample.name, sample.sequence, spacing_mm, patch.image, truth, found)
+
+
+def measure_sample(
+    predict: Predict, sample: Sample, settings: TrainingSettings, spacing_mm: Triple | None
+) -> Measures:
+    """Read one whole image, as ``answer_of`` does, and measure the answer."""
+    return measures_of(answer_of(predict, sample, settings, spacing_mm), settings)
+
+
+def measures_of(answer: Answer, settings: TrainingSettings) -> Measures:
+    """Counts of one image as (numerator, denominator) per measure; sums give the means."""
+    voxel_mm3 = float(np.prod(answer.spacing_mm))
+    if settings.task is Task.BONES:
+        return bone_measures(answer.found, answer.truth, answer.sequence, voxel_mm3)
+    return lesion_measures(answer.found > 0, answer.truth > 0, answer.sequence, voxel_mm3)
 
 
 def whole_image(sample: Sample, spacing_mm: Triple) -> Patch:
@@ -65,27 +103,18 @@ def whole_image(sample: Sample, spacing_mm: Triple) -> Patch:
     return cut_patch(sample, still)
 
 
-def _bones_of_patch(
-    predict: Predict,
-    sample: Sample,
-    patch: Patch,
-    settings: TrainingSettings,
-    voxel_mm3: float,
-) -> Measures:
-    channels = bone_input(patch.image)
+def _bones_of(
+    predict: Predict, sample: Sample, patch: Patch, settings: TrainingSettings
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     probability = padded_probabilities(
-        predict, channels, settings.network.multiple_of, settings.stages[-1].shape
+        predict, bone_input(patch.image), settings.network.multiple_of, settings.stages[-1].shape
     )
-    return bone_measures(probability.argmax(0), bones_of(patch.truth), sample.sequence, voxel_mm3)
+    return bones_of(patch.truth), probability.argmax(0).astype(np.uint8)
 
 
-def _lesions_of_patch(
-    predict: Predict,
-    sample: Sample,
-    patch: Patch,
-    settings: TrainingSettings,
-    voxel_mm3: float,
-) -> Measures:
+def _lesions_of(
+    predict: Predict, sample: Sample, patch: Patch, settings: TrainingSettings
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     bones = bones_of(patch.truth) > 0
     channels = lesion_input(patch.image, bones, sample.sequence)
     probability = padded_probabilities(
@@ -93,7 +122,7 @@ def _lesions_of_patch(
     )[0]
     near = ndimage.binary_dilation(bones, iterations=1)
     found = (probability >= 0.5) & near
-    return lesion_measures(found, lesions_of(patch.truth), sample.sequence, voxel_mm3)
+    return lesions_of(patch.truth).astype(np.uint8), found.astype(np.uint8)
 
 
 def bone_measures(

@@ -1,0 +1,276 @@
+"""Prepared training samples: of a cohort, checked and made once, or of digital patients."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pelvimets.config import GridSettings, IntensitySettings, settings_to_dict
+from pelvimets.core.volume import Volume
+from pelvimets.errors import CohortError, InputError, SettingsError
+from pelvimets.io.arrays import ArrayFolder
+from pelvimets.io.cohort import Case, Cohort, CohortPatient, read_case
+from pelvimets.io.sample_index import SampleIndex
+from pelvimets.io.stamps import stamp
+from pelvimets.labels import Bone, Sequence
+from pelvimets.training.phantom_samples import (
+    TRAINING_SEEDS,
+    draw_training_sample,
+    validation_samples,
+)
+from pelvimets.training.sample import Sample, prepare_sample
+from pelvimets.training.settings import Task, TrainingSettings
+from pelvimets.training.splits import Splits, completed_splits, listed
+from pelvimets.training.store import SampleStore
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is done, how much of it is done, and of how much."""
+
+_KINDS = ("bones", "lesions", "mimics")
+
+
+@dataclass(frozen=True)
+class PhantomPool:
+    """How many digital patients to draw.
+
+    Attributes:
+        patients: Training samples; drawn in the background while training runs.
+        validation_per_sequence: Samples of each sequence set aside.
+        start_with: Training begins when so many are there.
+    """
+
+    patients: int = 1000
+    validation_per_sequence: int = 12
+    start_with: int = 40
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+def sample_store(folder: Path, chosen: tuple[str, ...] | None = None) -> SampleStore:
+    """Samples in a folder; all of them, or the chosen ones."""
+    return SampleStore(ArrayFolder(folder), chosen)
+
+
+def check_store(store: Path, settings: TrainingSettings) -> None:
+    """Refuse samples that were prepared in another way; note how a new store is prepared.
+
+    Raises:
+        SettingsError: if the grid or the intensities of the samples differ from the settings.
+    """
+    wanted = {
+        "sample_grid": settings_to_dict(settings.sample_grid),
+        "intensity": settings_to_dict(settings.intensity),
+    }
+    found = SampleIndex(store).prepared_as(wanted)
+    differing = [name for name in wanted if found[name] != SampleIndex.plain(wanted[name])]
+    if differing:
+        raise SettingsError(
+            "The prepared samples do not fit these settings",
+            got=f"{store}: another {' and another '.join(differing)}",
+            remedy="Choose another folder for the samples (--samples), or delete this one",
+        )
+
+
+def cohort_splits(cohort: Cohort, elsewhere: Splits | None, seed: int) -> Splits:
+    """Who is learned from, measured on, set aside: by the table, else drawn 8:1:1.
+
+    Args:
+        cohort: The patients.
+        elsewhere: Of another run, whose patients keep their part.
+        seed: Of the draw.
+
+    Raises:
+        CohortError: if only some patients have a split in the table, or one part is empty.
+    """
+    given = {p.key: None if p.split is None else p.split.value for p in cohort.patients}
+    splits = completed_splits(given, elsewhere, seed)
+    for part in ("train", "validation"):
+        if not getattr(splits, part):
+            raise CohortError(f"The cohort has no patient in the split {part}")
+    return splits
+
+
+def prepare_cohort(
+    cohort: Cohort,
+    settings: TrainingSettings,
+    store: Path,
+    splits: Splits | None = None,
+    progress: Progress = _silent,
+) -> dict[str, tuple[str, ...]]:
+    """Check every case and bring it to the sample grid, once.
+
+    A case is prepared again when one of its files has changed.
+
+    Args:
+        cohort: The patients.
+        settings: Of the run.
+        store: Gets the samples, in ``train`` and ``validation``.
+        splits: Who belongs where; None takes the table's.
+        progress: Is told of each patient.
+
+    Returns:
+        Names of the samples for training and for validation.
+
+    Raises:
+        CohortError: with the list of all cases that lack a mask, whose masks do not lie on
+            their image or hold unknown values, or that cannot be read.
+        SettingsError: if the store holds samples of other settings.
+    """
+    splits = splits or cohort_splits(cohort, None, settings.seed)
+    check_store(store, settings)
+    parts = {part: _Maker(settings, store / part) for part in ("train", "validation")}
+    places = [(key, part) for part in parts for key in getattr(splits, part)]
+    faults: list[str] = []
+    for number, (key, part) in enumerate(places):
+        progress("Preparing patients", number, len(places))
+        faults += parts[part].prepare(cohort.patient(key))
+    if faults:
+        raise CohortError(f"{len(faults)} case(s) cannot be used for training", got=listed(faults))
+    return {part: tuple(maker.names) for part, maker in parts.items()}
+
+
+class _Maker:
+    """Makes the samples of one part of a cohort that are not there or out of date."""
+
+    def __init__(self, settings: TrainingSettings, folder: Path) -> None:
+        self._settings, self._store = settings, sample_store(folder)
+        self._index, self._there = SampleIndex(folder), set(self._store.names())
+        self.names: list[str] = []
+
+    def prepare(self, patient: CohortPatient) -> list[str]:
+        """Make what is missing of a patient; what is wrong with the cases."""
+        faults = []
+        for sequence in patient.sequences:
+            try:
+                self._prepare(patient, sequence)
+            except InputError as error:
+                faults.append(str(error))
+        return faults
+
+    def _prepare(self, patient: CohortPatient, sequence: Sequence) -> None:
+        _check_masks(patient, sequence, self._settings.task)
+        name = f"{patient.key}_{sequence.value}"
+        self.names.append(name)
+        masks = [patient.mask_path(sequence, kind) for kind in _KINDS]
+        now = stamp([patient.image_path(sequence), *masks])
+        if name in self._there and self._index.stamp_of(name) == now:
+            return
+        case = read_case(patient, sequence)
+        self._store.write(_sample(name, case, self._settings))
+        self._index.note(name, now)
+
+
+def _sample(name: str, case: Case, settings: TrainingSettings) -> Sample:
+    return prepare_sample(
+        name,
+        case.sequence,
+        case.image,
+        _checked_bones(case),
+        _checked_lesions(case),
+        case.mimics,
+        settings.sample_grid,
+        settings.intensity,
+    )
+
+
+def _check_masks(patient: CohortPatient, sequence: Sequence, task: Task) -> None:
+    where = f"Patient {patient.key}, {sequence.title}"
+    if not patient.mask_path(sequence, "bones").is_file():
+        raise CohortError(f"{where}: no mask of the bones", remedy="Both networks need it")
+    if task is Task.LESIONS and not patient.mask_path(sequence, "lesions").is_file():
+        raise CohortError(
+            f"{where}: no mask of the lesions", remedy="Write an empty one where there is none"
+        )
+
+
+def _checked_bones(case: Case) -> Volume:
+    assert case.bones is not None  # checked before
+    values = np.unique(case.bones.array)
+    if not np.isin(values, [0, *Bone]).all():
+        raise CohortError(
+            f"Patient {case.patient.key}, {case.sequence.title}: unknown values in the mask of "
+            "the bones",
+            got=sorted(set(values.tolist()) - {0, *Bone}),
+            remedy=f"Use 0 and {min(Bone):d} to {max(Bone):d}, in the order of 'labels'",
+        )
+    if not case.bones.array.any():
+        raise CohortError(
+            f"Patient {case.patient.key}, {case.sequence.title}: the mask of the bones is empty",
+            remedy="Draw the bones, or take the patient out of the table",
+        )
+    return case.bones
+
+
+def _checked_lesions(case: Case) -> Volume | None:
+    if case.lesions is None:
+        return None
+    values = np.unique(case.lesions.array)
+    if values.min() < 0 or (values != np.round(values)).any():
+        raise CohortError(
+            f"Patient {case.patient.key}, {case.sequence.title}: unknown values in the mask of "
+            "the lesions",
+            got=values[:5].tolist(),
+            remedy="Use 0 and whole numbers from 1, one for each lesion or one for all",
+        )
+    return case.lesions
+
+
+def begin_pool(
+    settings: TrainingSettings, store: Path, pool: PhantomPool, progress: Progress = _silent
+) -> None:
+    """Draw the digital patients without whom training cannot begin.
+
+    Raises:
+        SettingsError: if the store holds samples of other settings.
+    """
+    check_store(store, settings)
+    grid, intensity = settings.sample_grid, settings.intensity
+    validation = sample_store(store / "validation")
+    wanted = 2 * pool.validation_per_sequence
+    if len(validation.names()) < wanted:
+        drawn = validation_samples(pool.validation_per_sequence, grid, intensity)
+        for number, sample in enumerate(drawn):
+            progress("Drawing for validation", number, wanted)
+            validation.write(sample)
+    for number in range(pool.start_with):
+        progress("Drawing for training", number, pool.start_with)
+        draw_pool(store / "train", grid, intensity, number + 1)
+
+
+def fill_pool(
+    settings: TrainingSettings, store: Path, pool: PhantomPool
+) -> multiprocessing.process.BaseProcess:
+    """Draw the other digital patients beside this process; it ends with this one."""
+    filler = multiprocessing.get_context("spawn").Process(
+        target=draw_pool,
+        args=(store / "train", settings.sample_grid, settings.intensity, pool.patients),
+        daemon=True,
+    )
+    filler.start()
+    return filler
+
+
+def draw_pool(
+    folder: Path, grid: GridSettings, intensity: IntensitySettings, patients: int
+) -> None:
+    """Draw digital patients into a folder until there are so many.
+
+    It stops when the process that started it has gone.
+    """
+    store, parent = sample_store(folder), multiprocessing.parent_process()
+    for seed in range(TRAINING_SEEDS, TRAINING_SEEDS + patients):
+        if parent is not None and not parent.is_alive():
+            return
+        if seed not in _seeds(store.names()):  # looked at each time: others may draw, too
+            store.write(draw_training_sample(seed, grid, intensity))
+
+
+def _seeds(names: tuple[str, ...]) -> set[int]:
+    first = (name.split("_")[0] for name in names)
+    return {int(number) for number in first if number.isdecimal()}

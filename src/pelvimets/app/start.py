@@ -1,0 +1,113 @@
+"""What a new run starts with: another run, a bundle, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pelvimets.config import GridSettings, ReadingSettings
+from pelvimets.errors import InputError, SettingsError
+from pelvimets.io.run_folder import RunFolder
+from pelvimets.labels import Sequence
+from pelvimets.model.bundle import DESCRIPTION_NAME, installed_bundles, load_segmenter
+from pelvimets.training.settings import Task, TrainingSettings
+from pelvimets.training.splits import Splits
+
+if TYPE_CHECKING:
+    from pelvimets.training.start import Start
+
+
+@dataclass(frozen=True)
+class StartSource:
+    """Where the weights of a new run come from.
+
+    Attributes:
+        place: Folder of a run or of a bundle, or a checkpoint.
+        words: What it is called in messages and in the run's record.
+    """
+
+    place: Path
+    words: str
+
+    @property
+    def is_bundle(self) -> bool:
+        """Whether it is a bundle."""
+        return (self.place / DESCRIPTION_NAME).is_file()
+
+    @property
+    def splits(self) -> Splits | None:
+        """Of the patients that its run knew; None if there is no word of them."""
+        kept = None if self.is_bundle else RunFolder(self.place).read_splits()
+        return None if kept is None else Splits(**kept)
+
+
+def start_source(given: str | Path) -> StartSource:
+    """Find a run, a checkpoint or a bundle by its path, or a shipped bundle by its name.
+
+    Raises:
+        InputError: if it is none of these.
+    """
+    place = Path(given)
+    shipped = {bundle.name: bundle.folder for bundle in installed_bundles()}
+    if (place / DESCRIPTION_NAME).is_file():
+        return StartSource(place, f"bundle {load_segmenter(place).name}")
+    if RunFolder(place).has_trained:
+        return StartSource(place, f"run {place.absolute().name}")
+    if place.is_file():
+        return StartSource(place, f"checkpoint {place.name}")
+    if str(given) in shipped:
+        folder = shipped[str(given)]
+        return StartSource(folder, f"bundle {load_segmenter(folder).name}")
+    raise InputError(
+        "There is nothing to start from",
+        got=given,
+        remedy="Name the folder of a run that has finished an epoch, the folder of a bundle, or "
+        f"a shipped bundle: {', '.join(shipped)}",
+    )
+
+
+def load_start(source: StartSource, task: Task, sequence: Sequence) -> Start:
+    """The weights.
+
+    Args:
+        source: Where they are.
+        task: Network to take from a bundle.
+        sequence: The same, where a bundle has a network for each.
+
+    Raises:
+        InputError: if they cannot be read.
+        BundleError: if a bundle is damaged or does not name its weights.
+    """
+    from pelvimets.training.start import start_of_bundle, start_of_checkpoint
+
+    if source.is_bundle:
+        networks = getattr(load_segmenter(source.place), task.value)
+        return start_of_bundle(networks[sequence].files, task, source.words)
+    run = RunFolder(source.place)
+    return start_of_checkpoint(run.checkpoint if run.is_run else source.place, source.words)
+
+
+def adopted(settings: TrainingSettings, source: StartSource) -> TrainingSettings:
+    """The settings with the grid and the intensities that a bundle's networks know.
+
+    Raises:
+        SettingsError: if the one works by spacing and the other by shape.
+    """
+    if not source.is_bundle:
+        return settings
+    reading: ReadingSettings = load_segmenter(source.place).settings
+    grid = reading.bone_grid if settings.task is Task.BONES else reading.lesion_grid
+    if (grid.shape is None) != (settings.grid.shape is None):
+        raise SettingsError(
+            f"The {source.words} reads on another kind of grid",
+            got=f"{_words(grid)}, the preset {_words(settings.grid)}",
+            remedy="Take another preset",
+        )
+    return replace(settings, grid=grid, intensity=reading.intensity)
+
+
+def _words(grid: GridSettings) -> str:
+    if grid.shape is not None:
+        return f"{' x '.join(map(str, grid.shape))} voxels"
+    return f"{' x '.join(f'{v:g}' for v in grid.spacing_mm or ())} mm"

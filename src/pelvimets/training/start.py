@@ -1,0 +1,112 @@
+"""Weights that a new run starts with: those of another run, or of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pelvimets.errors import InputError
+from pelvimets.model.import_weights import network_weights
+from pelvimets.model.openvino_backend import NetworkFiles
+from pelvimets.training.module import SegmentationModule
+from pelvimets.training.settings import Task
+
+_AVERAGED = "averaged.module."
+_MOST_NAMED = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Weights by name, and whose they are.
+
+    Attributes:
+        words: Where they come from, for messages and the run's record.
+        task: Network they were trained for; None if that is not known.
+        weights: By name in the PyTorch network.
+    """
+
+    words: str
+    task: Task | None
+    weights: Mapping[str, Tensor]
+
+
+def start_of_checkpoint(checkpoint: Path, words: str) -> Start:
+    """The averaged weights of a run's checkpoint.
+
+    Raises:
+        InputError: if the file is missing or is no checkpoint of a run.
+    """
+    try:
+        kept = torch.load(checkpoint, map_location="cpu", weights_only=False)
+        weights = averaged_weights(kept)
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError) as error:
+        raise InputError(
+            "The weights to start with cannot be read",
+            got=f"{checkpoint}: {error}",
+            remedy="Name a run that has finished an epoch, or a bundle",
+        ) from error
+    task = kept.get("settings", {}).get("task")
+    return Start(words, None if task is None else Task(task), weights)
+
+
+def start_of_bundle(files: NetworkFiles, task: Task, words: str) -> Start:
+    """The weights of one network of a bundle.
+
+    Raises:
+        BundleError: if the file does not name them.
+    """
+    return Start(words, task, network_weights(files))
+
+
+def averaged_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The averaged weights in a checkpoint, by their names in the network."""
+    state: Mapping[str, Tensor] = checkpoint["state_dict"]
+    return {n.removeprefix(_AVERAGED): t for n, t in state.items() if n.startswith(_AVERAGED)}
+
+
+def take_weights(module: SegmentationModule, start: Start) -> tuple[str, ...]:
+    """Start from given weights.
+
+    Those of the same network must fit as a whole. From the other network (bones for lesions
+    or the other way round) what fits is taken: its first and last layer have other channels.
+
+    Returns:
+        Names of the weights that were left as they were.
+
+    Raises:
+        InputError: with the weights that do not fit.
+    """
+    own = module.network.state_dict()
+    misfits = _misfits(own, start.weights)
+    same = start.task is module.settings.task
+    if len(misfits) == len(own) or (same and misfits):
+        more = len(misfits) - _MOST_NAMED
+        raise InputError(
+            f"The weights of {start.words} do not fit the network of this run",
+            got="; ".join([*list(misfits.values())[:_MOST_NAMED], *[f"{more} more"][: more > 0]]),
+            remedy="Train with the same settings of the network (--settings), or without --from",
+        )
+    taken = {name: start.weights[name] for name in own if name not in misfits}
+    module.network.load_state_dict(own | taken)
+    module.averaged.module.load_state_dict(own | taken)
+    return tuple(misfits)
+
+
+def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, str]:
+    """What is wrong with each weight that cannot be taken."""
+    faults = {}
+    for name, tensor in own.items():
+        if name not in given:
+            faults[name] = f"{name} is not there"
+        elif given[name].shape != tensor.shape:
+            faults[name] = f"{name} is {_size(given[name])}, not {_size(tensor)}"
+    return faults
+
+
+def _size(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape))
