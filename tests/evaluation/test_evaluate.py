@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from synthetic_cohort import GRIDS, balls_on, write_cohort
 
+from pelvimets.app.card import evaluation_facts
 from pelvimets.app.evaluate import EvaluationRequest, evaluate, measure_cohort
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
@@ -22,6 +23,7 @@ from pelvimets.evaluation.results import summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
 from pelvimets.io.nifti import read_nifti, write_nifti
 from pelvimets.io.results import CaseStore
+from pelvimets.training.card import model_card
 
 QUICK = EvaluationSettings(bootstrap_samples=200, in_silico=True)
 
@@ -100,6 +102,28 @@ def test_lesions_and_patients_are_counted_as_they_were_made(evaluated):
     assert figures.auc is not None
     either = results.readings[Reading.EITHER].lesions_paper
     assert either.reference_lesions == 13
+
+
+def test_scores_of_lesions_are_held_against_what_they_found(written):
+    lesion = written["lesion"]["dwi"]
+    found = lesion["calibration"]
+    assert sum(b["n"] for b in found["bins"]) == lesion["found"] + lesion["false"]
+    share = sum(b["n"] * b["observed"]["estimate"] for b in found["bins"])
+    assert share == pytest.approx(lesion["found"])
+
+
+def test_the_model_card_shows_what_was_evaluated(written):
+    facts = evaluation_facts(written, "eight boxes", ["pelvimets evaluate"])
+    dwi = written["lesion"]["dwi"]
+    assert facts["lesions"]["dwi"]["recall"][1:] == [dwi["found"], dwi["reference_lesions"]]
+    healthy = [case for case in dwi["cases"] if case["reference"] == 0]
+    false = sum(case["false"] for case in healthy)
+    assert facts["lesions"]["dwi"]["false_per_m0"] == pytest.approx(false / len(healthy), abs=1e-4)
+    card = model_card({"name": "n", "version": "1", "tests": [facts]})
+    ilium = facts["voxel"]["dwi"]["ilium"]
+    assert f"| ilium, DSC; HD | {ilium['dsc']:.3f}; {ilium['hd_mm']:.1f} mm |" in card
+    assert "Test on eight boxes (in silico)" in card
+    assert f"({dwi['found']} of {dwi['reference_lesions']})" in card
 
 
 def test_every_file_of_the_set_is_there(evaluated):

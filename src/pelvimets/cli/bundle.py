@@ -1,52 +1,108 @@
-"""``pelvimets bundle``: a bundle of finished training runs."""
+"""``bundle``, ``calibrate``, ``card``: from finished runs to a bundle with its figures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import Progress, TaskID
 
 from pelvimets.cli import console
 from pelvimets.cli.train import require_torch
+
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle.")]
+OverwriteOption = Annotated[bool, typer.Option(help="Replace an older bundle.")]
 
 
 def bundle(
     bones: Annotated[Path, typer.Option(help="Run of the bone network.")],
     lesions: Annotated[Path, typer.Option(help="Run of the lesion network.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle.")],
+    out: OutOption,
     lesions_t1: Annotated[
         Path | None, typer.Option(help="Run of a lesion network of its own for T1.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the bundle. [default: folder]")] = None,
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     summary: Annotated[str, typer.Option(help="One line on what it is.")] = "Own networks.",
-    patients: Annotated[
-        int, typer.Option(min=1, help="Unseen digital patients of each sequence to measure on.")
-    ] = 20,
-    smallest_score: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Drop lesions with a lower score.")
-    ] = 0.0,
     note: Annotated[
         list[str] | None, typer.Option(help="A line of the card on training or limits.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace an older bundle.")] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
-    """Make a bundle of two runs: export, measure on unseen digital patients, write the card."""
+    """Make a bundle of two runs: export the networks, write the model card."""
     require_torch()
-    from pelvimets.app.bundle import make_bundle
+    from pelvimets.app.bundle import BundleRequest, make_bundle
 
     make_bundle(
-        bones,
-        lesions,
-        out,
-        name=name or out.name,
-        version=version,
-        summary=summary,
-        lesions_t1=lesions_t1,
-        patients=patients,
-        smallest_score=smallest_score,
-        notes=tuple(note or ()),
-        overwrite=overwrite,
+        BundleRequest(
+            bones,
+            lesions,
+            out,
+            name or out.name,
+            version,
+            summary,
+            lesions_t1,
+            tuple(note or ()),
+            overwrite,
+        )
     )
     console.line(f"Bundle: {out}")
+    console.line(f"Next: pelvimets calibrate {out} --data VALIDATION_COHORT -o OUT")
+
+
+class _PatientBar:
+    """Progress of the patients; implements ``app.calibrate.CalibrationObserver``."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def read(self, patient: str, done: int, total: int) -> None:
+        """Show how far it is."""
+        self._progress.update(self._task, description=patient, completed=done, total=total)
+
+
+@contextmanager
+def _patient_bar() -> Iterator[_PatientBar]:
+    with console.progress_bar() as progress:
+        yield _PatientBar(progress, progress.add_task("patients", total=None))
+
+
+def calibrate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    data: Annotated[Path, typer.Option("--data", help="Validation cohort with its masks.")],
+    out: OutOption,
+    split: Annotated[str | None, typer.Option(help="Patients of this split only.")] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Weigh the evidence on lesions and choose the cuts on a validation cohort."""
+    from pelvimets.app.evaluate import check_study_extra
+
+    check_study_extra()
+    from pelvimets.app.calibrate import CalibrationRequest
+    from pelvimets.app.calibrate import calibrate as run
+
+    with _patient_bar() as observer:
+        record = run(CalibrationRequest(bundle, data, out, split, overwrite), observer)
+    for sequence, own in record["sequences"].items():
+        console.line(
+            f"{sequence}: recall {own['recall']:.3f}, precision {own['precision']:.3f}, "
+            f"ECE of lesion scores {own['lesion_ece']:.3f} (cross-validated)"
+        )
+    console.line(f"Bundle: {out}")
+
+
+def card(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle; its card is replaced.")],
+    evaluation: Annotated[Path, typer.Option(help="Result folder of 'pelvimets evaluate'.")],
+    predictions: Annotated[Path, typer.Option(help="Predictions that it evaluated.")],
+    reference: Annotated[Path, typer.Option(help="Cohort that it compared with.")],
+    name: Annotated[str, typer.Option(help="Name of the test in the card.")] = "the test cohort",
+) -> None:
+    """Put the figures of an evaluation into a bundle's model card."""
+    from pelvimets.app.card import EvaluationFolders, add_test
+
+    add_test(bundle, EvaluationFolders(evaluation, predictions, reference), name)
+    console.line(f"Card: {bundle / 'model_card.md'}")

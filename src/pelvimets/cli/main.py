@@ -12,12 +12,13 @@ import typer
 
 from pelvimets import __version__
 from pelvimets.cli import console
-from pelvimets.cli.bundle import bundle
+from pelvimets.cli.bundle import bundle, calibrate, card
 from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate
 from pelvimets.cli.exchange import exporting, importing
 from pelvimets.cli.pacs import fetch, push
 from pelvimets.cli.phantom import app as phantom
 from pelvimets.cli.train import train
+from pelvimets.cli.tune import tune
 from pelvimets.cli.view import view
 from pelvimets.errors import PelvimetsError
 
@@ -208,7 +209,7 @@ def doctor() -> None:
 
 _MOUNTED: dict[str, tuple[Callable[..., None], ...]] = {
     _READ: (view, push, fetch),
-    _STUDY: (train, bundle, evaluate, agreement, compare, replicate),
+    _STUDY: (train, tune, bundle, calibrate, card, evaluate, agreement, compare, replicate),
 }
 for _panel, _commands in _MOUNTED.items():
     for _command in _commands:

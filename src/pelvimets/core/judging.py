@@ -8,7 +8,7 @@ networks (nerve roots, cysts, haemangiomas, vessels) differ from metastases in j
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import cc3d
 import numpy as np
@@ -25,7 +25,8 @@ from pelvimets.labels import Sequence
 
 _SUREST = 0.999  # of a probability before its logit is taken
 _LEAST_SURE = 0.001
-FEATURES = tuple(f.name for f in fields(JudgeSettings) if f.name != "intercept")
+FEATURES = ("score", "mean", "volume", "other", "alone", "adc", "no_adc")
+"""Names of the features, each with its weight in ``JudgeSettings``."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,13 @@ def chance_of_metastasis(evidence: Evidence, judge: JudgeSettings | None) -> flo
     return float(expit(judge.intercept + features(evidence) @ weights))
 
 
+def chance_of_metastases(highest: float, judge: JudgeSettings | None) -> float:
+    """Score of a patient, 0-1, from the highest score of his candidates."""
+    if judge is None:
+        return highest
+    return float(expit(judge.patient_intercept + judge.patient_slope * _logit(highest)))
+
+
 def _logit(probability: float) -> float:
     return float(logit(np.clip(probability, _LEAST_SURE, _SUREST)))
 
@@ -110,7 +118,8 @@ def judge_lesions(
         if not found:
             faint = faint_lesions(probability[sequence], bones.by_sequence[sequence], settings)
             found = candidate_scores(sequence, faint, probability, adc, settings)
-        patient[sequence] = max(found.values(), default=0.0)
+        highest = max(found.values(), default=0.0)
+        patient[sequence] = chance_of_metastases(highest, settings.judge(sequence))
     return LesionMasks(kept, dict(probability), scores, patient)
 
 
@@ -122,7 +131,7 @@ def candidate_scores(
     settings: LesionSettings,
 ) -> dict[int, float]:
     """Score of each label of a sequence's label map."""
-    judge = settings.judge_dwi if sequence is Sequence.DWI else settings.judge_t1
+    judge = settings.judge(sequence)
     evidence = gather_evidence(sequence, labels, probability, adc, settings)
     return {n: chance_of_metastasis(found, judge) for n, found in evidence.items()}
 

@@ -11,6 +11,7 @@ from pelvimets.evaluation.detection import Detection, Rate
 from pelvimets.evaluation.intervals import Interval
 from pelvimets.evaluation.patients import PatientFigures
 from pelvimets.evaluation.results import CohortResults, ReadingResult, VolumeAgreement, VoxelSummary
+from pelvimets.evaluation.roc import calibration
 from pelvimets.evaluation.sequence_tests import GroupTest, StructureTest
 
 SCHEMA_VERSION = "1.0"
@@ -127,6 +128,7 @@ def _lesion(own: ReadingResult) -> dict[str, Any]:
             for kind, groups in own.subgroups.items()
         },
         "false_by_mimic": dict(own.false_by_mimic),
+        "calibration": _lesion_calibration(own),
         "cases": [
             {
                 "patient": tally.patient,
@@ -137,6 +139,16 @@ def _lesion(own: ReadingResult) -> dict[str, Any]:
             for tally in own.tallies
         ],
     }
+
+
+def _lesion_calibration(own: ReadingResult) -> dict[str, Any] | None:
+    """Scores of predicted lesions against whether they found one; None without scores."""
+    right = [i.score for tally in own.tallies for i in tally.reference if i.found]
+    false = [item.score for tally in own.tallies for item in tally.false]
+    scores = [score for score in right + false if score is not None and 0 <= score <= 1]
+    if len(scores) < len(right) + len(false) or not right or not false:
+        return None
+    return asdict(calibration([True] * len(right) + [False] * len(false), scores, bins=10))
 
 
 def patient_figures_to_dict(figures: PatientFigures) -> dict[str, Any]:

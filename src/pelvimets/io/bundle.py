@@ -16,16 +16,18 @@ from pelvimets.model.bundle import (
     DESCRIPTION_NAME,
     checksums_text,
     load_segmenter,
+    verified_contents,
 )
 
 CARD_NAME = "model_card.md"
+RELIABILITY_NAME = "reliability.svg"
 LICENSE_NAME = "LICENSE"
 
 
 def write_bundle(
     folder: Path,
     description: Mapping[str, Any],
-    networks: Mapping[str, bytes],
+    files_by_name: Mapping[str, bytes],
     card: str,
     *,
     overwrite: bool = False,
@@ -35,7 +37,7 @@ def write_bundle(
     Args:
         folder: Where it goes.
         description: Contents of ``bundle.json``.
-        networks: Files of the networks by name.
+        files_by_name: Networks and pictures.
         card: The model card.
         overwrite: Replace an older bundle there.
 
@@ -51,7 +53,7 @@ def write_bundle(
         DESCRIPTION_NAME: (json.dumps(description, indent=2) + "\n").encode(),
         CARD_NAME: card.encode(),
         LICENSE_NAME: license_text().encode(),
-        **networks,
+        **files_by_name,
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as aside:
@@ -64,6 +66,36 @@ def write_bundle(
         if folder.exists():
             shutil.rmtree(folder)
         made.replace(folder)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What a bundle says of itself, once all its checksums agree.
+
+    Raises:
+        BundleError: if the bundle is missing or damaged.
+    """
+    description: dict[str, Any] = json.loads(verified_contents(folder)[DESCRIPTION_NAME])
+    return description
+
+
+def rewrite_bundle(
+    source: Path,
+    folder: Path,
+    description: Mapping[str, Any],
+    card: str,
+    pictures: Mapping[str, bytes] | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """The networks of a bundle under another description and card; may replace itself.
+
+    Raises:
+        BundleError: if the bundle is missing or damaged.
+        OutputError: if the folder exists and is not to be replaced.
+    """
+    made_anew = {DESCRIPTION_NAME, CARD_NAME, LICENSE_NAME}
+    kept = {n: data for n, data in verified_contents(source).items() if n not in made_anew}
+    write_bundle(folder, description, {**kept, **(pictures or {})}, card, overwrite=overwrite)
 
 
 def license_text() -> str:

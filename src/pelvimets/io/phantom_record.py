@@ -58,3 +58,18 @@ def open_cohort_folder(folder: Path, order: dict[str, Any]) -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, order)
+
+
+def phantom_command(folder: Path) -> str | None:
+    """The command that made a cohort of digital patients, without its folder; None for others."""
+    path = folder / COHORT_RECORD
+    if not path.is_file():
+        return None
+    order = read_record(path)["order"]
+    words = [f"--like {order['population']} --patients {order['patients']} --seed {order['seed']}"]
+    words += [f"--scanner {order['scanner']}"] if order["scanner"] else []
+    changed = {name: v for name, v in order["artefacts"].items() if v != 1.0}
+    words += [f"--artefact {name}={strength:g}" for name, strength in changed.items()]
+    sources = order["settings"]["anatomy"]["sources"]
+    words += [f"--anatomy {source}" for source in sources] if len(sources) == 1 else []
+    return " ".join(["pelvimets phantom cohort", *words])

@@ -1,83 +1,251 @@
-"""The model card of a bundle, filled from its runs."""
+"""The model card of a bundle, made from what the bundle's description holds.
+
+Training, calibration and tests each add their own facts to the description; the card is
+made anew from all of them, so that no figure in it is typed by hand.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pelvimets.labels import Bone, Sequence
-from pelvimets.training.settings import Task, TrainingSettings
+from pelvimets.labels import Bone
+from pelvimets.labels import Sequence as MrSequence
 
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What a run tells of itself.
-
-    Attributes:
-        settings: Of the run.
-        data: Its data, in words.
-        steps: Optimiser steps done.
-        minutes: Time trained.
-        curve: (step, score) of each validation.
-    """
-
-    settings: TrainingSettings
-    data: str
-    steps: int
-    minutes: float
-    curve: tuple[tuple[int, float], ...]
+Facts = Mapping[str, Any]
 
 
-def model_card(
-    name: str,
-    version: str,
-    runs: Mapping[str, RunFacts],
-    measured: Mapping[Task, Mapping[str, float]],
-    measured_on: str,
-    command: str,
-    notes: tuple[str, ...] = (),
-) -> str:
-    """Markdown: use, data, how it was trained, what was measured, limits, licence.
+def model_card(description: Facts) -> str:
+    """Markdown: use, training, calibration, tests, limits, data and licence.
 
     Args:
-        name: Of the bundle.
-        version: Of the bundle.
-        runs: Per network.
-        measured: Measures per network, see ``validation``.
-        measured_on: The images measured on, in words.
-        command: Command that measures again.
-        notes: Further lines on this bundle's training and limits.
+        description: ``bundle.json`` as plain data; ``runs``, ``calibration``, ``tests`` and
+            ``notes`` may be missing.
     """
-    parts = [
-        f"# {name} {version}",
+    lines = [
+        f"# {description['name']} {description['version']}",
         "",
         "Two 3D U-Nets that read pelvic MRI of men with prostate cancer: eight bony structures,",
         "then metastases inside them, on DWI (b 800-1000) and T1 in phase. Research use only.",
+        *_training(description.get("runs", {})),
+        *_calibration(description.get("calibration")),
+        *_tests(description.get("tests", [])),
+        *_limits(description),
+        *_origin(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _training(runs: Facts) -> list[str]:
+    if not runs:
+        return []
+    rows = [
+        (
+            name,
+            ", ".join(str(c) for c in run["channels"]),
+            run["grid"],
+            run["data"],
+            str(run["samples"]) if run.get("samples") else "-",
+            str(run["steps"]),
+            f"{run['minutes']:.0f}",
+        )
+        for name, run in runs.items()
+    ]
+    head = ("network", "channels", "grid (z, y, x)", "data", "samples", "steps", "minutes")
+    lines = ["", "## Training", "", *_table(head, rows), ""]
+    lines += ["Mean DSC on the validation images by step, at the grid of the stage:", ""]
+    for name, run in runs.items():
+        points = ", ".join(f"{step}: {score:.3f}" for step, score in run["curve"])
+        lines.append(f"- {name}: {points or 'none'}")
+    return lines
+
+
+def _calibration(record: Facts | None) -> list[str]:
+    if record is None:
+        return ["", "Scores are the networks' own and not calibrated."]
+    thresholds = ", ".join(f"{t}: {d:.3f}" for t, d in record["dice_by_threshold"].items())
+    rows = [
+        (
+            MrSequence(name).title,
+            str(own["metastases"]),
+            f"{own['right']} of {own['candidates']}",
+            f"{own['recall']:.3f}",
+            f"{own['precision']:.3f}",
+            f"{own['lesion_ece_network']:.3f}",
+            f"{own['lesion_ece']:.3f}",
+            "-" if own["patient_ece"] is None else f"{own['patient_ece']:.3f}",
+        )
+        for name, own in record["sequences"].items()
+    ]
+    head = (
+        "sequence",
+        "metastases",
+        "candidates that are right",
+        "recall",
+        "precision",
+        "ECE of the network's lesion score",
+        "ECE of the lesion score",
+        "ECE of the patient score",
+    )
+    return [
         "",
-        "## Training",
+        "## Calibration",
         "",
-        *_training_lines(runs),
+        f"On {record['patients']} patients of the validation cohort `{record['cohort']}`, by",
+        "tenfold cross-validation over patients. A logistic regression weighs the network's",
+        "score, the size, the same place on the other sequence and the ADC. ECE is the expected",
+        "calibration error in ten bins.",
         "",
-        "## Measured (in silico)",
+        *_table(head, rows),
         "",
-        f"On {measured_on}. The command:",
+        "Average precision over the candidates, as each kind of evidence is added:",
         "",
-        f"    {command}",
+        *_gains(record["sequences"]),
         "",
-        *_measured_lines(measured),
+        f"DSC of lesion voxels by threshold: {thresholds}; {record['threshold']:g} was chosen. "
+        f"Lesions are listed from a score of {record['smallest_score']:g},",
+        f"and raise the suspicion of M1b from {record['operating_point']:g}.",
+    ]
+
+
+def _gains(sequences: Facts) -> list[str]:
+    steps = list(next(iter(sequences.values()))["gains"])
+    rows = [
+        (MrSequence(name).title, *(f"{own['gains'][step]:.3f}" for step in steps))
+        for name, own in sequences.items()
+    ]
+    return _table(("sequence", *steps), rows)
+
+
+def _tests(tests: Sequence[Facts]) -> list[str]:
+    lines: list[str] = []
+    for test in tests:
+        silico = " (in silico)" if test["in_silico"] else ""
+        lines += [
+            "",
+            f"## Test on {test['name']}{silico}",
+            "",
+            f"{test['patients']} patients, {test['m1']} with metastases. The commands:",
+            "",
+            *(f"    {command}" for command in test["commands"]),
+            "",
+            *_table(("", *_titles()), _bone_rows(test)),
+            "",
+            *_table(("", *_titles()), _lesion_rows(test)),
+            "",
+            "Lesions are paired one to one by IoU of at least 0.1. Intervals are of 95 %.",
+            *_mimic_lines(test),
+            *_reliability_lines(test),
+        ]
+    return lines
+
+
+def _titles() -> list[str]:
+    return [sequence.title for sequence in MrSequence]
+
+
+def _bone_rows(test: Facts) -> list[tuple[str, ...]]:
+    rows = []
+    for bone in Bone:
+        own = [test["voxel"].get(s.value, {}).get(bone.key) for s in MrSequence]
+        rows.append((f"{bone.title}, DSC; HD", *(_dsc_hd(v) for v in own)))
+    means = [test["voxel"].get(s.value, {}).get("mean") for s in MrSequence]
+    rows.append(("mean of the eight bones, DSC; HD", *(_dsc_hd(v) for v in means)))
+    return rows
+
+
+def _dsc_hd(value: Facts | None) -> str:
+    if value is None or value["dsc"] is None:
+        return "-"
+    return f"{value['dsc']:.3f}; {value['hd_mm']:.1f} mm"
+
+
+def _lesion_rows(test: Facts) -> list[tuple[str, ...]]:
+    own = [test["lesions"].get(s.value) for s in MrSequence]
+    cells: dict[str, list[str]] = {
+        "lesions, recall": [_rate(o, "recall") for o in own],
+        "lesions, precision": [_rate(o, "precision") for o in own],
+        "lesions, average precision": [_number(o, "average_precision") for o in own],
+        "false lesions per M0 patient": [_number(o, "false_per_m0") for o in own],
+        "lesion masks, DSC (patients with lesions)": [_number(o, "dsc") for o in own],
+        "lesion scores, ECE": [_number(o, "ece") for o in own],
+        "patients, AUC of scores": [_interval(o, "auc") for o in own],
+        "patients, sensitivity": [_rate(o, "sensitivity") for o in own],
+        "patients, specificity": [_rate(o, "specificity") for o in own],
+        "patient scores, ECE": [_number(o, "patient_ece") for o in own],
+    }
+    rows = [(name, *values) for name, values in cells.items()]
+    either = test["lesions"].get("either")
+    if either:
+        title = "either sequence: AUC, sensitivity, specificity"
+        text = f"{_interval(either, 'auc')}; {_rate(either, 'sensitivity')}; "
+        rows.append((title, text + _rate(either, "specificity"), ""))
+    return rows
+
+
+def _rate(own: Facts | None, name: str) -> str:
+    value = own.get(name) if own else None
+    return "-" if value is None else f"{value[0]:.3f} ({value[1]} of {value[2]})"
+
+
+def _number(own: Facts | None, name: str) -> str:
+    value = own.get(name) if own else None
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(own: Facts | None, name: str) -> str:
+    value = own.get(name) if own else None
+    return "-" if value is None else f"{value[0]:.3f} ({value[1]:.3f} to {value[2]:.3f})"
+
+
+def _mimic_lines(test: Facts) -> list[str]:
+    kinds = sorted({k for own in test["lesions"].values() for k in own.get("false_by_mimic", {})})
+    if not kinds:
+        return []
+    rows = [
+        (
+            kind.replace("_", " "),
+            *(
+                str(test["lesions"].get(s.value, {}).get("false_by_mimic", {}).get(kind, 0))
+                for s in MrSequence
+            ),
+        )
+        for kind in kinds
+    ]
+    return ["", "False lesions by what they lie on:", "", *_table(("", *_titles()), rows)]
+
+
+def _reliability_lines(test: Facts) -> list[str]:
+    bins = test["lesions"].get("either", {}).get("reliability")
+    if not bins:
+        return []
+    rows = [
+        (
+            f"{b['mean_score']:.2f}",
+            f"{b['observed']:.2f} ({b['low']:.2f}-{b['high']:.2f})",
+            str(b["n"]),
+        )
+        for b in bins
+    ]
+    head = ("mean score", "share with metastases", "patients")
+    return ["", "Reliability of the patient score (`reliability.svg`):", "", *_table(head, rows)]
+
+
+def _limits(description: Facts) -> list[str]:
+    own = description.get("notes", [])
+    return [
         "",
-        "Per image, the Dice coefficient counts bones of at least 1 cm3 in the field. A lesion of",
-        "at least 0.2 cm3 is found if the prediction touches it; a predicted one is right if it",
-        "touches a true one. Lesions are looked for inside the predicted bones.",
-        "",
-        *_curve_lines(runs),
         "## Limits",
         "",
-        "- Trained on digital patients alone. No figure here says how it does on patients.",
+        "- Figures on digital patients do not say how the networks do on patients.",
         "- Two anatomies stand behind all digital patients, one of them with built soft tissue.",
         "- Patients with implants, fractures or operated bones were not simulated.",
-        "- Scores are not calibrated.",
-        *(f"- {note}" for note in notes),
+        *(f"- {note}" for note in own),
+    ]
+
+
+def _origin() -> list[str]:
+    return [
         "",
         "## Data and licence",
         "",
@@ -85,50 +253,11 @@ def model_card(
         "surfaces of MyoSuite `MyoHub/myo_sim`, and the CT example of",
         "`wasserth/TotalSegmentator`. The weights are under Apache-2.0 (`LICENSE`).",
     ]
-    return "\n".join(parts) + "\n"
 
 
-def _training_lines(runs: Mapping[str, RunFacts]) -> list[str]:
-    lines = [
-        "| network | channels | grid (z, y, x) | data | steps | minutes |",
-        "|---|---|---|---|---|---|",
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        f"| {' | '.join(head)} |",
+        "|" + "---|" * len(head),
+        *(f"| {' | '.join(row)} |" for row in rows),
     ]
-    for name, facts in runs.items():
-        grid = facts.settings.grid
-        size = grid.spacing_mm or grid.shape
-        text = " x ".join(f"{v:g}" for v in size or ())
-        unit = "mm" if grid.spacing_mm else "voxels"
-        channels = ", ".join(str(c) for c in facts.settings.network.channels)
-        lines.append(
-            f"| {name} | {channels} | {text} {unit} | {facts.data} | {facts.steps} "
-            f"| {facts.minutes:.0f} |"
-        )
-    return lines
-
-
-def _measured_lines(measured: Mapping[Task, Mapping[str, float]]) -> list[str]:
-    bones = measured.get(Task.BONES, {})
-    lesions = measured.get(Task.LESIONS, {})
-    titles = [sequence.title for sequence in Sequence]
-    lines = [f"| | {' | '.join(titles)} |", "|---|---|---|"]
-    for bone in Bone:
-        lines.append(_row(f"{bone.title}, DSC", bones, f"_{bone.key}", "dice"))
-    lines.append(_row("mean of the eight bones, DSC", bones, "", "dice"))
-    lines.append(_row("lesions, recall", lesions, "", "recall"))
-    lines.append(_row("lesions, precision", lesions, "", "precision"))
-    lines.append(_row("lesion voxels over all images, DSC", lesions, "", "dice"))
-    return lines
-
-
-def _row(title: str, values: Mapping[str, float], ending: str, measure: str) -> str:
-    found = [values.get(f"{measure}_{sequence.value}{ending}") for sequence in Sequence]
-    cells = ["-" if value is None else f"{value:.3f}" for value in found]
-    return f"| {title} | {' | '.join(cells)} |"
-
-
-def _curve_lines(runs: Mapping[str, RunFacts]) -> list[str]:
-    lines = ["## Learning curve", "", "On the validation images, at the grid of the stage:", ""]
-    for name, facts in runs.items():
-        points = ", ".join(f"{step}: {score:.3f}" for step, score in facts.curve)
-        lines += [f"- {name}, step: mean DSC: {points}", ""]
-    return lines

@@ -1,0 +1,176 @@
+"""Figures of an evaluation into a bundle's model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pelvimets.config import settings_to_dict
+from pelvimets.errors import CohortError, InputError
+from pelvimets.io.bundle import RELIABILITY_NAME, read_description, rewrite_bundle
+from pelvimets.io.output import RECORD_NAME
+from pelvimets.io.phantom_record import phantom_command
+from pelvimets.io.results import read_figure, read_results
+from pelvimets.labels import Bone, Sequence
+from pelvimets.model.bundle import load_segmenter
+from pelvimets.training.card import model_card
+
+
+@dataclass(frozen=True)
+class EvaluationFolders:
+    """Result of ``evaluate``, the predictions it read, and the reference cohort."""
+
+    evaluation: Path
+    predictions: Path
+    reference: Path
+
+
+def add_test(bundle: Path, folders: EvaluationFolders, name: str) -> None:
+    """Add a test to a bundle's description, replacing one of the same name; remake the card.
+
+    Raises:
+        InputError: if the predictions were not made by this bundle as it stands.
+        CohortError: if a patient of the test also served to calibrate.
+    """
+    description = read_description(bundle)
+    results = read_results(folders.evaluation)
+    patients = [fact["patient"] for fact in results["patients"]]
+    _check_predictions(bundle, folders.predictions, patients)
+    if description.get("calibration", {}).get("cohort") == folders.reference.name:
+        raise CohortError(
+            "The bundle was calibrated on a cohort of this name",
+            got=folders.reference.name,
+            remedy="Test on patients that served for nothing else",
+        )
+    test = evaluation_facts(results, name, commands(bundle.name, folders))
+    kept = [other for other in description.get("tests", []) if other["name"] != name]
+    description["tests"] = [*kept, test]
+    picture = read_figure(folders.evaluation, "calibration")
+    pictures = {RELIABILITY_NAME: picture} if picture is not None else {}
+    card = model_card(description)
+    rewrite_bundle(bundle, bundle, description, card, pictures, overwrite=True)
+
+
+def _check_predictions(bundle: Path, predictions: Path, patients: list[str]) -> None:
+    segmenter = load_segmenter(bundle)
+    wanted = json.loads(json.dumps(settings_to_dict(segmenter.settings)))
+    for patient in patients:
+        path = predictions / patient / RECORD_NAME
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError("A run record cannot be read", got=f"{path}: {error}") from error
+        same = record["bundle"]["weights_sha256"] == segmenter.weights_sha256
+        if not same or record["settings"] != wanted:
+            raise InputError(
+                "The predictions were not made by this bundle as it stands",
+                got=f"patient {patient}: {record['bundle']['name']}",
+                remedy="Run 'pelvimets predict' with --bundle and evaluate again",
+            )
+
+
+def commands(bundle: str, folders: EvaluationFolders) -> list[str]:
+    """The commands that give the figures again; the first one only for digital patients."""
+    made = phantom_command(folders.reference)
+    return [
+        *([f"{made} -o REFERENCE"] if made else []),
+        f"pelvimets predict REFERENCE -o PREDICTIONS --bundle {bundle}",
+        "pelvimets evaluate --predictions PREDICTIONS --reference REFERENCE -o EVALUATION",
+    ]
+
+
+def evaluation_facts(results: Mapping[str, Any], name: str, lines: list[str]) -> dict[str, Any]:
+    """What the card shows of ``results.json``."""
+    readings = {r: _reading(r, results) for r in ("dwi", "t1", "either") if r in results["lesion"]}
+    truth = [call["truth"] for call in results["patient"].get("either", {}).get("calls", [])]
+    return {
+        "name": name,
+        "in_silico": bool(results["settings"]["in_silico"]),
+        "patients": len(results["patients"]),
+        "m1": sum(truth),
+        "commands": lines,
+        "voxel": {s.value: _bones(results, s) for s in Sequence},
+        "lesions": readings,
+    }
+
+
+def _bones(results: Mapping[str, Any], sequence: Sequence) -> dict[str, Any]:
+    keys = {bone.key for bone in Bone}
+    rows = {
+        row["structure"]: row["measures"]
+        for row in results["voxel_summary"]
+        if row["sequence"] == sequence.value and row["structure"] in keys
+    }
+    own = {
+        key: {"dsc": _plain(m["dsc"]["mean"]), "hd_mm": _plain(m["hd_mm"]["mean"])}
+        for key, m in rows.items()
+    }
+    full = [value for value in own.values() if value["dsc"] is not None]
+    if full:
+        own["mean"] = {
+            "dsc": _plain(float(np.mean([v["dsc"] for v in full]))),
+            "hd_mm": _plain(float(np.mean([v["hd_mm"] for v in full]))),
+        }
+    return own
+
+
+def _reading(reading: str, results: Mapping[str, Any]) -> dict[str, Any]:
+    lesion, patient = results["lesion"][reading], results["patient"].get(reading, {})
+    healthy = sum(case["reference"] == 0 for case in lesion["cases"])
+    masks = [
+        row["measures"]["dsc"]["mean"]
+        for row in results["voxel_summary"]
+        if row["sequence"] == reading and row["structure"] == "lesions"
+    ]
+    facts: dict[str, Any] = {
+        "recall": _rate(lesion["recall"]),
+        "precision": _rate(lesion["precision"]),
+        "average_precision": _estimate(lesion["average_precision"]),
+        "false_per_m0": round(lesion["false_in_m0"] / healthy, 4) if healthy else None,
+        "dsc": _plain(masks[0]) if masks else None,
+        "ece": _ece(lesion["calibration"]),
+        "auc": _interval(patient.get("auc")),
+        "sensitivity": _rate(patient.get("sensitivity")),
+        "specificity": _rate(patient.get("specificity")),
+        "patient_ece": _ece(patient.get("calibration")),
+        "false_by_mimic": lesion["false_by_mimic"],
+    }
+    if patient.get("calibration"):
+        facts["reliability"] = [
+            {
+                "n": b["n"],
+                "mean_score": _plain(b["mean_score"]),
+                "observed": _plain(b["observed"]["estimate"]),
+                "low": _plain(b["observed"]["low"]),
+                "high": _plain(b["observed"]["high"]),
+            }
+            for b in patient["calibration"]["bins"]
+        ]
+    return facts
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), 4)
+
+
+def _rate(rate: Mapping[str, Any] | None) -> list[Any] | None:
+    if rate is None or _plain(rate["estimate"]) is None:
+        return None
+    return [_plain(rate["estimate"]), rate["numerator"], rate["denominator"]]
+
+
+def _estimate(interval: Mapping[str, Any] | None) -> float | None:
+    return None if interval is None else _plain(interval["estimate"])
+
+
+def _interval(interval: Mapping[str, Any] | None) -> list[float | None] | None:
+    return None if interval is None else [_plain(interval[k]) for k in ("estimate", "low", "high")]
+
+
+def _ece(calibration: Mapping[str, Any] | None) -> float | None:
+    return None if calibration is None else _plain(calibration["expected_calibration_error"])

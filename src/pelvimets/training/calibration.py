@@ -1,0 +1,325 @@
+"""Fit what reads a network's output: threshold, judge of each sequence, cuts. Pure.
+
+All is chosen on candidates of a validation cohort. Figures come from tenfold cross-validation
+by patient, so that no candidate is judged by weights that it helped to fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+
+from pelvimets.config import JudgeSettings, LesionSettings
+from pelvimets.core.judging import FEATURES, Evidence, features
+from pelvimets.errors import CohortError
+from pelvimets.evaluation.roc import calibration
+from pelvimets.labels import Sequence
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+THRESHOLDS = (0.3, 0.5, 0.7)
+FEWEST = 8  # right and false candidates each, below which nothing is fitted
+_CUTS = np.round(np.arange(0.05, 0.96, 0.05), 2)
+FOLDS = 10
+_HIDDEN_WEIGHT = 0.3  # of a candidate shown again without the other sequence or ADC
+_STEPS = (
+    ("network's score", ("score",)),
+    ("with size and mean", ("score", "mean", "volume")),
+    ("with the other sequence", ("score", "mean", "volume", "other", "alone")),
+    ("with ADC", FEATURES),
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A predicted lesion before it is judged; ``right`` if it meets a metastasis."""
+
+    evidence: Evidence
+    right: bool
+
+
+@dataclass(frozen=True)
+class CandidateCase:
+    """Candidates of one sequence of one patient at one threshold.
+
+    Attributes:
+        patient, sequence: Whose.
+        metastases: Reference lesions on the sequence.
+        candidates: Those at the threshold.
+        faint: Evidence on what shows at a very low threshold, where there are no candidates.
+        voxels: Lesion voxels in (both, prediction, reference).
+    """
+
+    patient: str
+    sequence: Sequence
+    metastases: int
+    candidates: tuple[Candidate, ...]
+    faint: tuple[Evidence, ...]
+    voxels: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What each kind of evidence adds; figures from cross-validation."""
+
+    evidence: str
+    average_precision: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Chosen settings and what they reach on the validation cohort.
+
+    Attributes:
+        settings: For the bundle.
+        record: Plain data for the model card.
+    """
+
+    settings: LesionSettings
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """One sequence: its judge, and scores from cross-validation."""
+
+    judge: JudgeSettings
+    cases: tuple[CandidateCase, ...]
+    scores: FloatArray
+    right: BoolArray
+    patient_scores: FloatArray
+    gains: tuple[Gain, ...]
+
+    @property
+    def sick(self) -> BoolArray:
+        """Whether each patient has metastases."""
+        return np.array([case.metastases > 0 for case in self.cases])
+
+
+def fit_reading(cases: dict[float, tuple[CandidateCase, ...]], settings: LesionSettings) -> Fitted:
+    """Choose threshold, judges, smallest score and operating point.
+
+    Args:
+        cases: Candidates by threshold.
+        settings: Of the bundle so far.
+
+    Raises:
+        CohortError: if there are too few right or false candidates on a sequence.
+    """
+    threshold = max(cases, key=lambda t: _dice(cases[t]))
+    chosen = cases[threshold]
+    judged = {
+        s: _judge(s, tuple(case for case in chosen if case.sequence is s))
+        for s in Sequence
+        if any(case.sequence is s for case in chosen)
+    }
+    cut = best_cut(list(judged.values()))
+    fitted = replace(
+        settings,
+        threshold=threshold,
+        smallest_score=cut,
+        operating_point=operating_point(list(judged.values()), cut),
+        judge_dwi=judged[Sequence.DWI].judge if Sequence.DWI in judged else None,
+        judge_t1=judged[Sequence.T1].judge if Sequence.T1 in judged else None,
+    )
+    return Fitted(fitted, _record(cases, judged, fitted))
+
+
+def _dice(cases: tuple[CandidateCase, ...]) -> float:
+    both, found, truth = np.sum([case.voxels for case in cases], axis=0)
+    return float(2 * both / max(found + truth, 1))
+
+
+def _judge(sequence: Sequence, cases: tuple[CandidateCase, ...]) -> _Judged:
+    found = [(n, c) for n, case in enumerate(cases) for c in case.candidates]
+    right = np.array([c.right for _, c in found], dtype=bool)
+    if right.sum() < FEWEST or (~right).sum() < FEWEST:
+        raise CohortError(
+            f"Too few candidates on {sequence.title} to weigh the evidence",
+            got=f"{int(right.sum())} right, {int((~right).sum())} false",
+            remedy=f"Give a cohort with at least {FEWEST} of each",
+        )
+    owner = np.array([n for n, _ in found])
+    evidence = [c.evidence for _, c in found]
+    scores = _left_out(evidence, right, owner, FEATURES)
+    patients = _patient_maxima(cases, evidence, right, owner, scores)
+    sick = np.array([case.metastases > 0 for case in cases])
+    intercept, slope = _platt(patients, sick)
+    judge = replace(
+        fit_judge(evidence, right, FEATURES), patient_intercept=intercept, patient_slope=slope
+    )
+    gains = tuple(
+        Gain(name, _average_precision(right, _left_out(evidence, right, owner, used)))
+        for name, used in _STEPS
+    )
+    chances = 1 / (1 + np.exp(-(intercept + slope * _log_odds(patients))))
+    return _Judged(judge, cases, scores, right, chances, gains)
+
+
+def fit_judge(evidence: list[Evidence], right: BoolArray, used: tuple[str, ...]) -> JudgeSettings:
+    """Logistic regression on the named features, with a Gaussian prior of variance 1.
+
+    Each candidate also counts, with less weight, as if the other sequence or the ADC map were
+    missing, so that the judge serves such studies as well.
+    """
+    shown, labels, weight = _with_hidden(evidence, right)
+    columns = [FEATURES.index(name) for name in used]
+    table = np.array([features(e) for e in shown])[:, columns]
+    model = LogisticRegression(C=1.0, max_iter=1000).fit(table, labels, sample_weight=weight)
+    weights = dict.fromkeys(FEATURES, 0.0) | {
+        name: round(float(w), 6) for name, w in zip(used, model.coef_[0], strict=True)
+    }
+    return JudgeSettings(intercept=round(float(model.intercept_[0]), 6), **weights)
+
+
+def _with_hidden(
+    evidence: list[Evidence], right: BoolArray
+) -> tuple[list[Evidence], BoolArray, FloatArray]:
+    hiding: tuple[Callable[[Evidence], Evidence], ...] = (
+        lambda e: replace(e, other_score=None),
+        lambda e: replace(e, adc_um2_per_s=None),
+        lambda e: replace(e, other_score=None, adc_um2_per_s=None),
+    )
+    shown = list(evidence)
+    for hide in hiding:
+        shown += [hide(e) for e in evidence]
+    weight = np.full(len(shown), _HIDDEN_WEIGHT)
+    weight[: len(evidence)] = 1.0
+    return shown, np.tile(right, 1 + len(hiding)), weight
+
+
+def _chances(judge: JudgeSettings, evidence: list[Evidence]) -> FloatArray:
+    weights = np.array([getattr(judge, name) for name in FEATURES])
+    table = np.array([features(e) for e in evidence]).reshape(-1, len(FEATURES))
+    return np.asarray(1 / (1 + np.exp(-(judge.intercept + table @ weights))))
+
+
+def _left_out(
+    evidence: list[Evidence], right: BoolArray, owner: npt.NDArray[Any], used: tuple[str, ...]
+) -> FloatArray:
+    """Score of each candidate by a judge that was fitted without its patient."""
+    scores = np.zeros(len(evidence))
+    fold = owner % FOLDS
+    for number in np.unique(fold):
+        own = fold == number
+        judge = fit_judge(
+            [e for e, o in zip(evidence, own, strict=True) if not o], right[~own], used
+        )
+        scores[own] = _chances(judge, [e for e, o in zip(evidence, own, strict=True) if o])
+    return scores
+
+
+def _patient_maxima(
+    cases: tuple[CandidateCase, ...],
+    evidence: list[Evidence],
+    right: BoolArray,
+    owner: npt.NDArray[Any],
+    scores: FloatArray,
+) -> FloatArray:
+    """Highest score of each patient, from what is faint where there is no candidate."""
+    judge = fit_judge(evidence, right, FEATURES)
+    maxima = np.zeros(len(cases))
+    for n, case in enumerate(cases):
+        own = scores[owner == n] if case.candidates else _chances(judge, list(case.faint))
+        maxima[n] = own.max(initial=0.0)
+    return maxima
+
+
+def _platt(scores: FloatArray, sick: BoolArray) -> tuple[float, float]:
+    """Intercept and slope on the logit of the scores; (0, 1) where only one class is there."""
+    if sick.all() or not sick.any():
+        return 0.0, 1.0
+    model = LogisticRegression(C=1.0).fit(_log_odds(scores)[:, None], sick)
+    return round(float(model.intercept_[0]), 6), round(float(model.coef_[0, 0]), 6)
+
+
+def _log_odds(scores: FloatArray) -> FloatArray:
+    return np.asarray(logit(np.clip(scores, 0.001, 0.999)))
+
+
+def _average_precision(right: BoolArray, scores: FloatArray) -> float:
+    return float(average_precision_score(right, scores))
+
+
+def best_cut(judged: list[_Judged]) -> float:
+    """The smallest score with the best F1 over both sequences."""
+
+    def f1(cut: float) -> float:
+        found = sum(int((j.right & (j.scores >= cut)).sum()) for j in judged)
+        listed = sum(int((j.scores >= cut).sum()) for j in judged)
+        metastases = sum(case.metastases for j in judged for case in j.cases)
+        return 2 * found / max(listed + metastases, 1)
+
+    return float(max(_CUTS, key=f1))
+
+
+def operating_point(judged: list[_Judged], smallest: float) -> float:
+    """The lesion score at or above which M1b is suspected: best Youden index over patients.
+
+    A patient is suspected if one lesion on one sequence reaches it.
+    """
+    names = sorted({case.patient for j in judged for case in j.cases})
+    highest, sick = dict.fromkeys(names, 0.0), dict.fromkeys(names, False)
+    for j in judged:
+        start = 0
+        for case in j.cases:
+            own = j.scores[start : start + len(case.candidates)]
+            start += len(case.candidates)
+            highest[case.patient] = max(highest[case.patient], float(own.max(initial=0.0)))
+            sick[case.patient] |= case.metastases > 0
+    value = np.array([highest[n] for n in names])
+    truth = np.array([sick[n] for n in names])
+
+    def youden(cut: float) -> float:
+        called = value >= cut
+        return float(called[truth].mean()) - float(called[~truth].mean())
+
+    cuts = [c for c in _CUTS if c >= smallest]
+    if truth.all() or not truth.any():
+        return smallest
+    return float(max(cuts, key=youden))
+
+
+def _record(
+    cases: dict[float, tuple[CandidateCase, ...]],
+    judged: dict[Sequence, _Judged],
+    settings: LesionSettings,
+) -> dict[str, Any]:
+    return {
+        "patients": len({case.patient for case in cases[settings.threshold]}),
+        "dice_by_threshold": {f"{t:g}": round(_dice(c), 4) for t, c in cases.items()},
+        "threshold": settings.threshold,
+        "smallest_score": settings.smallest_score,
+        "operating_point": settings.operating_point,
+        "sequences": {s.value: _sequence_record(j, settings) for s, j in judged.items()},
+    }
+
+
+def _sequence_record(judged: _Judged, settings: LesionSettings) -> dict[str, Any]:
+    listed = judged.scores >= settings.smallest_score
+    found = int((judged.right & listed).sum())
+    network = np.array([c.evidence.score for case in judged.cases for c in case.candidates])
+    one_class = judged.sick.all() or not judged.sick.any()
+    return {
+        "candidates": len(judged.right),
+        "right": int(judged.right.sum()),
+        "metastases": sum(case.metastases for case in judged.cases),
+        "recall": round(found / max(sum(case.metastases for case in judged.cases), 1), 4),
+        "precision": round(found / max(int(listed.sum()), 1), 4),
+        "gains": {gain.evidence: round(gain.average_precision, 4) for gain in judged.gains},
+        "lesion_ece_network": _ece(judged.right, network),
+        "lesion_ece": _ece(judged.right, judged.scores),
+        "patient_ece": None if one_class else _ece(judged.sick, judged.patient_scores),
+    }
+
+
+def _ece(truth: BoolArray, scores: FloatArray) -> float:
+    return round(calibration(truth, scores, bins=10).expected_calibration_error, 4)

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pelvimets.app import calibrate as calibration
+from pelvimets.app.bundle import BundleRequest, make_bundle
+from pelvimets.app.calibrate import CalibrationRequest, calibrate
+from pelvimets.app.card import EvaluationFolders, add_test
+from pelvimets.app.predict import RunOptions, StudyInput, predict
+from pelvimets.config import GridSettings, settings_to_dict
+from pelvimets.core.segmenter import FixedSegmenter
+from pelvimets.core.volume import Volume
+from pelvimets.errors import CohortError, InputError, OutputError
+from pelvimets.io.nifti import write_nifti
+from pelvimets.io.run_folder import RunFolder
+from pelvimets.labels import Sequence
+from pelvimets.model.bundle import load_segmenter
+from pelvimets.model.settings import NetworkSettings
+from pelvimets.training.module import build_network
+from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS
+from pelvimets.training.settings import Stage, TrainingSettings
+from tests.app.conftest import LESION_MM, SETTINGS, KnownStudy, image_of
+from tests.core.test_lesions import ball
+
+
+class Silent:
+    def read(self, patient: str, done: int, total: int) -> None: ...
+
+
+def small(preset: TrainingSettings) -> TrainingSettings:
+    return replace(
+        preset,
+        network=NetworkSettings(channels=(4, 8)),
+        grid=GridSettings(spacing_mm=(8.0, 6.0, 6.0), multiple_of=(2, 4, 4)),
+        stages=(Stage(until=1.0, spacing_mm=(8.0, 6.0, 6.0), shape=(4, 8, 8), batch=2),),
+    )
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory) -> Path:
+    """A bundle of two networks that learned nothing."""
+    folder = tmp_path_factory.mktemp("bundle")
+    for preset in (DEFAULT_BONES, DEFAULT_LESIONS):
+        settings = small(preset)
+        run = RunFolder(folder / settings.task.value)
+        run.write_settings(settings_to_dict(settings))
+        run.write_data("cohort none")
+        torch.manual_seed(1)
+        weights = build_network(settings).state_dict()
+        state = {f"averaged.module.{name}": w for name, w in weights.items()}
+        torch.save({"state_dict": state, "global_step": 7, "seconds": 60.0}, run.checkpoint)
+    request = BundleRequest(
+        folder / "bones", folder / "lesions", folder / "own", "own", "1", "Two steps.",
+        notes=("Of no use.",),
+    )  # fmt: skip
+    make_bundle(request)
+    return folder / "own"
+
+
+def test_two_runs_become_a_bundle_that_reads(bundle: Path) -> None:
+    segmenter = load_segmenter(bundle)
+    assert segmenter.name == "own 1"
+    assert segmenter.settings.bone_grid.spacing_mm == (8.0, 6.0, 6.0)
+    card = (bundle / "model_card.md").read_text()
+    assert "| bones | 4, 8 | 8 x 6 x 6 mm | cohort none | - | 7 | 1 |" in card
+    assert "Of no use." in card
+    assert "not calibrated" in card
+
+
+def test_a_bundle_is_not_replaced_unasked(bundle: Path) -> None:
+    request = BundleRequest(
+        bundle.parent / "bones", bundle.parent / "lesions", bundle, "own", "2", ""
+    )
+    with pytest.raises(OutputError, match="exists already"):
+        make_bundle(request)
+    assert load_segmenter(bundle).name == "own 1"
+
+
+@pytest.fixture
+def cohort(known_study: KnownStudy, tmp_path: Path) -> Path:
+    """Four men with the known lesion, four without; the segmenter sees it in all of them."""
+    folder = tmp_path / "validation"
+    none = known_study.lesions.with_array(np.zeros_like(known_study.lesions.array))
+    for number in range(8):
+        patient = folder / f"p{number}"
+        patient.mkdir(parents=True)
+        truth = known_study.lesions if number < 4 else none
+        shutil.copy(known_study.adc, patient / "adc.nii.gz")
+        for s in Sequence:
+            write_nifti(patient / f"{s}.nii.gz", image_of(known_study.bones, truth))
+            write_nifti(patient / f"{s}_bones.nii.gz", known_study.bones)
+            write_nifti(patient / f"{s}_lesions.nii.gz", truth)
+    (folder / "patients.csv").write_text("patient\n" + "".join(f"p{n}\n" for n in range(8)))
+    return folder
+
+
+def test_candidates_are_told_right_from_false(
+    cohort: Path, known_study: KnownStudy, tmp_path: Path
+) -> None:
+    patients = calibration.read_cohort(cohort).patients
+    sick = calibration.patient_cases(patients[0], known_study.segmenter)
+    healthy = calibration.patient_cases(patients[7], known_study.segmenter)
+    assert [c["right"] for case in sick for c in case["candidates"]] == [True] * 6
+    assert [c["right"] for case in healthy for c in case["candidates"]] == [False] * 6
+    assert sick[0]["candidates"][0]["adc_um2_per_s"] == pytest.approx(800)
+    assert sick[0]["metastases"] == 1 and healthy[0]["metastases"] == 0
+
+
+def test_a_calibrated_bundle_reads_with_its_judges(
+    bundle: Path,
+    cohort: Path,
+    known_study: KnownStudy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fixed = replace(known_study.segmenter, weights_sha256="0" * 64)
+    monkeypatch.setattr(calibration, "load_segmenter", lambda folder: fixed)
+    request = CalibrationRequest(bundle, cohort, tmp_path / "calibrated")
+    with pytest.raises(CohortError, match="Too few candidates"):
+        calibrate(request, Silent())
+    assert not request.out.exists()
+    monkeypatch.setattr("pelvimets.training.calibration.FEWEST", 2)
+    record = calibrate(request, Silent())
+    settings = load_segmenter(request.out).settings.lesions
+    assert settings.judge_dwi is not None and settings.judge_t1 is not None
+    assert settings.smallest_score == record["smallest_score"]
+    card = (request.out / "model_card.md").read_text()
+    assert "## Calibration" in card and "cohort `validation`" in card
+    assert load_segmenter(request.out).weights_sha256 == load_segmenter(bundle).weights_sha256
+
+
+def test_an_interrupted_calibration_goes_on(
+    cohort: Path, known_study: KnownStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = replace(known_study.segmenter, weights_sha256="0" * 64)
+    patients = calibration.read_cohort(cohort).patients[:2]
+    calibration._all_cases(patients, fixed, tmp_path / "out", Silent())
+    monkeypatch.setattr(calibration, "patient_cases", None)  # must not be called again
+    again = calibration._all_cases(patients, fixed, tmp_path / "out", Silent())
+    assert all(len(cases) == 4 for cases in again.values())
+
+
+def test_a_card_takes_only_figures_of_its_own_bundle(
+    bundle: Path, known_study: KnownStudy, cohort: Path, tmp_path: Path
+) -> None:
+    dwi, t1 = known_study.files[Sequence.DWI], known_study.files[Sequence.T1]
+    other = FixedSegmenter(known_study.bones, known_study.lesions, SETTINGS)
+    out = tmp_path / "predictions" / "p0"
+    predict(StudyInput(dwi=dwi, t1=t1), out, RunOptions(), segmenter=other)
+    evaluation = tmp_path / "evaluation"
+    evaluation.mkdir()
+    (evaluation / "results.json").write_text('{"voxel": [], "patients": [{"patient": "p0"}]}')
+    folders = EvaluationFolders(evaluation, tmp_path / "predictions", cohort)
+    before = (bundle / "model_card.md").read_bytes()
+    with pytest.raises(InputError, match="not made by this bundle"):
+        add_test(bundle, folders, "a test")
+    assert (bundle / "model_card.md").read_bytes() == before
+
+
+def test_the_known_lesion_lies_where_the_tests_think(known_study: KnownStudy) -> None:
+    inside = Volume(ball(known_study.bones.geometry, LESION_MM, 5), known_study.bones.geometry)
+    assert (known_study.lesions.array[inside.array] > 0).all()

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pelvimets.config import JudgeSettings, LesionSettings
+from pelvimets.core.judging import FEATURES, Evidence, chance_of_metastasis
+from pelvimets.errors import CohortError
+from pelvimets.labels import Sequence
+from pelvimets.training.calibration import Candidate, CandidateCase, fit_judge, fit_reading
+
+
+def drawn_case(number: int, rng: np.random.Generator, sequence=Sequence.DWI) -> CandidateCase:
+    """The network is overconfident; the other sequence and the ADC tell more than its score."""
+    sick = number % 2 == 0
+    candidates = []
+    for right in ([True] * 3 if sick else []) + [False] * int(rng.integers(1, 4)):
+        score = float(np.clip(rng.normal(0.93 if right else 0.88, 0.05), 0.6, 0.999))
+        other = float(np.clip(rng.normal(0.7 if right else 0.35, 0.2), 0, 1))
+        adc = float(rng.normal(800 if right else 1300, 250))
+        volume = float(np.exp(rng.normal(0.5, 0.6)))
+        candidates.append(Candidate(Evidence(score, score - 0.1, volume, other, adc), right))
+    return CandidateCase(
+        f"p{number}", sequence, 3 if sick else 0, tuple(candidates), (), (10, 12, 14)
+    )
+
+
+def cohort(patients: int = 40) -> tuple[CandidateCase, ...]:
+    rng = np.random.default_rng(5)
+    return tuple(drawn_case(n, rng, s) for n in range(patients) for s in Sequence)
+
+
+def test_evidence_beyond_the_network_pays_and_is_told() -> None:
+    record = fit_reading({0.5: cohort()}, LesionSettings()).record
+    for own in record["sequences"].values():
+        gains = list(own["gains"].values())
+        assert gains[-1] > gains[0] + 0.1
+        assert own["lesion_ece"] < own["lesion_ece_network"] / 2
+        assert 0.7 < own["precision"] <= 1 and 0.7 < own["recall"] <= 1
+
+
+def test_the_threshold_with_the_best_overlap_is_taken() -> None:
+    cases = cohort()
+    worse = tuple(replace(case, voxels=(5, 12, 14)) for case in cases)
+    fitted = fit_reading({0.3: worse, 0.7: cases, 0.5: worse}, LesionSettings()).settings
+    assert fitted.threshold == 0.7
+    assert fitted.operating_point >= fitted.smallest_score
+    assert fitted.judge_dwi is not None and fitted.judge_dwi != fitted.judge_t1
+
+
+def test_the_judge_is_a_logistic_regression() -> None:
+    """Recovers the weights that the labels were drawn by (few thousand candidates)."""
+    rng = np.random.default_rng(0)
+    truth = JudgeSettings(intercept=-0.5, score=0.8, volume=0.6, other=0.4, adc=-1.5)
+    evidence = [
+        Evidence(s, 0.5, v, o, a)
+        for s, v, o, a in zip(
+            rng.uniform(0.1, 0.9, 4000),
+            np.exp(rng.normal(0, 1, 4000)),
+            rng.uniform(0.1, 0.9, 4000),
+            rng.normal(1000, 400, 4000),
+            strict=True,
+        )
+    ]
+    chance = np.array([chance_of_metastasis(e, truth) for e in evidence])
+    right = rng.random(4000) < chance
+    fitted = fit_judge(evidence, right, FEATURES)
+    for name in ("score", "volume", "other", "adc"):
+        assert getattr(fitted, name) == pytest.approx(getattr(truth, name), abs=0.2)
+
+
+def test_a_judge_serves_studies_without_the_other_sequence_or_adc() -> None:
+    fitted = fit_reading({0.5: cohort()}, LesionSettings()).settings.judge_dwi
+    sure = Evidence(0.97, 0.9, 3.0)
+    chances = [
+        chance_of_metastasis(replace(sure, other_score=o, adc_um2_per_s=a), fitted)
+        for o, a in ((0.9, 750.0), (None, None), (0.05, 1900.0))
+    ]
+    assert chances[0] > chances[1] > chances[2]
+
+
+def test_too_few_candidates_are_refused_with_a_remedy() -> None:
+    with pytest.raises(CohortError, match=r"Too few candidates.*at least 8"):
+        fit_reading({0.5: cohort(3)}, LesionSettings())
