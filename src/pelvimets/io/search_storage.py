@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 HEARTBEAT_SECONDS, GRACE_SECONDS = 20, 90
-_STARTS = 10
+_STARTS, _PAUSE_SECONDS = 10, 0.5
+_MADE_MEANWHILE = ("already exists", "duplicate key", "UNIQUE")
 
 
 def sqlite_url(file: Path) -> str:
@@ -28,16 +31,23 @@ def masked_url(url: str) -> str:
     >>> masked_url("postgresql://ann:secret@db.example/search?password=secret")
     'postgresql+psycopg://ann@db.example/search'
     """
-    return _parsed(url).set(password=None, query={}).render_as_string()
+    from sqlalchemy.engine import URL
+
+    given = _parsed(url)
+    shown = URL.create(
+        given.drivername, given.username, None, given.host, given.port, given.database
+    )
+    return shown.render_as_string()
 
 
+@contextmanager
 def open_storage(
     url: str,
     *,
     heartbeat_seconds: int = HEARTBEAT_SECONDS,
     grace_seconds: int = GRACE_SECONDS,
-) -> RDBStorage:
-    """Open the database; its tables are made where there are none.
+) -> Iterator[RDBStorage]:
+    """Open the database and close it at the end; its tables are made where there are none.
 
     Args:
         url: ``sqlite:///FILE`` or ``postgresql://USER@HOST/DATABASE``.
@@ -47,12 +57,28 @@ def open_storage(
     Raises:
         SettingsError: if the URL cannot be read.
         MissingExtraError: if the driver of the database is missing.
-        ResourceError: if the database does not answer.
+        ResourceError: if the database does not answer, now or later.
     """
+    from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
-    parsed = _parsed(url)
-    for start in range(1, _STARTS + 1):
+    storage = None
+    try:
+        storage = _opened(_parsed(url), heartbeat_seconds, grace_seconds)
+        yield storage
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise _unreachable(url, error) from None
+    finally:
+        if storage is not None:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def _opened(parsed: URL, heartbeat_seconds: int, grace_seconds: int) -> RDBStorage:
+    """Open it; again if another worker made the tables at the same moment."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    for _ in range(_STARTS):
         try:
             return _open(parsed, heartbeat_seconds, grace_seconds)
         except ImportError as error:
@@ -62,10 +88,10 @@ def open_storage(
                 remedy="pip install 'pelvimets[train]'",
             ) from error
         except SQLAlchemyError as error:
-            if start == _STARTS or not _made_by_another(error):
-                raise unreachable(url, error) from None
-            time.sleep(0.5)
-    raise AssertionError("unreachable")
+            if not any(words in str(error) for words in _MADE_MEANWHILE):
+                raise
+            time.sleep(_PAUSE_SECONDS)
+    return _open(parsed, heartbeat_seconds, grace_seconds)
 
 
 def _open(parsed: URL, heartbeat_seconds: int, grace_seconds: int) -> RDBStorage:
@@ -86,12 +112,7 @@ def _open(parsed: URL, heartbeat_seconds: int, grace_seconds: int) -> RDBStorage
         )
 
 
-def _made_by_another(error: Exception) -> bool:
-    """Whether two workers made the tables at the same moment, and one came second."""
-    return any(words in str(error) for words in ("already exists", "duplicate key", "UNIQUE"))
-
-
-def unreachable(url: str, error: Exception) -> ResourceError:
+def _unreachable(url: str, error: Exception) -> ResourceError:
     """The error of a database that does not answer, without a password."""
     reason = str(getattr(error, "orig", None) or error.__cause__ or error).splitlines()[0]
     password = _parsed(url).password

@@ -26,6 +26,7 @@ from pelvimets.training.search_records import (
     Fate,
     TrialRecord,
     is_surplus,
+    places_taken,
     record_of,
     run_name,
 )
@@ -163,7 +164,6 @@ class Search:
                 partial(self._run, objective, total, begun),
                 n_trials=1,
                 catch=(_FailedError,),
-                gc_after_trial=True,
             )
         except KeyboardInterrupt as stop:
             raise stop.__cause__ if isinstance(stop.__cause__, SystemExit) else stop from None
@@ -172,6 +172,21 @@ class Search:
                 raise
         record = self.records()[begun[0]]
         return None if record.fate is Fate.SURPLUS else record
+
+    def is_full(self, total: int) -> bool:
+        """Whether the total is reached, running trials included."""
+        return places_taken(self.records()) >= total
+
+    def may_reopen(self, idle_seconds: float) -> bool:
+        """Whether another worker's trial may still prove lost, and its place free again.
+
+        Args:
+            idle_seconds: Time since all places were taken; a living worker has given a sign
+                since then, once the grace period is over.
+        """
+        patience = (self._storage.grace_period or 0) + (self._storage.heartbeat_interval or 0)
+        running = any(r.fate is Fate.RUNNING for r in self.records())
+        return running and idle_seconds <= patience
 
     def take_back_lost(self) -> None:
         """Give up the trials of workers that are gone, and put them in the queue again."""

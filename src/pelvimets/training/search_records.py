@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -49,6 +49,7 @@ class TrialRecord:
         curve: Score by share of the schedule, in ``SHARES``.
         started: When.
         minutes: It took.
+        sampler: That drew its values.
         worker: Host, process and its start.
         run: Name of the folder of its run; a trial that was begun again keeps it.
         slot: What it was put in the queue for; taken by the first trial that has it.
@@ -63,6 +64,7 @@ class TrialRecord:
     curve: Mapping[int, float]
     started: datetime | None
     minutes: float | None
+    sampler: str | None
     worker: str | None
     run: str
     slot: str | None
@@ -89,6 +91,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         curve=dict(sorted(trial.intermediate_values.items())),
         started=_in_utc(trial.datetime_start),
         minutes=duration.total_seconds() / 60 if duration else None,
+        sampler=attributes.get("sampler"),
         worker=attributes.get("worker"),
         run=run_name(trial.number, attributes),
         slot=attributes.get("slot"),
@@ -125,6 +128,24 @@ def is_surplus(records: Iterable[TrialRecord], number: int, total: int) -> bool:
 def places_taken(records: Iterable[TrialRecord]) -> int:
     """Trials that count for the total."""
     return sum(record.fate.takes_place for record in records)
+
+
+def ended(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """Trials that count for the total and run no more."""
+    return tuple(r for r in records if r.fate.takes_place and r.fate is not Fate.RUNNING)
+
+
+def remaining_minutes(records: Sequence[TrialRecord], total: int) -> float | None:
+    """Estimate of the time to the total, at the mean of the trials so far.
+
+    Trials that run now, and the caller, share the rest; None before the first trial has ended.
+    """
+    done = ended(records)
+    took = [r.minutes for r in done if r.minutes is not None]
+    if not took:
+        return None
+    workers = 1 + sum(r.fate is Fate.RUNNING for r in records)
+    return max(total - len(done), 0) * sum(took) / len(took) / workers
 
 
 def best(records: Iterable[TrialRecord], count: int = 1) -> tuple[TrialRecord, ...]:

@@ -65,9 +65,7 @@ class TrialSampler(BaseSampler):
             return RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return TPESampler(
-                seed=seed, multivariate=True, constant_liar=True, warn_independent_sampling=False
-            )
+            return TPESampler(seed=seed, multivariate=True, constant_liar=True)
 
 
 def made_pruner(name: str) -> BasePruner:

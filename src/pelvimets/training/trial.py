@@ -7,7 +7,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +18,11 @@ from lightning.pytorch.callbacks import Callback
 from pelvimets.errors import VerificationError
 from pelvimets.training.module import SegmentationModule
 from pelvimets.training.run import LAST, train
-from pelvimets.training.sample import Sample, SampleSource
+from pelvimets.training.sample import SampleSource
 from pelvimets.training.search import RunningTrial
 from pelvimets.training.settings import TrainingSettings
 
 Watch = Callable[[float], None]
-
-
-@dataclass(frozen=True)
-class FixedSamples:
-    """A part of a source that does not grow, so that every trial learns from the same.
-
-    Attributes:
-        source: Where the samples are.
-        chosen: Their names.
-    """
-
-    source: SampleSource
-    chosen: tuple[str, ...]
-
-    def names(self) -> tuple[str, ...]:
-        """Names of the samples."""
-        return self.chosen
-
-    def read(self, name: str) -> Sample:
-        """One sample."""
-        return self.source.read(name)
 
 
 def train_trial(

@@ -1,0 +1,260 @@
+"""A search over settings: trials, tables, figures and the best settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pelvimets.app.train import PhantomPool
+from pelvimets.app.tune_output import Study, write_outputs, write_tables
+from pelvimets.app.tune_samples import data_identity, prepared_samples
+from pelvimets.config import settings_to_dict
+from pelvimets.errors import VerificationError
+from pelvimets.io.run_folder import RunFolder
+from pelvimets.io.search_folder import SearchFolder
+from pelvimets.io.search_storage import masked_url, open_storage
+from pelvimets.training.search_space import (
+    SearchSpace,
+    default_space,
+    space_to_dict,
+    values_of,
+    with_values,
+)
+from pelvimets.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+    from pelvimets.training.search import Objective, RunningTrial, Search
+    from pelvimets.training.search_records import TrialRecord
+
+SEARCH_POOL = PhantomPool(patients=200, validation_per_sequence=6)
+_POLL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """How a worker searches.
+
+    Attributes:
+        trials: Of the whole study, all workers together.
+        timeout_minutes: No new trial is begun after this; None has no end.
+        sampler: ``random`` or ``tpe``.
+        pruner: ``median``, ``hyperband`` or ``none``.
+        seed: Of the drawn values.
+        storage: URL of the database; None keeps it in the folder.
+        study: Name in the database; None takes that of the folder.
+        keep: Checkpoints are kept of so many of the best trials.
+        workers: Processes that draw patches.
+        pool: Digital patients to learn from, and set aside.
+        samples: Where prepared samples are kept; None in the folder.
+    """
+
+    trials: int = 30
+    timeout_minutes: float | None = None
+    sampler: str = "random"
+    pruner: str = "median"
+    seed: int = 0
+    storage: str | None = None
+    study: str | None = None
+    keep: int = 3
+    workers: int = 1
+    pool: PhantomPool = SEARCH_POOL
+    samples: Path | None = None
+
+
+class TuneObserver(Protocol):
+    """Hears how a search goes."""
+
+    def preparing(self, done: int, total: int) -> None:
+        """Samples are being prepared."""
+        ...
+
+    def begun(self, records: Sequence[TrialRecord]) -> None:
+        """The trials begin, after those of earlier starts."""
+        ...
+
+    def trial_share(self, share: float) -> None:
+        """Share of the running trial that is done."""
+        ...
+
+    def finished(self, trial: TrialRecord, records: Sequence[TrialRecord]) -> None:
+        """A trial has ended; all trials of the study."""
+        ...
+
+
+@dataclass(frozen=True)
+class TuneSummary:
+    """What a search came to.
+
+    Attributes:
+        records: All trials of the study.
+        best: The best finished one.
+        settings: File of its settings.
+        notes: What was not made, and why.
+    """
+
+    records: tuple[TrialRecord, ...]
+    best: TrialRecord | None
+    settings: Path
+    notes: tuple[str, ...]
+
+
+def tune(
+    base: TrainingSettings,
+    preset: str,
+    data: Path | None,
+    out: Path,
+    options: TuneOptions,
+    observer: TuneObserver,
+    *,
+    space: SearchSpace | None = None,
+) -> TuneSummary:
+    """Search, or go on with a search, until the study has its number of trials.
+
+    Args:
+        base: Settings of every trial, the drawn values aside.
+        preset: Name of the preset that ``base`` comes from.
+        data: Cohort folder; None draws digital patients.
+        out: Folder of the study; several workers may share it.
+        options: How to search.
+        observer: Hears how it goes.
+        space: What is drawn; None takes ``default_space``.
+
+    Raises:
+        SettingsError: if the study was begun with other settings.
+        ResourceError: if the database does not answer.
+        VerificationError: if all trials failed.
+    """
+    from pelvimets.training.trial import train_trial
+
+    study = Study(SearchFolder(out), base, space or default_space(), in_silico=data is None)
+    study.folder.make()
+    plan = plan_of(study, preset, data, options)
+    url = options.storage or study.folder.url
+    with open_storage(url) as storage:
+        search = open_search(storage, study, plan, options)
+        study.folder.write_plan({**plan, "storage": masked_url(url)})
+        store = options.samples or study.folder.samples
+        training, validation = prepared_samples(base, data, store, options.pool, observer)
+
+        def objective(trial: RunningTrial) -> float:
+            settings = with_values(base, trial.values)
+            run = RunFolder(study.folder.run(trial.run))
+            run.write_settings(settings_to_dict(settings))
+            run.write_data(_words(data))
+            return train_trial(
+                settings,
+                training,
+                validation,
+                run.folder,
+                trial,
+                workers=options.workers,
+                watch=observer.trial_share,
+            )
+
+        return run_search(search, objective, study, options, observer)
+
+
+def open_search(
+    storage: RDBStorage, study: Study, plan: Mapping[str, Any], options: TuneOptions
+) -> Search:
+    """Begin or join the study; its first trial takes the values of the preset.
+
+    Raises:
+        SettingsError: if it was begun with another plan.
+    """
+    from pelvimets.training.search import Search
+
+    return Search(
+        storage,
+        options.study or study.folder.folder.absolute().name,
+        plan,
+        study.space,
+        sampler=options.sampler,
+        pruner=options.pruner,
+        seed=options.seed,
+        first=values_of(study.base, study.space),
+    )
+
+
+def run_search(
+    search: Search,
+    objective: Objective,
+    study: Study,
+    options: TuneOptions,
+    observer: TuneObserver,
+) -> TuneSummary:
+    """Run trials until all workers together have reached the total, or the time is over.
+
+    Raises:
+        VerificationError: if all trials failed.
+    """
+    from pelvimets.training.search_records import best
+
+    observer.begun(search.records())
+    try:
+        _run_trials(search, objective, study, options, observer)
+    finally:
+        notes = write_outputs(search, study, options.keep)
+    records = search.records()
+    _check_some_succeeded(records)
+    return TuneSummary(records, next(iter(best(records)), None), study.folder.best, notes)
+
+
+def _run_trials(
+    search: Search,
+    objective: Objective,
+    study: Study,
+    options: TuneOptions,
+    observer: TuneObserver,
+) -> None:
+    end = None if options.timeout_minutes is None else 60 * options.timeout_minutes
+    began, idle_since = time.monotonic(), None
+    while end is None or time.monotonic() - began < end:
+        search.take_back_lost()
+        if search.is_full(options.trials):
+            idle_since = idle_since or time.monotonic()
+            if not search.may_reopen(time.monotonic() - idle_since):
+                return
+            time.sleep(_POLL_SECONDS)
+            continue
+        idle_since = None
+        record = search.attempt(objective, options.trials)
+        if record is not None:
+            write_tables(search, study, options.keep)
+            observer.finished(record, search.records())
+
+
+def _check_some_succeeded(records: Sequence[TrialRecord]) -> None:
+    """Refuse a search in which no trial has a score.
+
+    Raises:
+        VerificationError: with the reason of the last failure.
+    """
+    failed = [r for r in records if r.reason is not None]
+    if failed and not any(r.score is not None for r in records):
+        raise VerificationError(
+            f"All {len(failed)} trials failed",
+            got=failed[-1].reason,
+            remedy="Look at the reasons in trials.csv; try smaller patches or a lower rate",
+        )
+
+
+def plan_of(study: Study, preset: str, data: Path | None, options: TuneOptions) -> dict[str, Any]:
+    """What every worker and every later start of a study must share."""
+    return {
+        "task": study.base.task.value,
+        "preset": preset,
+        "data": data_identity(data, options.pool),
+        "seed": options.seed,
+        "space": space_to_dict(study.space),
+        "settings": settings_to_dict(study.base),
+    }
+
+
+def _words(data: Path | None) -> str:
+    return "digital patients" if data is None else f"cohort {data.name}"
