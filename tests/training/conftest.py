@@ -53,13 +53,11 @@ def sample() -> Sample:
     return made_sample(0)
 
 
-@pytest.fixture
-def samples() -> Samples:
+def three_samples() -> Samples:
     return Samples(made_sample(0), made_sample(1, Sequence.T1), made_sample(2))
 
 
-@pytest.fixture
-def tiny() -> TrainingSettings:
+def tiny_settings() -> TrainingSettings:
     return replace(
         DEFAULT_BONES,
         network=NetworkSettings(channels=(4, 8), stem=(1, 2, 2)),
@@ -72,4 +70,15 @@ def tiny() -> TrainingSettings:
         steps_per_epoch=3,
         warmup_steps=2,
         validate_every=1,
+        precision="32-true",
     )
+
+
+@pytest.fixture
+def samples() -> Samples:
+    return three_samples()
+
+
+@pytest.fixture
+def tiny() -> TrainingSettings:
+    return tiny_settings()

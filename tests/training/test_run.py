@@ -1,20 +1,48 @@
+"""A run: what it learns, what it keeps, and that it goes on after it was stopped."""
+
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pelvimets.errors import InputError, VerificationError
 from pelvimets.training.module import SegmentationModule, rate_factor
+from pelvimets.training.observing import RunState, remaining_seconds
 from pelvimets.training.run import load_trained, train
 from pelvimets.training.settings import Task, TrainingSettings
-from pelvimets.training.start import start_of_checkpoint
+from pelvimets.training.start import Start, start_of_checkpoint, take_weights
 from tests.training.conftest import Samples, made_sample
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own advice on tiny runs
+pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries, on tiny runs
+
+
+class Notes:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.steps: list[RunState] = []
+        self.epochs: list[RunState] = []
+        self.pictures: dict[int, bytes] = {}
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        raise AssertionError("nothing is prepared here")
+
+    def step(self, state: RunState) -> None:
+        self.steps.append(state)
+
+    def epoch(self, state: RunState) -> None:
+        self.epochs.append(state)
+
+    def picture(self, epoch: int, png: bytes) -> None:
+        self.pictures[epoch] = png
 
 
 def weights(settings: TrainingSettings, run: Path) -> np.ndarray:
@@ -22,21 +50,68 @@ def weights(settings: TrainingSettings, run: Path) -> np.ndarray:
     return torch.cat([p.flatten() for p in network.state_dict().values()]).numpy()
 
 
-def test_a_killed_run_goes_on_to_the_same_result(
-    tiny: TrainingSettings, samples: Samples, tmp_path: Path
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Notes]:
+    """A run that nobody disturbed."""
+    from tests.training.conftest import three_samples, tiny_settings
+
+    run, notes = tmp_path_factory.mktemp("whole"), Notes()
+    train(tiny_settings(), three_samples(), three_samples(), run, observer=notes)
+    return run, notes
+
+
+def test_a_run_that_broke_off_goes_on_to_the_same_result(
+    tiny: TrainingSettings, samples: Samples, tmp_path: Path, whole: tuple[Path, Notes]
 ) -> None:
-    settings = replace(tiny, precision="32-true")
-    train(settings, samples, samples, tmp_path / "whole")
-    three = (made_sample(0), made_sample(1), made_sample(2))
-    # 6 patches and 3 images in the first epoch, then the power goes in the second
+    # 6 patches in the first epoch, then the power goes in the second
     broken = Samples(*(samples.read(n) for n in samples.names()), fail_at=8)
     with pytest.raises(KeyError, match="power"):
-        train(settings, broken, Samples(*three), tmp_path / "parts")
-    assert (tmp_path / "parts" / "last.ckpt").exists()
-    train(settings, samples, samples, tmp_path / "parts")
-    np.testing.assert_array_equal(
-        weights(settings, tmp_path / "parts"), weights(settings, tmp_path / "whole")
-    )
+        train(tiny, broken, samples, tmp_path, quiet=True)
+    assert (tmp_path / "last.ckpt").exists()
+    train(tiny, samples, samples, tmp_path, quiet=True)
+    np.testing.assert_array_equal(weights(tiny, tmp_path), weights(tiny, whole[0]))
+
+
+def test_a_run_killed_while_it_writes_goes_on_to_the_same_result(
+    tiny: TrainingSettings, samples: Samples, tmp_path: Path, whole: tuple[Path, Notes]
+) -> None:
+    command = [sys.executable, "-m", "tests.training.killed", str(tmp_path)]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    torch.load(tmp_path / "last.ckpt", weights_only=False)  # of the first epoch, and whole
+    assert list(tmp_path.glob(".*.part"))
+    train(tiny, samples, samples, tmp_path, quiet=True)
+    np.testing.assert_array_equal(weights(tiny, tmp_path), weights(tiny, whole[0]))
+
+
+def test_a_run_that_has_ended_trains_no_further(
+    tiny: TrainingSettings, samples: Samples, whole: tuple[Path, Notes]
+) -> None:
+    before = (whole[0] / "last.ckpt").read_bytes()
+    module = train(tiny, samples, samples, whole[0], quiet=True)
+    assert module.global_step == 6
+    assert (whole[0] / "last.ckpt").read_bytes() == before
+
+
+def test_what_an_observer_is_told(whole: tuple[Path, Notes]) -> None:
+    notes = whole[1]
+    assert [s.step for s in notes.steps] == [1, 2, 3, 4, 5, 6]
+    assert notes.steps[-1].share == 1 and notes.steps[-1].remaining_seconds == 0
+    assert notes.steps[2].remaining_seconds is not None
+    assert [(s.epoch, s.epochs, s.step) for s in notes.epochs] == [(1, 2, 3), (2, 2, 6)]
+    assert all(s.validated and 0 <= s.score <= s.best for s in notes.epochs)
+
+
+def test_logs_and_pictures_of_a_run(whole: tuple[Path, Notes]) -> None:
+    run, notes = whole
+    rows = (run / "log" / "version_0" / "metrics.csv").read_text().splitlines()
+    assert "score" in rows[0] and "learning_rate" in rows[0] and len(rows) > 3
+    assert len(list((run / "tensorboard" / "version_0").glob("events.*"))) == 1
+    assert sorted(notes.pictures) == [1, 2]
+    (run / "seen.png").write_bytes(notes.pictures[2])
+    with Image.open(run / "seen.png") as sheet:
+        assert sheet.width == 4 * 300 + 3 * 6
+        assert sheet.height > 3 * 150  # three images below each other
 
 
 @pytest.mark.parametrize("task", list(Task))
@@ -47,21 +122,23 @@ def test_training_lowers_the_loss_and_logs_what_it_measured(
         tiny,
         task=task,
         stages=(tiny.stages[1],),
-        epochs=6,
+        epochs=5,
         steps_per_epoch=8,
         validate_every=3,
         learning_rate=1e-2,
         average_decay=0.5,
+        precision="bf16-mixed",
     )
-    module = train(settings, samples, samples, tmp_path)
-    rows = (tmp_path / "log" / "version_0" / "metrics.csv").read_text().splitlines()
-    column = rows[0].split(",").index("train_loss")
-    losses = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]
+    notes = Notes()
+    module = train(settings, samples, samples, tmp_path, observer=notes, quiet=True)
+    losses = [state.loss for state in notes.epochs]
     assert losses[-1] < 0.9 * losses[0]
+    assert [state.validated for state in notes.epochs] == [False, False, True, False, True]
     measured = {name: float(v) for name, v in module.trainer.callback_metrics.items()}
     assert 0 <= measured["score"] <= 1
     named = "dice_t1_ilium" if task is Task.BONES else "recall_t1"
     assert named in measured
+    assert not (tmp_path / "tensorboard").exists() and not notes.pictures
 
 
 def test_a_loss_that_is_not_finite_names_its_samples(
@@ -70,32 +147,44 @@ def test_a_loss_that_is_not_finite_names_its_samples(
     bad = made_sample(7)
     bad.image[4:8] = np.nan
     with pytest.raises(VerificationError, match=r"p7_dwi"):
-        train(tiny, Samples(bad), Samples(bad), tmp_path)
+        train(tiny, Samples(bad), Samples(bad), tmp_path, quiet=True)
 
 
 def test_no_sample_no_training(tiny: TrainingSettings, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no sample"):
-        train(tiny, Samples(), Samples(), tmp_path)
+        train(tiny, Samples(), Samples(), tmp_path, quiet=True)
 
 
-def test_a_new_run_takes_the_weights_that_fit(
-    tiny: TrainingSettings, samples: Samples, tmp_path: Path
+def test_a_new_run_takes_the_weights_of_the_other_network_that_fit(
+    tiny: TrainingSettings, samples: Samples, whole: tuple[Path, Notes]
 ) -> None:
-    bones = replace(tiny, epochs=1)
-    train(bones, samples, samples, tmp_path / "bones")
-    lesions = replace(tiny, task=Task.LESIONS, epochs=1, learning_rate=0.0, weight_decay=0.0)
-    train(
-        lesions,
-        samples,
-        samples,
-        tmp_path / "lesions",
-        start=start_of_checkpoint(tmp_path / "bones" / "last.ckpt", "bones"),
-    )
-    given, _, _ = load_trained(bones, tmp_path / "bones" / "last.ckpt")
-    taken, _, _ = load_trained(lesions, tmp_path / "lesions" / "last.ckpt")
+    module = SegmentationModule(replace(tiny, task=Task.LESIONS), samples, samples)
+    given = start_of_checkpoint(whole[0] / "last.ckpt", "run whole")
+    left = take_weights(module, given)
+    assert set(left) == {"stem.weight", "head.weight", "head.bias"}
     inner = "down.1.convolutions.0.0.weight"
-    torch.testing.assert_close(taken.state_dict()[inner], given.state_dict()[inner])
-    assert taken.state_dict()["stem.weight"].shape[1] == 3
+    torch.testing.assert_close(module.network.state_dict()[inner], given.weights[inner])
+    torch.testing.assert_close(module.averaged.module.state_dict()[inner], given.weights[inner])
+    assert module.network.state_dict()["stem.weight"].shape[1] == 3
+
+
+def test_weights_of_the_same_network_must_all_fit(
+    tiny: TrainingSettings, samples: Samples, whole: tuple[Path, Notes]
+) -> None:
+    given = start_of_checkpoint(whole[0] / "last.ckpt", "run whole")
+    wider = replace(tiny, network=replace(tiny.network, channels=(4, 12)))
+    with pytest.raises(InputError, match=r"run whole do not fit.*down\.1\..* is 8 x 4 x 3 x 3 x 3"):
+        take_weights(SegmentationModule(wider, samples, samples), given)
+    unknown = Start("bundle x", Task.BONES, {"a": torch.zeros(1)})
+    with pytest.raises(InputError, match=r"stem\.weight is not there"):
+        take_weights(SegmentationModule(tiny, samples, samples), unknown)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").write_text("no")
+    for path in (tmp_path / "last.ckpt", tmp_path / "gone.ckpt"):
+        with pytest.raises(InputError, match="cannot be read"):
+            start_of_checkpoint(path, "run")
 
 
 def test_the_rate_rises_then_falls_to_zero(tiny: TrainingSettings) -> None:
@@ -111,3 +200,10 @@ def test_the_clock_ends_a_timed_run(tiny: TrainingSettings, samples: Samples) ->
     module._started -= 40.0
     assert module.progress == pytest.approx(40 / 60, abs=0.01)
     assert module.stage() is tiny.stages[1]
+
+
+def test_the_end_is_estimated_from_the_voxels_still_to_come(tiny: TrainingSettings) -> None:
+    """Stages of 512 and 2304 voxels a step: after half the first, 128 of 1408 parts are done."""
+    assert remaining_seconds(tiny.stages, 0.0, 0.25, 1.0) == pytest.approx(10.0)
+    assert remaining_seconds(tiny.stages, 0.5, 0.75, 3.0) == pytest.approx(3.0)
+    assert remaining_seconds(tiny.stages, 0.5, 0.5, 3.0) is None

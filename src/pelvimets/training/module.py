@@ -186,8 +186,10 @@ class SegmentationModule(lightning.LightningModule):
         return lesion_loss(logits, batch["target"], batch["region"], self.settings.loss)
 
     def on_train_batch_end(self, outputs: Any, batch: Item, batch_idx: int) -> None:
-        """Follow the weights with their average."""
+        """Follow the weights with their average; the end of the run is always measured."""
         self.averaged.update_parameters(self.network)
+        if self.progress >= 1:
+            self.trainer.check_val_every_n_epoch = 1
 
     def on_train_epoch_end(self) -> None:
         """Log the time and stop when the schedule has ended."""

@@ -33,7 +33,7 @@ def picture_row(answer: Answer, task: Task, words: str) -> RgbArray:
     Args:
         answer: Image, truth and prediction.
         task: Bones get colours, lesions outlines.
-        words: Below the image.
+        words: Above the image.
 
     Returns:
         (height, width, 3); patient's right on the left, head up.
@@ -138,7 +138,7 @@ def _beside(panels: Sequence[RgbArray]) -> RgbArray:
 
 
 def _captioned(rgb: RgbArray, words: str) -> RgbArray:
-    return np.concatenate([rgb, _lines(rgb.shape[1], [(0, words, _TEXT)])], axis=0)
+    return np.concatenate([_lines(rgb.shape[1], [(0, words, _TEXT)]), rgb], axis=0)
 
 
 def _lines(width: int, texts: Sequence[tuple[int, str, Colour]]) -> RgbArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def start_of_checkpoint(checkpoint: Path, words: str) -> Start:
     try:
         kept = torch.load(checkpoint, map_location="cpu", weights_only=False)
         weights = averaged_weights(kept)
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.PickleError) as error:
         raise InputError(
             "The weights to start with cannot be read",
             got=f"{checkpoint}: {error}",

@@ -1,0 +1,41 @@
+"""Trains into a folder, and is killed while it writes its third checkpoint.
+
+python -m tests.training.killed FOLDER
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pelvimets.training.run import train
+from tests.training.conftest import three_samples, tiny_settings
+
+
+def main(folder: Path) -> None:
+    torch.save, whole = dying_save(at=3), torch.save
+    dying_save.whole = whole  # type: ignore[attr-defined]
+    train(tiny_settings(), three_samples(), three_samples(), folder, quiet=True)
+
+
+def dying_save(at: int) -> Any:
+    calls = 0
+
+    def save(checkpoint: Any, path: Path) -> None:
+        nonlocal calls
+        calls += 1
+        dying_save.whole(checkpoint, path)  # type: ignore[attr-defined]
+        if calls == at:
+            os.truncate(path, path.stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return save
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
