@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pelvimets.app.train import PhantomPool
+from pelvimets.app.samples import PhantomPool
 from pelvimets.app.tune_output import Study, write_outputs, write_tables
-from pelvimets.app.tune_samples import data_identity, prepared_samples
+from pelvimets.app.tune_samples import TuneData, prepared_samples, tune_data
 from pelvimets.config import settings_to_dict
 from pelvimets.errors import VerificationError
 from pelvimets.io.run_folder import RunFolder
@@ -51,6 +51,7 @@ class TuneOptions:
         workers: Processes that draw patches.
         pool: Digital patients to learn from, and set aside.
         samples: Where prepared samples are kept; None in the folder.
+        split_of: Run whose patients keep their part of the cohort.
     """
 
     trials: int = 30
@@ -64,12 +65,13 @@ class TuneOptions:
     workers: int = 1
     pool: PhantomPool = SEARCH_POOL
     samples: Path | None = None
+    split_of: Path | None = None
 
 
 class TuneObserver(Protocol):
     """Hears how a search goes."""
 
-    def preparing(self, done: int, total: int) -> None:
+    def preparing(self, what: str, done: int, total: int) -> None:
         """Samples are being prepared."""
         ...
 
@@ -133,19 +135,20 @@ def tune(
 
     study = Study(SearchFolder(out), base, space or default_space(), in_silico=data is None)
     study.folder.make()
-    plan = plan_of(study, preset, data, options)
+    source = tune_data(data, options.pool, options.split_of, base.seed)
+    plan = plan_of(study, preset, source, options.seed)
     url = options.storage or study.folder.url
     with open_storage(url) as storage:
         search = open_search(storage, study, plan, options)
         study.folder.write_plan({**plan, "storage": masked_url(url)})
         store = options.samples or study.folder.samples
-        training, validation = prepared_samples(base, data, store, options.pool, observer)
+        training, validation = prepared_samples(source, base, store, observer.preparing)
 
         def objective(trial: RunningTrial) -> float:
             settings = with_values(base, trial.values)
             run = RunFolder(study.folder.run(trial.run))
             run.write_settings(settings_to_dict(settings))
-            run.write_data(_words(data))
+            source.describe(run)
             return train_trial(
                 settings,
                 training,
@@ -244,17 +247,13 @@ def _check_some_succeeded(records: Sequence[TrialRecord]) -> None:
         )
 
 
-def plan_of(study: Study, preset: str, data: Path | None, options: TuneOptions) -> dict[str, Any]:
+def plan_of(study: Study, preset: str, source: TuneData, seed: int) -> dict[str, Any]:
     """What every worker and every later start of a study must share."""
     return {
         "task": study.base.task.value,
         "preset": preset,
-        "data": data_identity(data, options.pool),
-        "seed": options.seed,
+        "data": source.identity,
+        "seed": seed,
         "space": space_to_dict(study.space),
         "settings": settings_to_dict(study.base),
     }
-
-
-def _words(data: Path | None) -> str:
-    return "digital patients" if data is None else f"cohort {data.name}"

@@ -1,106 +1,127 @@
-"""The samples of a search: made once, shared by its trials and workers."""
+"""The samples of a search: made once, the same for all its trials and workers."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from pelvimets.app.train import PhantomPool, draw_pool, prepare_cohort
-from pelvimets.io.arrays import ArrayFolder
-from pelvimets.io.cohort import Split, read_cohort
+from pelvimets.app.samples import (
+    PhantomPool,
+    Progress,
+    begin_pool,
+    cohort_splits,
+    prepare_cohort,
+    sample_store,
+)
+from pelvimets.errors import InputError
+from pelvimets.io.cohort import Cohort, read_cohort
+from pelvimets.io.run_folder import RunFolder
 from pelvimets.io.search_folder import locked
 from pelvimets.labels import Sequence
-from pelvimets.training.fixed_samples import FixedSamples
-from pelvimets.training.phantom_samples import validation_samples
 from pelvimets.training.settings import TrainingSettings
+from pelvimets.training.splits import Splits
 from pelvimets.training.store import SampleStore
 
 
-class PreparingObserver(Protocol):
-    """Hears how the preparation goes."""
+@dataclass(frozen=True)
+class TuneData:
+    """What a search learns from.
 
-    def preparing(self, done: int, total: int) -> None:
-        """Samples are being prepared."""
-        ...
+    Attributes:
+        cohort: The patients, None for digital ones.
+        splits: Their parts.
+        pool: Number of digital patients.
+    """
 
+    cohort: Cohort | None
+    splits: Splits | None
+    pool: PhantomPool
 
-def data_identity(data: Path | None, pool: PhantomPool) -> dict[str, Any]:
-    """What is learned from, whatever the folder is called on the machine of a worker."""
-    if data is None:
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for all workers, whatever folders are called on theirs."""
+        if self.splits is None:
+            return {
+                "source": "digital patients",
+                "patients": self.pool.patients,
+                "validation_per_sequence": self.pool.validation_per_sequence,
+            }
+        lines = "\n".join(f"{p} {part}" for p, part in sorted(self.splits.of_patient.items()))
         return {
-            "source": "digital patients",
-            "patients": pool.patients,
-            "validation_per_sequence": pool.validation_per_sequence,
+            "source": "cohort",
+            "training_patients": len(self.splits.train),
+            "validation_patients": len(self.splits.validation),
+            "patients_and_parts_sha256": hashlib.sha256(lines.encode()).hexdigest(),
         }
-    patients = read_cohort(data).patients
-    lines = sorted(f"{p.key} {p.split}" for p in patients)
-    return {
-        "source": "cohort",
-        "patients": len(patients),
-        "patients_and_splits_sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
-    }
+
+    def describe(self, run: RunFolder) -> None:
+        """Write into the run of a trial what it learned from, as training does."""
+        if self.cohort is None or self.splits is None:
+            run.write_data("digital patients")
+        else:
+            run.write_data(f"cohort {self.cohort.folder.absolute().name}")
+            run.write_splits(asdict(self.splits))
+
+
+def tune_data(data: Path | None, pool: PhantomPool, split_of: Path | None, seed: int) -> TuneData:
+    """Read the cohort and part it, or take digital patients.
+
+    Args:
+        data: Cohort folder; None takes digital patients.
+        pool: Number of digital patients.
+        split_of: Run whose patients keep their part.
+        seed: Of the draw of the parts, where the table of the cohort gives none.
+
+    Raises:
+        CohortError: if the cohort contradicts itself.
+        InputError: if the run keeps no parts.
+    """
+    if data is None:
+        return TuneData(None, None, replace(pool, start_with=pool.patients))
+    cohort = read_cohort(data)
+    elsewhere = None if split_of is None else _splits_of(split_of)
+    return TuneData(cohort, cohort_splits(cohort, elsewhere, seed), pool)
 
 
 def prepared_samples(
-    base: TrainingSettings,
-    data: Path | None,
-    store: Path,
-    pool: PhantomPool,
-    observer: PreparingObserver,
-) -> tuple[FixedSamples, FixedSamples]:
-    """All samples, before the first trial, so that every trial has the same.
+    data: TuneData, settings: TrainingSettings, store: Path, progress: Progress
+) -> tuple[SampleStore, SampleStore]:
+    """All samples for training and validation, before the first trial.
 
-    The first worker makes them; the others wait for it.
+    Of several workers that share the folder the first makes them; the others wait for it.
+
+    Raises:
+        CohortError: with all cases that cannot be used.
+        SettingsError: if the folder holds samples of other settings.
     """
-    training, validation = (SampleStore(ArrayFolder(store / n)) for n in ("train", "validation"))
     with locked(store):
-        if data is None:
-            _draw_patients(store, base, pool, observer)
+        if data.cohort is None:
+            begin_pool(settings, store, data.pool, progress)
+            names = _first_patients(store, data.pool)
         else:
-            prepare_cohort(read_cohort(data), base, store)
-    if data is None:
-        return _first_of_phantom(training, validation, pool)
-    return _of_cohort(training, data, Split.TRAIN), _of_cohort(validation, data, Split.VALIDATION)
+            names = prepare_cohort(data.cohort, settings, store, data.splits, progress)
+    training, validation = (sample_store(store / p, names[p]) for p in ("train", "validation"))
+    return training, validation
 
 
-def _draw_patients(
-    store: Path, base: TrainingSettings, pool: PhantomPool, observer: PreparingObserver
-) -> None:
-    grid, intensity = base.sample_grid, base.intensity
-    validation = SampleStore(ArrayFolder(store / "validation"))
-    wanted = pool.validation_per_sequence
-    total = pool.patients + 2 * wanted
-    there = set(validation.names())
-    if len(there) < 2 * wanted:
-        for number, sample in enumerate(validation_samples(wanted, grid, intensity)):
-            observer.preparing(number, total)
-            if sample.name not in there:
-                validation.write(sample)
-    for number in range(pool.patients):
-        observer.preparing(2 * wanted + number, total)
-        draw_pool(store / "train", grid, intensity, number + 1)
-    observer.preparing(total, total)
+def _first_patients(store: Path, pool: PhantomPool) -> dict[str, tuple[str, ...]]:
+    """The wanted number of samples, as a shared folder may hold more."""
+    validation = sample_store(store / "validation").names()
+    each = [[n for n in validation if n.endswith(f"_{s.value}")] for s in Sequence]
+    return {
+        "train": sample_store(store / "train").names()[: pool.patients],
+        "validation": tuple(n for names in each for n in names[: pool.validation_per_sequence]),
+    }
 
 
-def _first_of_phantom(
-    training: SampleStore, validation: SampleStore, pool: PhantomPool
-) -> tuple[FixedSamples, FixedSamples]:
-    names = validation.names()
-    chosen = [
-        name
-        for sequence in Sequence
-        for name in [n for n in names if n.endswith(f"_{sequence.value}")][
-            : pool.validation_per_sequence
-        ]
-    ]
-    return (
-        FixedSamples(training, training.names()[: pool.patients]),
-        FixedSamples(validation, tuple(chosen)),
-    )
-
-
-def _of_cohort(store: SampleStore, data: Path, split: Split) -> FixedSamples:
-    patients = read_cohort(data).of_split(split)
-    names = {f"{p.key}_{s.value}" for p in patients for s in p.sequences}
-    return FixedSamples(store, tuple(n for n in store.names() if n in names))
+def _splits_of(run: Path) -> Splits:
+    kept = RunFolder(run).read_splits()
+    if kept is None:
+        raise InputError(
+            "That run keeps no splits of patients",
+            got=run,
+            remedy="Name a run on a cohort with --split-of",
+        )
+    return Splits(**kept)

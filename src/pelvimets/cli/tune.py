@@ -53,6 +53,10 @@ def tune(
         str | None, typer.Option(help="Name in the database; without it, that of the folder.")
     ] = None,
     preset: Annotated[str, typer.Option(help="Settings to start from.")] = "default",
+    settings: Annotated[
+        Path | None,
+        typer.Option(help="JSON or YAML file of settings that replace those of the preset."),
+    ] = None,
     space: Annotated[
         Path | None, typer.Option(help="JSON or YAML with the settings to search and their values.")
     ] = None,
@@ -61,6 +65,9 @@ def tune(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the drawn values.")] = 0,
     keep: Annotated[int, typer.Option(min=1, help="Keep the checkpoints of the best.")] = 3,
+    split_of: Annotated[
+        Path | None, typer.Option(help="Run whose patients keep their split.")
+    ] = None,
     samples: Annotated[
         Path | None, typer.Option(help="Folder for prepared samples, to share between studies.")
     ] = None,
@@ -77,7 +84,7 @@ def tune(
     from pelvimets.app.tune import TuneOptions
     from pelvimets.app.tune import tune as run
 
-    base = _settings(task, preset, minutes_per_trial, epochs)
+    base = _settings(task, preset, settings, minutes_per_trial, epochs)
     options = TuneOptions(
         trials=trials,
         timeout_minutes=timeout,
@@ -90,6 +97,7 @@ def tune(
         workers=workers,
         pool=PhantomPool(patients=patients, validation_per_sequence=validation),
         samples=samples,
+        split_of=split_of,
     )
     with console.progress_bar() as progress:
         bar = TuneBar(progress, trials)
@@ -99,12 +107,16 @@ def tune(
 
 
 def _settings(
-    task: str, preset: str, minutes: float | None, epochs: int | None
+    task: str, preset: str, changes: Path | None, minutes: float | None, epochs: int | None
 ) -> TrainingSettings:
+    from pelvimets.io.settings_file import read_settings_file
+    from pelvimets.training.overrides import overridden
     from pelvimets.training.presets import preset_settings
     from pelvimets.training.search_budget import in_epochs, in_minutes
 
     settings = preset_settings(task, preset)
+    if changes is not None:
+        settings = overridden(settings, read_settings_file(changes))
     if minutes is not None and epochs is not None:
         raise typer.BadParameter("Give either --minutes-per-trial or --epochs, not both.")
     if minutes is not None:
@@ -113,10 +125,10 @@ def _settings(
 
 
 def _space(file: Path | None, base: TrainingSettings) -> SearchSpace | None:
-    from pelvimets.io.search_folder import read_space
+    from pelvimets.io.settings_file import read_settings_file
     from pelvimets.training.search_space import space_from_dict
 
-    return None if file is None else space_from_dict(read_space(file), base)
+    return None if file is None else space_from_dict(read_settings_file(file), base)
 
 
 def _report(summary: TuneSummary, task: str, data: str, out: Path) -> None:
@@ -151,15 +163,18 @@ class TuneBar:
         self._samples = progress.add_task("samples", total=None, visible=False)
         self._trials = progress.add_task("trials", total=total, visible=False)
 
-    def preparing(self, done: int, total: int) -> None:
+    def preparing(self, what: str, done: int, total: int) -> None:
         """Show the preparation."""
-        self._progress.update(self._samples, completed=done, total=total, visible=done < total)
+        self._progress.update(
+            self._samples, description=what, completed=done, total=total, visible=True
+        )
 
     def begun(self, records: Sequence[TrialRecord]) -> None:
         """Show where an earlier start has ended."""
         from pelvimets.training.search_records import ended
 
         self._done = len(ended(records))
+        self._progress.update(self._samples, visible=False)
         self._progress.update(self._trials, completed=self._done, visible=True)
         if self._done:
             self._line(f"going on after {self._done} of {self._total} trials")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pelvimets.errors import InputError, OutputError
+from pelvimets.errors import OutputError
 from pelvimets.io.cohort import table_text
 from pelvimets.io.output import write_bytes, write_json, write_text
 from pelvimets.io.results import figure_bytes
@@ -98,28 +97,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def read_space(path: Path) -> dict[str, Any]:
-    """A search space from a JSON or YAML file, as plain data.
-
-    Raises:
-        InputError: if it cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = _yaml(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
-    except (OSError, ValueError) as error:
-        raise InputError("The search space cannot be read", got=f"{path}: {error}") from error
-    if not isinstance(data, dict):
-        raise InputError("A search space is a mapping", got=path, remedy="Write one setting a line")
-    return data
-
-
-def _yaml(text: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
