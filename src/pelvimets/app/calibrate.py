@@ -175,7 +175,7 @@ def _case(
     own, settings = probability[sequence], replace(settings, threshold=threshold)
     labels = label_lesions(own, bones[sequence], settings)
     evidence = gather_evidence(sequence, labels, probability, adc, settings)
-    right = _right(labels.array, truth.array)
+    right = right_labels(labels.array, truth.array)
     faint: dict[int, Evidence] = {}
     if not evidence:
         below = faint_lesions(own, bones[sequence], settings)
@@ -192,7 +192,7 @@ def _case(
     }
 
 
-def _right(found: npt.NDArray[Any], truth: npt.NDArray[Any]) -> set[int]:
+def right_labels(found: npt.NDArray[Any], truth: npt.NDArray[Any]) -> set[int]:
     """Labels that meet a reference lesion with enough overlap over union."""
     both = (found > 0) & (truth > 0)
     if not both.any():
