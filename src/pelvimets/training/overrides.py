@@ -52,6 +52,8 @@ def _check(cls: Any, changes: Mapping[str, Any], where: str) -> None:
     hints = get_type_hints(cls)
     known = [f.name for f in fields(cls)]
     for name, value in changes.items():
+        if name in getattr(cls, "RETIRED", {}):
+            continue  # of an older run; judged where settings are built
         if name not in known:
             raise SettingsError(
                 "Unknown setting", got=f"{where}{name}", remedy=f"Known here: {', '.join(known)}"
