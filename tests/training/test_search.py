@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -17,7 +15,6 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from pelvimets.config import settings_to_dict
@@ -52,6 +49,7 @@ from pelvimets.training.search_space import (
     values_of,
     with_values,
 )
+from tests.training.search_database import empty_database, no_wait_for_the_disk
 
 PRESETS = (DEFAULT_BONES, DEFAULT_LESIONS, PAPER_BONES, PAPER_LESIONS)
 SPACE = {"x": Range(0.0, 1.0), "kind": Choice(("flat", "steep"))}
@@ -177,27 +175,14 @@ def storages_are_closed() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_wait_for_the_disk() -> Iterator[None]:
-    def relax(connection: Any, record: object) -> None:
-        if isinstance(connection, sqlite3.Connection):
-            connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(Engine, "connect", relax)
-    yield
-    event.remove(Engine, "connect", relax)
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("empty") / "study.db"
-    with open_storage(sqlite_url(file)):
-        return file
+def quick_disk() -> Iterator[None]:
+    with no_wait_for_the_disk():
+        yield
 
 
 @pytest.fixture
-def url(tmp_path: Path, empty_database: Path) -> str:
-    shutil.copy(empty_database, tmp_path / "study.db")
-    return sqlite_url(tmp_path / "study.db")
+def url(tmp_path: Path) -> str:
+    return empty_database(tmp_path / "study.db")
 
 
 def slope(trial: RunningTrial) -> float:
@@ -223,8 +208,7 @@ def run(search: Search, objective: Any, total: int) -> None:
 def test_a_search_goes_on_where_it_ended_with_the_same_trials(
     url: str, tmp_path: Path, sampler: str, total: int
 ) -> None:
-    shutil.copy(tmp_path / "study.db", tmp_path / "whole.db")
-    whole = opened(sqlite_url(tmp_path / "whole.db"), sampler=sampler, seed=3)
+    whole = opened(empty_database(tmp_path / "whole.db"), sampler=sampler, seed=3)
     run(whole, slope, total)
     run(opened(url, sampler=sampler, seed=3), slope, 3)
     again = opened(url, sampler=sampler, seed=3)
