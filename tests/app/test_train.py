@@ -1,81 +1,301 @@
+"""Runs on cohorts: what is checked, prepared and kept, and what a run may start from."""
+
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from typer.testing import CliRunner
 
-from pelvimets.app.train import prepare_cohort, train_run
-from pelvimets.config import GridSettings
+from pelvimets.app.samples import PhantomPool, begin_pool, cohort_splits, prepare_cohort
+from pelvimets.app.start import adopted, load_start, start_source
+from pelvimets.app.train import run_settings, train_run
+from pelvimets.cli.main import app
+from pelvimets.cli.training_bar import duration, epoch_words
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError
+from pelvimets.errors import CohortError, InputError, PelvimetsError, SettingsError
 from pelvimets.io.cohort import read_cohort
 from pelvimets.io.nifti import write_nifti
-from pelvimets.model.settings import NetworkSettings
-from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS
-from pelvimets.training.settings import Stage, Task, TrainingSettings
+from pelvimets.io.run_folder import RunFolder
+from pelvimets.io.settings_file import read_settings_file
+from pelvimets.labels import Sequence
+from pelvimets.training.observing import RunState
+from pelvimets.training.presets import DEFAULT_BONES, PAPER_BONES
+from pelvimets.training.run import load_trained
+from pelvimets.training.settings import Task, TrainingSettings
+from pelvimets.training.splits import Splits
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own advice on tiny runs
+pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries, on tiny runs
+
+SHAPE = (10, 30, 40)
+GEOMETRY = Geometry.from_axes(SHAPE, (5.0, 3.0, 3.0))
+STAGE = {"until": 1.0, "spacing_mm": [8.0, 6.0, 6.0], "shape": [4, 8, 8], "batch": 2}
+SMALL: dict[str, Any] = {
+    "network": {"channels": [4, 8]},
+    "sample_grid": {"spacing_mm": [8.0, 6.0, 6.0]},
+    "stages": [STAGE],
+    "steps_per_epoch": 2,
+    "validate_every": 1,
+    "epochs": 1,
+}
 
 
-def small(preset: TrainingSettings) -> TrainingSettings:
-    return replace(
-        preset,
-        network=NetworkSettings(channels=(4, 8)),
-        grid=GridSettings(spacing_mm=(8.0, 6.0, 6.0), multiple_of=(2, 4, 4)),
-        stages=(Stage(until=1.0, spacing_mm=(8.0, 6.0, 6.0), shape=(4, 8, 8), batch=2),),
-        epochs=1,
-        steps_per_epoch=2,
-        validate_every=1,
-    )
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    (tmp_path / "small.json").write_text(json.dumps(SMALL))
+    return tmp_path / "small.json"
 
 
 @pytest.fixture
 def cohort(tmp_path: Path) -> Path:
     folder = tmp_path / "cohort"
-    rows = ["patient,split"]
-    for number, split in enumerate(("train", "train", "validation")):
+    for number in range(3):
         write_patient(folder / f"p{number}", number)
-        rows.append(f"p{number},{split}")
-    (folder / "patients.csv").write_text("\n".join(rows) + "\n")
+    (folder / "patients.csv").write_text("patient,split\np0,train\np1,train\np2,validation\n")
     return folder
 
 
 def write_patient(folder: Path, number: int) -> None:
     folder.mkdir(parents=True)
-    geometry = Geometry.from_axes((10, 30, 40), (5.0, 3.0, 3.0))
-    bones = np.zeros(geometry.shape, dtype=np.uint8)
+    bones = np.zeros(SHAPE, dtype=np.uint8)
     bones[2:8, 5:20, 5:20], bones[2:8, 8:25, 25:36] = 5, 3
-    lesions = np.zeros(geometry.shape, dtype=np.uint16)
+    lesions = np.zeros(SHAPE, dtype=np.uint16)
     lesions[4:6, 10:14, 28:32] = 1
-    image = np.random.default_rng(number).normal(100, 5, geometry.shape) + 30.0 * bones
-    write_nifti(folder / "dwi.nii.gz", Volume(image.astype(np.float32), geometry))
-    write_nifti(folder / "dwi_bones.nii.gz", Volume(bones, geometry))
-    write_nifti(folder / "dwi_lesions.nii.gz", Volume(lesions, geometry))
+    image = np.random.default_rng(number).normal(100, 5, SHAPE) + 30.0 * bones
+    write_nifti(folder / "dwi.nii.gz", Volume(image.astype(np.float32), GEOMETRY))
+    write_mask(folder / "dwi_bones.nii.gz", bones)
+    write_mask(folder / "dwi_lesions.nii.gz", lesions)
 
 
-def test_samples_are_prepared_once(cohort: Path, tmp_path: Path) -> None:
-    settings = small(DEFAULT_BONES)
-    prepare_cohort(read_cohort(cohort), settings, tmp_path / "store")
-    files = sorted((tmp_path / "store").glob("*/*.npz"))
-    assert [f.name for f in files] == ["p0_dwi.npz", "p1_dwi.npz", "p2_dwi.npz"]
-    before = [f.stat().st_mtime_ns for f in files]
-    prepare_cohort(read_cohort(cohort), settings, tmp_path / "store")
-    assert [f.stat().st_mtime_ns for f in files] == before
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    write_nifti(path, Volume(mask, GEOMETRY))
 
 
-def test_faulty_cohorts_are_refused_before_the_first_epoch(cohort: Path, tmp_path: Path) -> None:
-    store = tmp_path / "store"
+def settings_of(task: str, small: Path) -> TrainingSettings:
+    return run_settings(task, small.parent / "new", changes=small)
+
+
+def test_from_bones_to_lesions_and_on(cohort: Path, small: Path, tmp_path: Path) -> None:
+    """A run of each network; the second starts from the first, then goes on."""
+    bones, lesions = tmp_path / "bones", tmp_path / "lesions"
+    (cohort / "patients.csv").write_text("patient\np0\np1\np2\n")
+    done = train_run(settings_of("bones", small), cohort, bones, workers=0)
+    assert done.steps == 2 and done.data == "cohort cohort"
+    assert done.best is not None and 0 <= done.best <= 1
+    kept = RunFolder(bones).read_splits()
+    assert kept is not None and sorted(map(len, kept.values())) == [1, 1, 1]
+    assert [p.name for p in (bones / "pictures").iterdir()] == ["epoch_0001.png"]
+    options = {"start_from": bones, "split_of": bones, "workers": 0}
+    begun = train_run(settings_of("lesions", small), cohort, lesions, **options)
+    assert begun.data == "cohort cohort, starting from run bones"
+    assert RunFolder(lesions).read_splits() == kept
+    on = train_run(run_settings("lesions", lesions, epochs=2), cohort, lesions, workers=0)
+    assert on.steps == 4
+    assert len(RunFolder(lesions).read_curve()) == 2
+
+
+def test_a_run_goes_on_as_it_began_or_not_at_all(cohort: Path, small: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train_run(settings_of("bones", small), cohort, run, workers=0)
+    before = (run / "settings.json").read_bytes()
+    with pytest.raises(SettingsError, match="for the other network"):
+        run_settings("lesions", run)
+    other = run_settings("bones", run, preset="default", epochs=3)
+    with pytest.raises(SettingsError, match=r"steps_per_epoch 100 instead of 2"):
+        train_run(other, cohort, run)
+    same = run_settings("bones", run)
+    assert same == settings_of("bones", small)
+    with pytest.raises(InputError, match=r"began on other data \(got cohort cohort\)"):
+        train_run(same, None, run)
+    (cohort / "patients.csv").write_text("patient,split\np0,train\np1,test\np2,validation\n")
+    with pytest.raises(CohortError, match=r"have changed since this run began \(got p1\)"):
+        train_run(same, cohort, run)
+    assert (run / "settings.json").read_bytes() == before
+
+
+def test_the_paper_preset_runs_on_its_own_path(cohort: Path, tmp_path: Path) -> None:
+    """Its loss, optimiser and augmentation on a whole field of fixed shape, made smaller."""
+    grid = {"shape": [8, 16, 24]}
+    stage = {"until": 1.0, "spacing_mm": None, "shape": [8, 16, 24], "batch": 2}
+    changes = {"grid": grid, "sample_grid": grid, "stages": [stage], "steps_per_epoch": 2}
+    (tmp_path / "paper.yaml").write_text(
+        f"{json.dumps(changes)[:-1]}, network: {{channels: [4, 8]}}}}"
+    )
+    settings = run_settings(
+        "bones", tmp_path / "run", preset="paper", changes=tmp_path / "paper.yaml", epochs=2
+    )
+    assert settings.loss == PAPER_BONES.loss and settings.patience == PAPER_BONES.patience
+    done = train_run(settings, cohort, tmp_path / "run", workers=0)
+    assert done.steps == 4
+    with np.load(tmp_path / "run/samples/train/p0_dwi.npz") as sample:
+        assert sample["image"].shape == (8, 16, 24)
+    network, _, _ = load_trained(settings, tmp_path / "run" / "last.ckpt")
+    assert all(torch.isfinite(p).all() for p in network.parameters())
+
+
+def test_two_processes_train_one_run(cohort: Path, small: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["train", "bones", "--data", cohort, "-o", run, "--settings", small, "--epochs", 2]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    script = ["-m", "tests.app.two_processes", tmp_path]
+    done = subprocess.run(
+        list(map(str, [*torchrun, *script, *words, "--workers", 0])),
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    ranks = [(tmp_path / f"rank{rank}.txt").read_text() for rank in (0, 1)]
+    assert ranks[0] == ranks[1]
+    assert done.stdout.count("Epoch 2 of 2, step 2,") == 1  # half of the steps each
+    assert done.stdout.count("Trained 2 steps") == 1
+    assert [p.name for p in run.glob("log/*")] == ["version_0"]
+    assert len(list(run.glob("tensorboard/*/events.*"))) == 1
+    assert len(list(run.glob("pictures/*.png"))) == 2
+    assert len(list(run.glob("samples/*/*.npz"))) == 3
+    assert not list(run.glob("**/*.part"))
+
+
+def test_samples_are_prepared_once_and_again_when_a_file_changes(
+    cohort: Path, small: Path, tmp_path: Path
+) -> None:
+    settings, store = settings_of("bones", small), tmp_path / "store"
+
+    def prepared() -> dict[str, int]:
+        names = prepare_cohort(read_cohort(cohort), settings, store)
+        assert names == {"train": ("p0_dwi", "p1_dwi"), "validation": ("p2_dwi",)}
+        return {p.name: p.stat().st_mtime_ns for p in store.glob("*/*.npz")}
+
+    first = prepared()
+    assert prepared() == first
     (cohort / "p1" / "dwi_lesions.nii.gz").unlink()
-    with pytest.raises(CohortError, match="p1, DWI: no mask of the lesions"):
-        prepare_cohort(read_cohort(cohort), small(DEFAULT_LESIONS), store)
-    geometry = Geometry.from_axes((10, 30, 40), (5.0, 3.0, 3.0))
-    strange = np.full(geometry.shape, 12, dtype=np.uint8)
-    write_nifti(cohort / "p2" / "dwi_bones.nii.gz", Volume(strange, geometry))
-    with pytest.raises(CohortError, match=r"p2, DWI: unknown values.*12"):
-        prepare_cohort(read_cohort(cohort), small(DEFAULT_BONES), store)
+    second = prepared()
+    assert {name for name in first if first[name] != second[name]} == {"p1_dwi.npz"}
+    with np.load(store / "train" / "p1_dwi.npz") as sample:
+        assert sample["truth"].max() < 16
+    other = run_settings("bones", tmp_path / "new")
+    with pytest.raises(SettingsError, match="another sample_grid"):
+        prepare_cohort(read_cohort(cohort), other, store)
+    with pytest.raises(SettingsError, match="another sample_grid"):
+        begin_pool(other, store, PhantomPool(0, 0, 0))
+    assert {p.name: p.stat().st_mtime_ns for p in store.glob("*/*.npz")} == second
+
+
+def lose(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def bones_of(value: int) -> Callable[[Path], None]:
+    mask = np.full(SHAPE, value, dtype=np.uint8)
+    return lambda folder: write_mask(folder / "dwi_bones.nii.gz", mask)
+
+
+def half_lesions(folder: Path) -> None:
+    write_mask(folder / "dwi_lesions.nii.gz", np.full(SHAPE, 0.5, dtype=np.float32))
+
+
+def shifted_bones(folder: Path) -> None:
+    elsewhere = Geometry.from_axes(SHAPE, (5.0, 3.0, 3.0), (1.0, 0.0, 0.0))
+    write_nifti(folder / "dwi_bones.nii.gz", Volume(np.ones(SHAPE, np.uint8), elsewhere))
+
+
+def cut_image(folder: Path) -> None:
+    path = folder / "dwi.nii.gz"
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+FAULTS = [
+    (lose("dwi_lesions.nii.gz"), "p1, DWI: No mask of the lesions"),
+    (lose("dwi_bones.nii.gz"), "No mask of the bones"),
+    (bones_of(12), r"Unknown values in the mask of the bones \(got \[12\]\)"),
+    (bones_of(0), "The mask of the bones is empty"),
+    (half_lesions, r"Unknown values in the mask of the lesions \(got \[0\.5\]\)"),
+    (shifted_bones, r"does not lie on the grid of its image.*patient p1"),
+    (cut_image, r"p1, DWI: The NIfTI file is damaged"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), FAULTS)
+def test_faulty_cases_are_refused_before_the_first_epoch(
+    cohort: Path, small: Path, tmp_path: Path, spoil: Callable[[Path], None], message: str
+) -> None:
+    spoil(cohort / "p1")
+    with pytest.raises(CohortError, match=message):
+        train_run(settings_of("lesions", small), cohort, tmp_path / "run")
+    assert not (tmp_path / "run" / "settings.json").exists()
+
+
+def test_all_faults_are_listed(cohort: Path, small: Path, tmp_path: Path) -> None:
+    bones_of(12)(cohort / "p0")
+    cut_image(cohort / "p2")
+    with pytest.raises(CohortError, match=r"2 case\(s\) cannot.*p0, DWI.*p2"):
+        prepare_cohort(read_cohort(cohort), settings_of("bones", small), tmp_path / "store")
+
+
+def test_splits_of_a_cohort(cohort: Path, small: Path, tmp_path: Path) -> None:
+    given = cohort_splits(read_cohort(cohort), None, 0)
+    assert given == Splits(train=("p0", "p1"), validation=("p2",))
+    bones = RunFolder(tmp_path / "bones")
+    bones.write_settings({})
+    bones.write_splits({"train": ["p2"], "validation": [], "test": ["p7"]})
+    settings = settings_of("lesions", small)
+    with pytest.raises(CohortError, match="p2: validation of this run, train of run bones"):
+        train_run(settings, cohort, tmp_path / "lesions", split_of=bones.folder)
+    with pytest.raises(InputError, match="keeps no splits"):
+        train_run(settings, cohort, tmp_path / "lesions", split_of=tmp_path)
     (cohort / "patients.csv").write_text("patient,split\np0,train\n")
     with pytest.raises(CohortError, match="no patient in the split validation"):
-        prepare_cohort(read_cohort(cohort), small(DEFAULT_BONES), store)
+        cohort_splits(read_cohort(cohort), None, 0)
+
+
+def test_a_run_starts_from_the_shipped_bundle(tmp_path: Path) -> None:
+    source = start_source("first")
+    assert source.is_bundle and source.words.startswith("bundle first") and source.splits is None
+    adapted = adopted(DEFAULT_BONES, source)
+    assert adapted.grid.spacing_mm == (4.0, 3.0, 3.0)
+    start = load_start(source, Task.LESIONS, Sequence.T1)
+    other = load_start(source, Task.LESIONS, Sequence.DWI)
+    assert start.task is Task.LESIONS and set(start.weights) == set(other.weights)
+    assert not torch.equal(start.weights["head.bias"], other.weights["head.bias"])
+    with pytest.raises(SettingsError, match="another kind of grid"):
+        run_settings("bones", tmp_path, preset="paper", start_from="first")
+    with pytest.raises(InputError, match=r"nothing to start from.*shipped bundle: first"):
+        start_source(tmp_path / "nothing")
+
+
+def test_a_file_of_settings_that_cannot_be_read(tmp_path: Path) -> None:
+    for name, text in (("a.json", "{"), ("b.yaml", "a: [b"), ("c.json", "[1]"), ("d.yml", "- 1")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(SettingsError, match="file of settings"):
+            read_settings_file(tmp_path / name)
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_settings_file(tmp_path / "gone.json")
+
+
+def test_the_command_names_an_unknown_setting(cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "wrong.json").write_text('{"network": {"chanels": [1, 2]}}')
+    words = ["train", "bones", "--data", cohort, "-o", tmp_path / "run"]
+    answer = CliRunner().invoke(app, [*map(str, words), "--settings", str(tmp_path / "wrong.json")])
+    assert isinstance(answer.exception, PelvimetsError)
+    assert "network.chanels" in str(answer.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_printed_of_an_epoch() -> None:
+    state = RunState(3, 60, 300, 0.05, 125.0, 5400.0, 0.81234, 0.4, 0.5, validated=True)
+    assert epoch_words(state) == (
+        "Epoch 3 of 60, step 300, loss 0.812, score 0.400 (best 0.500), 2 min trained, "
+        "about 1 h 30 min left"
+    )
+    assert duration(59.7) == "1 min" and duration(3599) == "1 h 0 min"

@@ -150,7 +150,7 @@ class _Maker:
             try:
                 self._prepare(patient, sequence)
             except InputError as error:
-                faults.append(str(error))
+                faults.append(f"patient {patient.key}, {sequence.title}: {error}")
         return faults
 
     def _prepare(self, patient: CohortPatient, sequence: Sequence) -> None:
@@ -180,13 +180,10 @@ def _sample(name: str, case: Case, settings: TrainingSettings) -> Sample:
 
 
 def _check_masks(patient: CohortPatient, sequence: Sequence, task: Task) -> None:
-    where = f"Patient {patient.key}, {sequence.title}"
     if not patient.mask_path(sequence, "bones").is_file():
-        raise CohortError(f"{where}: no mask of the bones", remedy="Both networks need it")
+        raise CohortError("No mask of the bones", remedy="Both networks need it")
     if task is Task.LESIONS and not patient.mask_path(sequence, "lesions").is_file():
-        raise CohortError(
-            f"{where}: no mask of the lesions", remedy="Write an empty one where there is none"
-        )
+        raise CohortError("No mask of the lesions", remedy="Write an empty one where there is none")
 
 
 def _checked_bones(case: Case) -> Volume:
@@ -194,14 +191,13 @@ def _checked_bones(case: Case) -> Volume:
     values = np.unique(case.bones.array)
     if not np.isin(values, [0, *Bone]).all():
         raise CohortError(
-            f"Patient {case.patient.key}, {case.sequence.title}: unknown values in the mask of "
-            "the bones",
+            "Unknown values in the mask of the bones",
             got=sorted(set(values.tolist()) - {0, *Bone}),
             remedy=f"Use 0 and {min(Bone):d} to {max(Bone):d}, in the order of 'labels'",
         )
     if not case.bones.array.any():
         raise CohortError(
-            f"Patient {case.patient.key}, {case.sequence.title}: the mask of the bones is empty",
+            "The mask of the bones is empty",
             remedy="Draw the bones, or take the patient out of the table",
         )
     return case.bones
@@ -213,8 +209,7 @@ def _checked_lesions(case: Case) -> Volume | None:
     values = np.unique(case.lesions.array)
     if values.min() < 0 or (values != np.round(values)).any():
         raise CohortError(
-            f"Patient {case.patient.key}, {case.sequence.title}: unknown values in the mask of "
-            "the lesions",
+            "Unknown values in the mask of the lesions",
             got=values[:5].tolist(),
             remedy="Use 0 and whole numbers from 1, one for each lesion or one for all",
         )
