@@ -13,7 +13,7 @@ import socket
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import optuna
 import psutil
@@ -297,7 +297,7 @@ def this_worker() -> str:
 
 def _draw(trial: optuna.Trial, name: str, parameter: Range | Choice) -> Value:
     if isinstance(parameter, Choice):
-        return trial.suggest_categorical(name, parameter.options)
+        return cast(Value, trial.suggest_categorical(name, parameter.options))
     low, high, step, log = parameter.low, parameter.high, parameter.step, parameter.log
     if parameter.whole:
         return trial.suggest_int(name, int(low), int(high), step=int(step or 1), log=log)
