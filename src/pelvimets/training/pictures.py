@@ -82,7 +82,7 @@ def _fullest(truth: npt.NDArray[np.uint8], axis: int, task: Task) -> int:
     """The slice with most lesion; of bones the one that shows most structures well."""
     others = tuple(a for a in range(3) if a != axis)
     if not truth.any():
-        return truth.shape[axis] // 2
+        return int(truth.shape[axis]) // 2
     if task is Task.LESIONS:
         return int(np.argmax((truth > 0).sum(axis=others)))
     enough = max(np.count_nonzero(truth) // (8 * truth.shape[axis]), 1)
