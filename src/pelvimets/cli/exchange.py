@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from pelvimets.cli import console
+from pelvimets.cli.train import require_torch
 
 if TYPE_CHECKING:
     from pelvimets.app.exchange import ExchangeObserver, ImportSummary
     from pelvimets.core.annotation import Structure
 
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 importing = typer.Typer(
@@ -65,6 +67,14 @@ class ExtraName(StrEnum):
 
     BONES = "bones"
     ADC = "adc"
+
+
+class NetworkName(StrEnum):
+    """Networks of a bundle."""
+
+    BONES = "bones"
+    LESIONS_DWI = "lesions-dwi"
+    LESIONS_T1 = "lesions-t1"
 
 
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="New folder of the cohort.")]
@@ -228,6 +238,27 @@ def export_nnunet(
     console.line(f"{trained} training cases, {summary.held_out} held out: {out}")
 
 
+@exporting.command("monai")
+def export_monai(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the MONAI bundle.")],
+    bundle: Annotated[
+        Path | None, typer.Argument(help="Folder of a bundle of networks. [default: shipped]")
+    ] = None,
+    network: Annotated[
+        NetworkName, typer.Option(help="Which network of the cascade.")
+    ] = NetworkName.BONES,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Write a network of a bundle as a MONAI bundle that runs without pelvimets."""
+    require_torch()
+    from pelvimets.app.monai_export import export_monai as run
+    from pelvimets.labels import Sequence
+
+    lesions_on = {NetworkName.LESIONS_DWI: Sequence.DWI, NetworkName.LESIONS_T1: Sequence.T1}
+    run(bundle, out, lesions_on=lesions_on.get(network), overwrite=overwrite)
+    console.line(f"MONAI bundle: {out}; how to run it: {out / 'docs' / 'README.md'}")
+
+
 def _optional(lesions: MissingLesions, bones: MissingBones) -> tuple[str, ...]:
     leave = [("lesions", lesions is MissingLesions.LEAVE), ("bones", bones is MissingBones.LEAVE)]
     return tuple(kind for kind, left in leave if left)
@@ -243,10 +274,10 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 def _assigned(
     texts: list[str] | None,
     option: str,
-    key: Callable[[str], str] | type[int],
+    key: Callable[[str], Key],
     value: Callable[[str], Value],
-) -> dict[object, Value]:
-    found: dict[object, Value] = {}
+) -> dict[Key, Value]:
+    found: dict[Key, Value] = {}
     for text in texts or ():
         name, what = _pair(text, option)
         try:

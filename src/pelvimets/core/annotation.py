@@ -258,7 +258,7 @@ def whole_numbers(array: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     Raises:
         InputError: if a value is no whole number: then it is an image, or was interpolated.
     """
-    numbers = np.rint(array).astype(np.int64)
+    numbers: npt.NDArray[np.int64] = np.rint(array).astype(np.int64)
     if not np.array_equal(numbers, array):
         raise InputError(
             "A mask holds values that are no whole numbers",

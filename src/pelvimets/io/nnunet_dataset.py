@@ -64,7 +64,11 @@ def read_nnunet(folder: Path, splits: Path | None = None, fold: int = 0) -> Nnun
     description = _description(folder)
     channels = {int(n): str(name) for n, name in description["channel_names"].items()}
     ending = str(description["file_ending"])
-    cases = [c for part in _PARTS for c in _cases_of_part(folder, *part, ending, sorted(channels))]
+    cases = [
+        case
+        for images, labels, split in _PARTS
+        for case in _cases_of_part(folder, images, labels, split, ending, sorted(channels))
+    ]
     training = [case for case in cases if case.split is None]
     if len(training) != description["numTraining"]:
         raise CohortError(
