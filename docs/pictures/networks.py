@@ -26,6 +26,7 @@ from pelvimets.model.bundle import installed_bundles, load_segmenter
 
 WIDTH = 1240
 MARGIN = 20
+SMALL, TEXT = 13.5, 14.5
 PALE, BAND, GREY = "#f4f6f8", "#f0f3f6", "#697586"
 STEP_COLOUR = {1: "#2f6f9f", 2: "#b5532a"}
 STEP_PALE = {1: "#e3eef6", 2: "#f8e9e1"}
@@ -71,17 +72,17 @@ def draw_title(page: Page, at: Point, letter: str, words: str) -> None:
 # --- the cascade -------------------------------------------------------------------------
 
 PICTURE: Point = (188, 141)
-COLUMNS = {"study": 20, "bones": 382, "lesions": 744}  # left edges of the pictures
-BOXES = {1: 247, 2: 609}
-BOX_WIDTH = 96
+COLUMNS = {"study": 20, "bones": 392, "lesions": 764}  # left edges of the pictures
+BOXES = {1: 244, 2: 616}
+BOX_WIDTH = 112
 ROWS = {Sequence.DWI: 68, Sequence.T1: 239}
-STAGE: Point = (1010, 128)
+STAGE_LEFT = 1026
 
 
 def draw_cascade(page: Page, facts: Facts, views: dict[Sequence, View]) -> None:
     draw_title(page, (MARGIN, 28), "A", "The cascade")
     source = "in silico: a digital patient,\nread by the shipped bundle"
-    page.text((WIDTH - MARGIN, 28), source, 12, anchor="end", colour=GREY)
+    page.text((WIDTH - MARGIN, 28), source, SMALL, anchor="end", colour=GREY)
     for sequence, view in views.items():
         draw_row(page, sequence, view)
     for step, form in ((1, facts.bones), (2, facts.lesions)):
@@ -128,7 +129,7 @@ def draw_bypass(page: Page, sequence: Sequence) -> None:
     )
     if upper:
         centre = COLUMNS["bones"] + PICTURE[0] / 2
-        page.text((centre, edge + off - 6), "the image, too", 12, anchor="middle", colour=GREY)
+        page.text((centre, edge + off - 6), "the image, too", SMALL, anchor="middle", colour=GREY)
 
 
 def box_top() -> float:
@@ -145,15 +146,15 @@ def draw_box(page: Page, step: int, form: Form) -> None:
         (left, top), (BOX_WIDTH, bottom - top), STEP_PALE[step], STEP_COLOUR[step], 8, 1.6
     )
     centre, middle = left + BOX_WIDTH / 2, (top + bottom) / 2
-    page.text((centre, middle - 62), f"Network {step}", 14, anchor="middle", bold=True)
-    page.text((centre, middle - 42), ("", "bones", "metastases")[step], 14, anchor="middle")
+    page.text((centre, middle - 62), f"Network {step}", 15, anchor="middle", bold=True)
+    page.text((centre, middle - 42), ("", "bones", "metastases")[step], 15, anchor="middle")
     draw_sign(page, (centre, middle - 6), STEP_COLOUR[step])
     weights = (
         "weights of its\nown for DWI\nand for T1"
         if form.own_per_sequence
         else ("the same\nweights for\nDWI and T1")
     )
-    page.text((centre, middle + 48), weights, 12, anchor="middle", colour=GREY)
+    page.text((centre, middle + 48), weights, SMALL, anchor="middle", colour=GREY)
 
 
 def draw_sign(page: Page, centre: Point, colour: str) -> None:
@@ -170,19 +171,19 @@ def draw_rules(page: Page, facts: Facts) -> None:
     least = lesions.smallest_score
     surest = f" and a score of {least:g}" if least else ""
     texts = {
-        "study": "brought to the network's grid,\nscaled, z-scored",
-        "bones": f"the {words(bones.keep_components_per_bone)} largest parts of each bone, "
-        f"{words(bones.keep_vertebrae)} of\nthe vertebrae; from "
+        "study": "onto the network's grid,\nscaled, z-scored",
+        "bones": f"the {in_words(bones.keep_components_per_bone)} largest parts of each bone, "
+        f"{in_words(bones.keep_vertebrae)} of\nthe vertebrae; from "
         f"{bones.smallest_component_cm3:g} cm³",
         "lesions": f"from {lesions.drop_below_cm3:g} cm³{surest},\n"
         f"at most {lesions.bone_margin_mm:g} mm outside the bones",
     }
     for column, text in texts.items():
-        page.text((COLUMNS[column] + PICTURE[0] / 2, y), text, 12, anchor="middle")
+        page.text((COLUMNS[column] + PICTURE[0] / 2, y), text, SMALL, anchor="middle")
 
 
 def draw_stage(page: Page, facts: Facts) -> None:
-    left, top = STAGE
+    left, words = STAGE_LEFT, stage_words(facts)
     right = COLUMNS["lesions"] + PICTURE[0]
     middle = (box_top() + box_bottom()) / 2
     for row in ROWS.values():
@@ -190,23 +191,24 @@ def draw_stage(page: Page, facts: Facts) -> None:
         page.arrow(
             [(right + 5, start), (right + 38, start), (right + 38, middle), (left - 3, middle)], INK
         )
-    size = (WIDTH - MARGIN - left, 2 * (middle - top))
+    size = (WIDTH - MARGIN - left, 72 + 1.3 * TEXT * (1 + words.count("\n")))
+    top = middle - size[1] / 2
     page.rectangle((left, top), size, PALE, INK, 8, 1.6)
     centre = left + size[0] / 2
     page.text((centre, top + 34), "Lesions and M stage", 15, anchor="middle", bold=True)
-    page.text((centre, top + 64), stage_words(facts), 13, anchor="middle")
+    page.text((centre, top + 64), words, TEXT, anchor="middle")
 
 
 def stage_words(facts: Facts) -> str:
     lesions = facts.reading.lesions
     judged = lesions.judge_dwi is not None or lesions.judge_t1 is not None
-    lines = ["a lesion on either sequence", "counts; seen on both,", "it is one lesion", ""]
+    lines = ["a lesion on either", "sequence counts; seen", "on both, it is one", ""]
     if judged:
-        lines += ["score: both sequences,", "ADC and size", ""]
+        lines += ["score from both", "sequences, ADC, size", ""]
     lines += ["suspicious for M1b", f"from a score of {lesions.operating_point:g}"]
     if lesions.weak_sequences and not judged:
         names = " and ".join(Sequence(s).title for s in lesions.weak_sequences)
-        lines += [f"({names}: listed only)"]
+        lines += [f"({names}:", "listed only)"]
     return "\n".join(lines)
 
 
@@ -214,7 +216,7 @@ def mm(spacing: tuple[float, ...]) -> str:
     return " × ".join(f"{v:g}" for v in spacing) + " mm"
 
 
-def words(number: int) -> str:
+def in_words(number: int) -> str:
     known = ("no", "one", "two", "three", "four", "five", "six")
     return known[number] if number < len(known) else str(number)
 
@@ -234,7 +236,7 @@ def draw_network(
     draw_title(page, (left, TOP - 14), "BC"[step - 1], title)
     half = (WIDTH - 3 * MARGIN) / 2
     note = f"{form.weights / 1e6:.1f} million weights"
-    page.text((left + half, TOP - 14), note, 13, anchor="end", colour=GREY)
+    page.text((left + half, TOP - 14), note, SMALL, anchor="end", colour=GREY)
     draw_bands(page, form, left, half)
     drawing = Unfolded(page, step, form, left + CENTRE)
     drawing.draw()
@@ -248,15 +250,15 @@ def level_y(level: int) -> float:
 def draw_bands(page: Page, form: Form, left: float, width: float) -> None:
     """A row for the voxels and one for each level, with the size of its cells."""
     page.rectangle((left, TOP), (width, FIRST_ROW - 4), BAND, radius=5)
-    page.text((left + 10, TOP + 22), "voxels", 12, colour=GREY)
-    page.text((left + 10, TOP + 39), mm(form.grid_mm), 13)
-    page.text((left + 10, TOP + 62), f"{form.inputs} in, {form.outputs} out", 12, colour=GREY)
+    page.text((left + 10, TOP + 22), "voxels", SMALL, colour=GREY)
+    page.text((left + 10, TOP + 39), mm(form.grid_mm), TEXT)
+    page.text((left + 10, TOP + 62), f"{form.inputs} in, {form.outputs} out", SMALL, colour=GREY)
     for level in range(len(form.channels)):
         y = level_y(level)
         page.rectangle((left, y - ROW / 2 + 2), (width, ROW - 4), PALE, radius=5)
         if level == 0:
-            page.text((left + 10, y - 10), "cells", 12, colour=GREY)
-        page.text((left + 10, y + 8), mm(form.cell_mm(level)), 13)
+            page.text((left + 10, y - 10), "cells", SMALL, colour=GREY)
+        page.text((left + 10, y + 8), mm(form.cell_mm(level)), TEXT)
 
 
 class Unfolded:
@@ -305,7 +307,7 @@ class Unfolded:
             at = (x + way * (self.half_width(level, way) + 5), y + 4.5)
             anchor = "end" if way < 0 else "start"
             at = (at[0], y - half + 9)
-        self.page.text(at, str(self.form.channels[level]), 12, anchor=anchor, bold=True)
+        self.page.text(at, str(self.form.channels[level]), SMALL, anchor=anchor, bold=True)
 
     def skip(self, level: int) -> None:
         y = level_y(level)
@@ -339,7 +341,7 @@ def draw_ends(
         inputs = {"DWI": view.image, "bones": view.mask, "T1": 0 * view.image}
         draw_pictures(page, drawing.x(0, -1), height, inputs)
         words = "for T1: empty, bones, T1"
-        page.text((drawing.x(0, -1), bottom + 15), words, 12, anchor="middle", colour=GREY)
+        page.text((drawing.x(0, -1), bottom + 15), words, SMALL, anchor="middle", colour=GREY)
         bottom += 18
     answer = {"eight bones": view.bones} if step == 1 else {"metastases": view.lesions}
     draw_pictures(page, drawing.x(0, 1), 68, answer)
@@ -353,7 +355,7 @@ def draw_pictures(page: Page, x: float, height: float, pictures: dict[str, np.nd
     for n, (name, rgb) in enumerate(pictures.items()):
         at = (left + n * (width + 4), TOP + 24)
         page.picture(at, (width, height), rgb, name)
-        page.text((at[0] + width / 2, TOP + 17), name, 12, anchor="middle")
+        page.text((at[0] + width / 2, TOP + 17), name, SMALL, anchor="middle")
 
 
 def draw_folding(page: Page, form: Form, drawing: Unfolded, start: float) -> None:
@@ -364,26 +366,26 @@ def draw_folding(page: Page, form: Form, drawing: Unfolded, start: float) -> Non
     page.arrow([(x_out, end), (x_out, TOP + 24 + 68 + 4)], FOLD)
     stem = " × ".join(str(n) for n in form.stem)
     y = TOP + FIRST_ROW - 10
-    page.text((x_in + 10, y), stem, 12, colour=FOLD)
-    page.text((x_out - 10, y), stem, 12, anchor="end", colour=FOLD)
+    page.text((x_in + 10, y), stem, SMALL, colour=FOLD)
+    page.text((x_out - 10, y), stem, SMALL, anchor="end", colour=FOLD)
 
 
 def draw_key(page: Page, y: float) -> None:
     x = float(MARGIN)
     page.rectangle((x, y - 12), (8, 16), "white", INK, 1, 1.4)
-    page.text((x + 14, y), "3 × 3 × 3 convolution, instance normalisation, leaky ReLU", 12)
-    x += 412
+    page.text((x + 14, y), "3 × 3 × 3 convolution, instance normalisation, leaky ReLU", SMALL)
+    x += 456
     for colour, text, width in (
-        (FOLD, "voxels to cells and back", 200),
-        (DOWN, "halve the grid", 134),
-        (UP, "double the grid", 142),
-        (SKIP, "skip connection", 146),
+        (FOLD, "voxels to cells and back", 224),
+        (DOWN, "halve", 96),
+        (UP, "double", 104),
+        (SKIP, "skip", 88),
     ):
-        page.arrow([(x, y - 4), (x + 26, y - 4)], colour)
-        page.text((x + 33, y), text, 12)
-        x += width + 6
-    page.text((x, y), "24", 12, bold=True)
-    page.text((x + 20, y), "feature maps", 12)
+        page.arrow([(x, y - 5), (x + 26, y - 5)], colour)
+        page.text((x + 33, y), text, SMALL)
+        x += width
+    page.text((x, y), "24", SMALL, bold=True)
+    page.text((x + 24, y), "feature maps", SMALL)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 Gates on the skip connections learn where to look (Oktay et al., MIDL 2018). Of MONAI's networks
 with attention it is the one that reads grids of any size: UNETR's positions belong to one
-size, and SwinUNETR cuts and pads its windows in Python by the size at hand, which an exported
-graph would keep fixed; it also halves the grid five times along every axis.
+size; SwinUNETR asks for multiples of 32 along every axis, and OpenVINO refuses to run its exported
+graph with free sizes, since its windows are cut by the size at hand.
 """
 
 from __future__ import annotations
