@@ -29,7 +29,7 @@ from pelvimets.io.run_folder import RunFolder
 from pelvimets.io.settings_file import read_settings_file
 from pelvimets.labels import Sequence
 from pelvimets.training.observing import RunState
-from pelvimets.training.presets import DEFAULT_BONES, PAPER_BONES
+from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS, PAPER_BONES
 from pelvimets.training.run import load_trained
 from pelvimets.training.settings import Task, TrainingSettings
 from pelvimets.training.splits import Splits
@@ -259,19 +259,22 @@ def test_splits_of_a_cohort(cohort: Path, small: Path, tmp_path: Path) -> None:
         cohort_splits(read_cohort(cohort), None, 0)
 
 
-def test_a_run_starts_from_the_shipped_bundle(tmp_path: Path) -> None:
+def test_a_run_starts_from_the_shipped_bundle(cohort: Path, small: Path, tmp_path: Path) -> None:
     source = start_source("first")
     assert source.is_bundle and source.words.startswith("bundle first") and source.splits is None
     adapted = adopted(DEFAULT_BONES, source)
     assert adapted.grid.spacing_mm == (4.0, 3.0, 3.0)
-    start = load_start(source, Task.LESIONS, Sequence.T1)
-    other = load_start(source, Task.LESIONS, Sequence.DWI)
+    start = load_start(source, DEFAULT_LESIONS, Sequence.T1)
+    other = load_start(source, DEFAULT_LESIONS, Sequence.DWI)
     assert start.task is Task.LESIONS and set(start.weights) == set(other.weights)
     assert not torch.equal(start.weights["head.bias"], other.weights["head.bias"])
     with pytest.raises(SettingsError, match="another kind of grid"):
         run_settings("bones", tmp_path, preset="paper", start_from="first")
     with pytest.raises(InputError, match=r"nothing to start from.*shipped bundle: first"):
         start_source(tmp_path / "nothing")
+    with pytest.raises(InputError, match=r"bundle first 0\.1 do not fit.*stem\.weight is 24 x 1"):
+        train_run(settings_of("bones", small), cohort, tmp_path / "run", start_from="first")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_file_of_settings_that_cannot_be_read(tmp_path: Path) -> None:

@@ -67,18 +67,26 @@ def start_source(given: str | Path) -> StartSource:
     )
 
 
-def load_start(source: StartSource, task: Task, sequence: Sequence) -> Start:
-    """The weights.
+def load_start(source: StartSource, settings: TrainingSettings, sequence: Sequence) -> Start:
+    """The weights, once it is clear that they fit.
 
     Args:
         source: Where they are.
-        task: Network to take from a bundle.
-        sequence: The same, where a bundle has a network for each.
+        settings: Of the run that is to start from them.
+        sequence: Which network, where a bundle has one for each.
 
     Raises:
-        InputError: if they cannot be read.
+        InputError: if they cannot be read or do not fit.
         BundleError: if a bundle is damaged or does not name its weights.
     """
+    from pelvimets.training.start import check_fits
+
+    start = _read(source, settings.task, sequence)
+    check_fits(start, settings)
+    return start
+
+
+def _read(source: StartSource, task: Task, sequence: Sequence) -> Start:
     from pelvimets.training.start import start_of_bundle, start_of_checkpoint
 
     if source.is_bundle:

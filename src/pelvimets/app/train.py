@@ -144,9 +144,9 @@ def train_run(
     source = None if start_from is None else start_source(start_from)
     shown = _Keeper(observer or SilentObserver(), folder)
     job = _Job(settings, data, folder, source, split_of, samples or run / "samples", pool, shown)
-    chosen = first_alone(job.prepare)
     new = source is not None and not folder.has_trained
-    start = load_start(source, settings.task, start_sequence) if source and new else None
+    start = load_start(source, settings, start_sequence) if source and new else None
+    chosen = first_alone(job.prepare)
     background = data is None and launched().first
     filler = fill_pool(settings, job.store, pool) if background else None
     try:

@@ -14,8 +14,8 @@ from torch import Tensor
 from pelvimets.errors import InputError
 from pelvimets.model.import_weights import network_weights
 from pelvimets.model.openvino_backend import NetworkFiles
-from pelvimets.training.module import SegmentationModule
-from pelvimets.training.settings import Task
+from pelvimets.training.module import SegmentationModule, build_network
+from pelvimets.training.settings import Task, TrainingSettings
 
 _AVERAGED = "averaged.module."
 _MOST_NAMED = 6
@@ -70,32 +70,47 @@ def averaged_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return {n.removeprefix(_AVERAGED): t for n, t in state.items() if n.startswith(_AVERAGED)}
 
 
-def take_weights(module: SegmentationModule, start: Start) -> tuple[str, ...]:
-    """Start from given weights.
+def check_fits(start: Start, settings: TrainingSettings) -> tuple[str, ...]:
+    """Whether a network of these settings can start from given weights.
 
     Those of the same network must fit as a whole. From the other network (bones for lesions
     or the other way round) what fits is taken: its first and last layer have other channels.
 
     Returns:
-        Names of the weights that were left as they were.
+        Names of the weights that do not fit and stay as they are.
 
     Raises:
-        InputError: with the weights that do not fit.
+        InputError: with the weights that do not fit, if they are all or those of the same
+            network.
     """
-    own = module.network.state_dict()
+    with torch.device("meta"):  # shapes alone
+        own = build_network(settings).state_dict()
     misfits = _misfits(own, start.weights)
-    same = start.task is module.settings.task
-    if len(misfits) == len(own) or (same and misfits):
+    if len(misfits) == len(own) or (misfits and start.task is settings.task):
         more = len(misfits) - _MOST_NAMED
         raise InputError(
             f"The weights of {start.words} do not fit the network of this run",
             got="; ".join([*list(misfits.values())[:_MOST_NAMED], *[f"{more} more"][: more > 0]]),
             remedy="Train with the same settings of the network (--settings), or without --from",
         )
-    taken = {name: start.weights[name] for name in own if name not in misfits}
+    return tuple(misfits)
+
+
+def take_weights(module: SegmentationModule, start: Start) -> tuple[str, ...]:
+    """Start from given weights, as far as ``check_fits`` allows.
+
+    Returns:
+        Names of the weights that were left as they were.
+
+    Raises:
+        InputError: as ``check_fits``.
+    """
+    left = check_fits(start, module.settings)
+    own = module.network.state_dict()
+    taken = {name: start.weights[name] for name in own if name not in left}
     module.network.load_state_dict(own | taken)
     module.averaged.module.load_state_dict(own | taken)
-    return tuple(misfits)
+    return left
 
 
 def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, str]:
