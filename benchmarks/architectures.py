@@ -140,11 +140,12 @@ def store(out: Path, split: str) -> SampleStore:
 
 def prepare_samples(budget: Budget, out: Path) -> None:
     """Digital patients on the sample grid; those that are there are kept."""
-    from pelvimets.app.samples import draw_pool
+    from pelvimets.app.samples import PhantomPool, draw_pool
     from pelvimets.training.phantom_samples import validation_samples
 
     settings = settings_of("unet", budget)
-    draw_pool(out / "samples/train", settings.sample_grid, settings.intensity, budget.patients)
+    pool = PhantomPool(budget.patients, simulated=0)
+    draw_pool(out / "samples/train", settings.sample_grid, settings.intensity, pool)
     validation = store(out, "validation")
     if len(validation.names()) < 2 * budget.validation:
         drawn = validation_samples(budget.validation, settings.sample_grid, settings.intensity)

@@ -188,7 +188,7 @@ def test_samples_are_prepared_once_and_again_when_a_file_changes(
     with pytest.raises(SettingsError, match="another sample_grid"):
         prepare_cohort(read_cohort(cohort), other, store)
     with pytest.raises(SettingsError, match="another sample_grid"):
-        begin_pool(other, store, PhantomPool(0, 0, 0))
+        begin_pool(other, store, PhantomPool(0, 0, 0, 0))
     assert {p.name: p.stat().st_mtime_ns for p in store.glob("*/*.npz")} == second
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from PIL import Image
@@ -18,8 +19,10 @@ from pelvimets.app.tune import TuneOptions, TuneSummary, open_search, run_search
 from pelvimets.app.tune_output import Study
 from pelvimets.app.tune_samples import tune_data
 from pelvimets.cli.main import app
-from pelvimets.config import settings_to_dict
+from pelvimets.core.geometry import Geometry
+from pelvimets.core.volume import Volume
 from pelvimets.errors import VerificationError
+from pelvimets.io.nifti import write_nifti
 from pelvimets.io.run_folder import RunFolder
 from pelvimets.io.search_folder import SearchFolder
 from pelvimets.io.search_storage import open_storage
@@ -31,7 +34,6 @@ from pelvimets.training.search_records import Fate, TrialRecord
 from pelvimets.training.search_space import Choice, Range, default_space, with_values
 from pelvimets.training.settings import TrainingSettings, training_settings
 from pelvimets.training.trial import train_trial
-from tests.app.test_train import small, write_patient
 from tests.training.conftest import Samples, made_sample
 from tests.training.search_database import empty_database, no_wait_for_the_disk
 
@@ -69,7 +71,7 @@ class Listener:
 
 @contextmanager
 def searching(folder: Path, options: TuneOptions) -> Iterator[tuple[Search, Study]]:
-    study = Study(SearchFolder(folder), DEFAULT_BONES, SPACE, in_silico=True)
+    study = Study(SearchFolder(folder), "default", DEFAULT_BONES, DEFAULT_BONES, SPACE, True)
     study.folder.make()
     if not (folder / "study.db").exists():
         empty_database(folder / "study.db")
@@ -91,6 +93,24 @@ def by_rate(trial: RunningTrial) -> float:
     return float(trial.values["learning_rate"])
 
 
+TINY: dict[str, Any] = {
+    "network": {"channels": [4, 8]},
+    "grid": {"spacing_mm": [8.0, 6.0, 6.0], "multiple_of": [2, 4, 4]},
+    "stages": [{"until": 1.0, "spacing_mm": [8.0, 6.0, 6.0], "shape": [4, 8, 8], "batch": 2}],
+    "steps_per_epoch": 2,
+}
+
+
+def write_patient(folder: Path, number: int) -> None:
+    folder.mkdir(parents=True)
+    geometry = Geometry.from_axes((10, 30, 40), (5.0, 3.0, 3.0))
+    bones = np.zeros(geometry.shape, dtype=np.uint8)
+    bones[2:8, 5:20, 5:20], bones[2:8, 8:25, 25:36] = 5, 3
+    image = np.random.default_rng(number).normal(100, 5, geometry.shape) + 30.0 * bones
+    write_nifti(folder / "dwi.nii.gz", Volume(image.astype(np.float32), geometry))
+    write_nifti(folder / "dwi_bones.nii.gz", Volume(bones, geometry))
+
+
 @pytest.fixture
 def cohort(tmp_path: Path) -> Path:
     folder = tmp_path / "cohort"
@@ -109,9 +129,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_from_a_cohort_to_settings_that_train_takes_and_on_to_more_trials(
     cohort: Path, tmp_path: Path
 ) -> None:
-    tiny = settings_to_dict(small(DEFAULT_BONES))
-    changes = {n: tiny[n] for n in ("network", "grid", "stages", "steps_per_epoch")}
-    (tmp_path / "tiny.json").write_text(json.dumps(changes))
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY))
     space = {"network.width": [4, 6], "learning_rate": [1e-3, 1e-2]}
     (tmp_path / "space.yaml").write_text(json.dumps(space))  # JSON is YAML
     out = tmp_path / "study"
@@ -131,8 +149,11 @@ def test_from_a_cohort_to_settings_that_train_takes_and_on_to_more_trials(
     trials = rows_of(out / "trials.csv")
     assert [t["state"] for t in trials] == ["finished"] * 3
     top = max(trials, key=lambda t: float(t["score"]))
-    base = overridden(preset_settings("bones", "default"), changes)
-    best = overridden(base, json.loads((out / "best.json").read_text()))
+    base = overridden(preset_settings("bones", "default"), TINY)
+    best = overridden(
+        preset_settings("bones", "default"), json.loads((out / "best.json").read_text())
+    )
+    assert (best.grid.spacing_mm, best.steps_per_epoch) == ((8.0, 6.0, 6.0), 2)
     assert best.network.channels[0] == int(top["network.width"])
     assert best.learning_rate == float(top["learning_rate"])
     assert (best.epochs, best.validate_every) == (base.epochs, base.validate_every)
@@ -227,7 +248,7 @@ def test_only_checkpoints_of_the_best_are_kept(tmp_path: Path) -> None:
 
 
 def test_the_data_of_a_study_are_known_by_patients_and_parts(cohort: Path) -> None:
-    pool = PhantomPool(patients=9, validation_per_sequence=2)
+    pool = PhantomPool(patients=9, simulated=0, validation_per_sequence=2)
     before = tune_data(cohort, pool, None, 0).identity
     assert (before["training_patients"], before["validation_patients"]) == (2, 1)
     table = (cohort / "patients.csv").read_text()
@@ -242,8 +263,8 @@ def test_the_data_of_a_study_are_known_by_patients_and_parts(cohort: Path) -> No
 
 @pytest.fixture
 def tiny() -> TrainingSettings:
-    settings = small(DEFAULT_BONES)
-    return replace(settings, epochs=4, precision="32-true")
+    changes = {**TINY, "epochs": 4, "validate_every": 1, "precision": "32-true"}
+    return overridden(DEFAULT_BONES, changes)
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +18,15 @@ from pelvimets.io.cohort import Case, Cohort, CohortPatient, read_case
 from pelvimets.io.sample_index import SampleIndex
 from pelvimets.io.stamps import stamp
 from pelvimets.labels import Bone, Sequence
+from pelvimets.phantom.atlas import SOURCES
+from pelvimets.phantom.population import PatientPlan
+from pelvimets.phantom.sampler import SamplerSettings
 from pelvimets.training.phantom_samples import (
     TRAINING_SEEDS,
     draw_training_sample,
+    simulate_samples,
+    simulated_name,
+    simulated_plans,
     validation_samples,
 )
 from pelvimets.training.sample import Sample, prepare_sample
@@ -35,17 +42,27 @@ _KINDS = ("bones", "lesions", "mimics")
 
 @dataclass(frozen=True)
 class PhantomPool:
-    """How many digital patients to draw.
+    """How many digital patients to draw and to simulate.
 
     Attributes:
-        patients: Training samples; drawn in the background while training runs.
-        validation_per_sequence: Samples of each sequence set aside.
-        start_with: Training begins when so many are there.
+        patients: Drawn samples for training, made in the background while training runs.
+        simulated: Simulated examinations, two samples each, spread among the drawn ones.
+        validation_per_sequence: Drawn samples of each sequence set aside.
+        start_with: Training begins when so many are drawn.
+        sources: Anatomies to build from; leave one out to measure transfer to it.
     """
 
     patients: int = 1000
+    simulated: int = 150
     validation_per_sequence: int = 12
     start_with: int = 40
+    sources: tuple[str, ...] = SOURCES
+
+    @property
+    def words(self) -> str:
+        """What a run on it learns from."""
+        anatomy = "" if self.sources == SOURCES else f", anatomy {', '.join(self.sources)} alone"
+        return f"digital patients, {self.patients} drawn and {self.simulated} simulated{anatomy}"
 
 
 def _silent(what: str, done: int, total: int) -> None:
@@ -57,15 +74,18 @@ def sample_store(folder: Path, chosen: tuple[str, ...] | None = None) -> SampleS
     return SampleStore(ArrayFolder(folder), chosen)
 
 
-def check_store(store: Path, settings: TrainingSettings) -> None:
+def check_store(
+    store: Path, settings: TrainingSettings, sources: tuple[str, ...] | None = None
+) -> None:
     """Refuse samples that were prepared in another way; note how a new store is prepared.
 
     Raises:
-        SettingsError: if the grid or the intensities of the samples differ from the settings.
+        SettingsError: if the grid, the intensities or the anatomies of the samples differ.
     """
-    wanted = {
+    wanted: dict[str, Any] = {
         "sample_grid": settings_to_dict(settings.sample_grid),
         "intensity": settings_to_dict(settings.intensity),
+        "anatomy": sources,
     }
     found = SampleIndex(store).prepared_as(wanted)
     differing = [name for name in wanted if found[name] != SampleIndex.plain(wanted[name])]
@@ -224,18 +244,18 @@ def begin_pool(
     Raises:
         SettingsError: if the store holds samples of other settings.
     """
-    check_store(store, settings)
+    check_store(store, settings, pool.sources)
     grid, intensity = settings.sample_grid, settings.intensity
     validation = sample_store(store / "validation")
     wanted = 2 * pool.validation_per_sequence
     if len(validation.names()) < wanted:
-        drawn = validation_samples(pool.validation_per_sequence, grid, intensity)
+        drawn = validation_samples(pool.validation_per_sequence, grid, intensity, pool.sources)
         for number, sample in enumerate(drawn):
             progress("Drawing for validation", number, wanted)
             validation.write(sample)
     for number in range(pool.start_with):
         progress("Drawing for training", number, pool.start_with)
-        draw_pool(store / "train", grid, intensity, number + 1)
+        draw_pool(store / "train", grid, intensity, replace(pool, patients=number + 1, simulated=0))
 
 
 def fill_pool(
@@ -244,7 +264,7 @@ def fill_pool(
     """Draw the other digital patients beside this process; it ends with this one."""
     filler = multiprocessing.get_context("spawn").Process(
         target=draw_pool,
-        args=(store / "train", settings.sample_grid, settings.intensity, pool.patients),
+        args=(store / "train", settings.sample_grid, settings.intensity, pool),
         daemon=True,
     )
     filler.start()
@@ -252,18 +272,31 @@ def fill_pool(
 
 
 def draw_pool(
-    folder: Path, grid: GridSettings, intensity: IntensitySettings, patients: int
+    folder: Path, grid: GridSettings, intensity: IntensitySettings, pool: PhantomPool
 ) -> None:
-    """Draw digital patients into a folder until there are so many.
+    """Draw and simulate digital patients into a folder until the pool is full.
 
     It stops when the process that started it has gone.
     """
     store, parent = sample_store(folder), multiprocessing.parent_process()
-    for seed in range(TRAINING_SEEDS, TRAINING_SEEDS + patients):
+    drawing = replace(SamplerSettings(), sources=pool.sources)
+    plans = simulated_plans(pool.simulated)
+    for number in range(max(pool.patients, len(plans))):
         if parent is not None and not parent.is_alive():
             return
-        if seed not in _seeds(store.names()):  # looked at each time: others may draw, too
-            store.write(draw_training_sample(seed, grid, intensity))
+        seed, there = TRAINING_SEEDS + number, store.names()  # others may draw, too
+        if number < pool.patients and seed not in _seeds(there):
+            store.write(draw_training_sample(seed, grid, intensity, drawing))
+        for plan in _due(plans, number, pool):
+            if simulated_name(plan, Sequence.T1) not in there:  # written last
+                for sample in simulate_samples(plan, grid, intensity, pool.sources):
+                    store.write(sample)
+
+
+def _due(plans: tuple[PatientPlan, ...], number: int, pool: PhantomPool) -> tuple[PatientPlan, ...]:
+    """Simulations that stand beside the drawn sample of this number, spread evenly."""
+    total = max(pool.patients, len(plans))
+    return plans[number * len(plans) // total : (number + 1) * len(plans) // total]
 
 
 def _seeds(names: tuple[str, ...]) -> set[int]:

@@ -41,7 +41,7 @@ __all__ = [
     "train_run",
 ]
 
-_PHANTOM_WORDS, _START_WORDS = "digital patients drawn on the fly", ", starting from "
+_START_WORDS = ", starting from "
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class _Job:
 
     @property
     def _data_words(self) -> str:
-        return _PHANTOM_WORDS if self.data is None else f"cohort {self.data.absolute().name}"
+        return self.pool.words if self.data is None else f"cohort {self.data.absolute().name}"
 
     def _check_same_data(self) -> None:
         data, _, start = self.folder.read_data().partition(_START_WORDS)

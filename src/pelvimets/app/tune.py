@@ -16,14 +16,17 @@ from pelvimets.errors import VerificationError
 from pelvimets.io.run_folder import RunFolder
 from pelvimets.io.search_folder import SearchFolder
 from pelvimets.io.search_storage import masked_url, open_storage
+from pelvimets.io.settings_file import read_settings_file
+from pelvimets.training.overrides import overridden
+from pelvimets.training.presets import preset_settings
+from pelvimets.training.search_budget import in_epochs, in_minutes
 from pelvimets.training.search_space import (
-    SearchSpace,
     default_space,
+    space_from_dict,
     space_to_dict,
     values_of,
     with_values,
 )
-from pelvimets.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from pelvimets.training.search import Objective, RunningTrial, Search
     from pelvimets.training.search_records import TrialRecord
 
-SEARCH_POOL = PhantomPool(patients=200, validation_per_sequence=6)
+SEARCH_POOL = PhantomPool(patients=200, simulated=20, validation_per_sequence=6)
 _POLL_SECONDS = 2.0
 
 
@@ -105,26 +108,55 @@ class TuneSummary:
     notes: tuple[str, ...]
 
 
-def tune(
-    base: TrainingSettings,
-    preset: str,
-    data: Path | None,
+def described_study(
+    task: str,
     out: Path,
-    options: TuneOptions,
-    observer: TuneObserver,
     *,
-    space: SearchSpace | None = None,
+    preset: str = "default",
+    changes: Path | None = None,
+    minutes: float | None = None,
+    epochs: int | None = None,
+    space: Path | None = None,
+    in_silico: bool = False,
+) -> Study:
+    """A study as the command line names it.
+
+    Args:
+        task: ``bones`` or ``lesions``.
+        out: Folder of the study.
+        preset: Settings to start from.
+        changes: File of settings that replace single ones of the preset.
+        minutes, epochs: Length of a trial; at most one; without one, that of the settings.
+        space: File of the settings to search; None takes ``default_space``.
+        in_silico: Whether its patients are digital.
+
+    Raises:
+        SettingsError: if a name is unknown or a value does not fit.
+    """
+    full = preset_settings(task, preset)
+    if changes is not None:
+        full = overridden(full, read_settings_file(changes))
+    base = full
+    if minutes is not None:
+        base = in_minutes(full, minutes)
+    elif epochs is not None:
+        base = in_epochs(full, epochs)
+    searched = default_space()
+    if space is not None:
+        searched = space_from_dict(read_settings_file(space), base)
+    return Study(SearchFolder(out), preset, full, base, searched, in_silico)
+
+
+def tune(
+    study: Study, data: Path | None, options: TuneOptions, observer: TuneObserver
 ) -> TuneSummary:
     """Search, or go on with a search, until the study has its number of trials.
 
     Args:
-        base: Settings of every trial, the drawn values aside.
-        preset: Name of the preset that ``base`` comes from.
+        study: What is searched, and where it is kept; several workers may share the folder.
         data: Cohort folder; None draws digital patients.
-        out: Folder of the study; several workers may share it.
         options: How to search.
         observer: Hears how it goes.
-        space: What is drawn; None takes ``default_space``.
 
     Raises:
         SettingsError: if the study was begun with other settings.
@@ -133,10 +165,10 @@ def tune(
     """
     from pelvimets.training.trial import train_trial
 
-    study = Study(SearchFolder(out), base, space or default_space(), in_silico=data is None)
+    base = study.base
     study.folder.make()
     source = tune_data(data, options.pool, options.split_of, base.seed)
-    plan = plan_of(study, preset, source, options.seed)
+    plan = plan_of(study, source, options.seed)
     url = options.storage or study.folder.url
     with open_storage(url) as storage:
         search = open_search(storage, study, plan, options)
@@ -247,11 +279,11 @@ def _check_some_succeeded(records: Sequence[TrialRecord]) -> None:
         )
 
 
-def plan_of(study: Study, preset: str, source: TuneData, seed: int) -> dict[str, Any]:
+def plan_of(study: Study, source: TuneData, seed: int) -> dict[str, Any]:
     """What every worker and every later start of a study must share."""
     return {
         "task": study.base.task.value,
-        "preset": preset,
+        "preset": study.preset,
         "data": source.identity,
         "seed": seed,
         "space": space_to_dict(study.space),

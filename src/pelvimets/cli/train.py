@@ -50,7 +50,16 @@ def train(
     samples: Annotated[
         Path | None, typer.Option(help="Folder for prepared samples, to share between runs.")
     ] = None,
-    patients: Annotated[int, typer.Option(min=2, help="Digital patients to learn from.")] = 1000,
+    patients: Annotated[
+        int, typer.Option(min=2, help="Digital patients: drawn samples, one sequence each.")
+    ] = 1000,
+    simulated: Annotated[
+        int, typer.Option(min=0, help="Digital patients: simulated examinations, both sequences.")
+    ] = 150,
+    anatomy: Annotated[
+        list[str] | None,
+        typer.Option(help="Digital patients: build from this anatomy alone (mesh or ct)."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw patches.")] = 1,
 ) -> None:
     """Train one of the two networks, or go on with a run that was stopped.
@@ -60,6 +69,7 @@ def train(
     require_torch()
     from pelvimets.app.train import PhantomPool, run_settings, train_run
     from pelvimets.cli.training_bar import training_bar
+    from pelvimets.phantom.atlas import SOURCES
     from pelvimets.training.processes import launched
 
     first = launched().first
@@ -81,7 +91,12 @@ def train(
                 start_sequence=from_sequence,
                 split_of=split_of,
                 samples=samples,
-                pool=PhantomPool(patients=patients, start_with=min(patients, 40)),
+                pool=PhantomPool(
+                    patients,
+                    simulated,
+                    start_with=min(patients, 40),
+                    sources=tuple(anatomy) if anatomy else SOURCES,
+                ),
                 workers=workers,
                 observer=bar if first else None,
             )

@@ -17,9 +17,10 @@ from pelvimets.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from pelvimets.app.tune import TuneSummary
+    from pelvimets.app.tune_output import Study
     from pelvimets.training.search_records import TrialRecord
-    from pelvimets.training.search_space import SearchSpace
-    from pelvimets.training.settings import TrainingSettings
+
+_PATIENTS_PER_LINE = 50
 
 
 def tune(
@@ -80,11 +81,11 @@ def tune(
     """Search for better settings, or go on with a search; several may work on one study."""
     require_torch()
     _require_optuna()
-    from pelvimets.app.train import PhantomPool
+    from pelvimets.app.samples import PhantomPool
     from pelvimets.app.tune import TuneOptions
     from pelvimets.app.tune import tune as run
 
-    base = _settings(task, preset, settings, minutes_per_trial, epochs)
+    described = _study(task, preset, settings, minutes_per_trial, epochs, space, data, out)
     options = TuneOptions(
         trials=trials,
         timeout_minutes=timeout,
@@ -95,43 +96,47 @@ def tune(
         study=study,
         keep=keep,
         workers=workers,
-        pool=PhantomPool(patients=patients, validation_per_sequence=validation),
+        pool=PhantomPool(patients, patients // 10, validation),
         samples=samples,
         split_of=split_of,
     )
-    with console.progress_bar() as progress:
-        bar = TuneBar(progress, trials)
-        cohort = None if data == PHANTOM else Path(data)
-        summary = run(base, preset, cohort, out, options, bar, space=_space(space, base))
-    _report(summary, task, data, out)
+    try:
+        with console.progress_bar() as progress:
+            cohort = None if data == PHANTOM else Path(data)
+            summary = run(described, cohort, options, TuneBar(progress, trials))
+    except (KeyboardInterrupt, SystemExit):
+        console.line("Stopped. The same command goes on with the search.")
+        raise
+    _report(summary, described, data)
 
 
-def _settings(
-    task: str, preset: str, changes: Path | None, minutes: float | None, epochs: int | None
-) -> TrainingSettings:
-    from pelvimets.io.settings_file import read_settings_file
-    from pelvimets.training.overrides import overridden
-    from pelvimets.training.presets import preset_settings
-    from pelvimets.training.search_budget import in_epochs, in_minutes
+def _study(
+    task: str,
+    preset: str,
+    changes: Path | None,
+    minutes: float | None,
+    epochs: int | None,
+    space: Path | None,
+    data: str,
+    out: Path,
+) -> Study:
+    from pelvimets.app.tune import described_study
 
-    settings = preset_settings(task, preset)
-    if changes is not None:
-        settings = overridden(settings, read_settings_file(changes))
     if minutes is not None and epochs is not None:
         raise typer.BadParameter("Give either --minutes-per-trial or --epochs, not both.")
-    if minutes is not None:
-        return in_minutes(settings, minutes)
-    return settings if epochs is None else in_epochs(settings, epochs)
+    return described_study(
+        task,
+        out,
+        preset=preset,
+        changes=changes,
+        minutes=minutes,
+        epochs=epochs,
+        space=space,
+        in_silico=data == PHANTOM,
+    )
 
 
-def _space(file: Path | None, base: TrainingSettings) -> SearchSpace | None:
-    from pelvimets.io.settings_file import read_settings_file
-    from pelvimets.training.search_space import space_from_dict
-
-    return None if file is None else space_from_dict(read_settings_file(file), base)
-
-
-def _report(summary: TuneSummary, task: str, data: str, out: Path) -> None:
+def _report(summary: TuneSummary, study: Study, data: str) -> None:
     for note in summary.notes:
         console.line(f"note: {note}")
     if summary.best is None:
@@ -139,10 +144,11 @@ def _report(summary: TuneSummary, task: str, data: str, out: Path) -> None:
         return
     score, number = summary.best.score, summary.best.number
     console.line(f"Best: trial {number}, score {score:.4f}: {_words(summary.best)}")
-    console.line(f"Table and figures: {out}")
+    console.line(f"Table and figures: {study.folder.folder}")
+    preset = "" if study.preset == "default" else f"--preset {study.preset} "
     console.line(
-        f"Train with these settings: pelvimets train {task} --data {data} "
-        f"--settings {summary.settings} -o RUN"
+        f"Train with these settings: pelvimets train {study.base.task} --data {data} "
+        f"{preset}--settings {study.folder.best} -o RUN"
     )
 
 
@@ -168,6 +174,8 @@ class TuneBar:
         self._progress.update(
             self._samples, description=what, completed=done, total=total, visible=True
         )
+        if not self._progress.console.is_terminal and done % _PATIENTS_PER_LINE == 0:
+            self._line(f"{what}: {done + 1} of {total}")
 
     def begun(self, records: Sequence[TrialRecord]) -> None:
         """Show where an earlier start has ended."""

@@ -19,7 +19,7 @@ from pelvimets.training.patches import (
     jittered_bones,
     lesions_of,
 )
-from pelvimets.training.sample import Sample, SampleSource, bones_of
+from pelvimets.training.sample import SIMULATED, Sample, SampleSource, bones_of
 from pelvimets.training.settings import Stage, Task, TrainingSettings
 
 Item = dict[str, Any]
@@ -50,8 +50,10 @@ class PatchDataset(Dataset[Item]):
     ) -> None:
         self._source, self._settings = source, settings
         self._stage, self._epoch = stage, epoch
-        self._names, self._rank, self._world = names, rank, world
-        if not self._names:
+        self._rank, self._world = rank, world
+        self._simulated = tuple(name for name in names if name.startswith(SIMULATED))
+        self._others = tuple(name for name in names if not name.startswith(SIMULATED))
+        if not names:
             raise InputError("There is no sample to train on")
 
     def __len__(self) -> int:
@@ -61,11 +63,18 @@ class PatchDataset(Dataset[Item]):
         step, place = divmod(number, self._stage.batch)
         shared = (step * self._world + self._rank) * self._stage.batch + place
         rng = np.random.default_rng([self._settings.seed, self._epoch, shared])
-        sample = self._source.read(self._names[rng.integers(len(self._names))])
+        sample = self._source.read(self._draw_name(rng))
         drawn = draw_parameters(
             sample, self._stage, self._settings.augmentation, self._settings.centres, rng
         )
         return network_item(sample, cut_patch(sample, drawn), self._settings, rng)
+
+    def _draw_name(self, rng: np.random.Generator) -> str:
+        names = self._simulated or self._others
+        if self._simulated and self._others:
+            simulated = rng.random() < self._settings.simulated_share
+            names = self._simulated if simulated else self._others
+        return names[rng.integers(len(names))]
 
 
 def steps_of(settings: TrainingSettings, world: int) -> int:

@@ -1,4 +1,10 @@
-"""Training samples drawn from digital patients."""
+"""Training samples from digital patients, drawn in two ways.
+
+*Drawn* samples are cheap: the anatomy is real, the contrast random. *Simulated* ones are whole
+examinations by MR physics with all artefacts, twenty times as dear. Drawn ones alone teach
+shape, but miss what echo-planar diffusion images look like; so training mixes both. Two of the
+four scanners are never trained on, so that transfer to them can be measured.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +15,23 @@ import numpy as np
 
 from pelvimets.config import GridSettings, IntensitySettings
 from pelvimets.core.intensity import normalise
+from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
+from pelvimets.phantom.atlas import SOURCES
+from pelvimets.phantom.build import PatientSettings, build_patient
+from pelvimets.phantom.imaging import examine
+from pelvimets.phantom.placement import Truth
+from pelvimets.phantom.population import PatientPlan, Population, draw_cohort
 from pelvimets.phantom.sampler import FieldSettings, SamplerSettings, TrainingSample, draw_sample
-from pelvimets.training.sample import Sample, sample_from_arrays
+from pelvimets.phantom.scanner import scanner_named
+from pelvimets.phantom.sequences import DixonImage
+from pelvimets.training.sample import SIMULATED, Sample, prepare_sample, sample_from_arrays
 
 FIELD_MM = (320.0, 304.0, 416.0)
 TRAINING_SEEDS = 1_000_000
 VALIDATION_SEEDS = 2_000_000
+SIMULATED_SEED = 70_001
+TRAINED_SCANNERS = ("discovery", "achieva")
 
 VALIDATION_SAMPLER = SamplerSettings(
     realistic_probability=1.0, field_of_view=FieldSettings(small_probability=0.15)
@@ -43,17 +59,72 @@ def draw_training_sample(
 
 
 def validation_samples(
-    per_sequence: int, grid: GridSettings, intensity: IntensitySettings
+    per_sequence: int,
+    grid: GridSettings,
+    intensity: IntensitySettings,
+    sources: tuple[str, ...] = SOURCES,
 ) -> Iterator[Sample]:
     """The first digital patients of the validation seeds, equally many of both sequences."""
     missing = dict.fromkeys(Sequence, per_sequence)
-    seed = VALIDATION_SEEDS
+    settings, seed = replace(VALIDATION_SAMPLER, sources=sources), VALIDATION_SEEDS
     while any(missing.values()):
-        sample = draw_training_sample(seed, grid, intensity, VALIDATION_SAMPLER)
+        sample = draw_training_sample(seed, grid, intensity, settings)
         seed += 1
         if missing[sample.sequence]:
             missing[sample.sequence] -= 1
             yield sample
+
+
+def simulated_plans(patients: int) -> tuple[PatientPlan, ...]:
+    """Men for simulated samples: like the paper's lesion cohort, on ``TRAINED_SCANNERS`` alone."""
+    drawn = draw_cohort(Population.LESIONS, 2 * patients + 8, SIMULATED_SEED)
+    return tuple(plan for plan in drawn if plan.scanner in TRAINED_SCANNERS)[:patients]
+
+
+def simulated_name(plan: PatientPlan, sequence: Sequence) -> str:
+    """Name of a simulated sample."""
+    return f"{SIMULATED}{plan.seed}_{sequence.value}"
+
+
+def simulate_samples(
+    plan: PatientPlan,
+    grid: GridSettings,
+    intensity: IntensitySettings,
+    sources: tuple[str, ...] = SOURCES,
+) -> Iterator[Sample]:
+    """Examine one digital patient; a sample of each sequence, prepared as in reading.
+
+    Args:
+        plan: Who, and where he is scanned.
+        grid: Of the samples.
+        intensity: As in reading.
+        sources: Anatomies that he is built from.
+    """
+    base = PatientSettings()
+    base = replace(base, anatomy=replace(base.anatomy, sources=sources))
+    imaged = examine(build_patient(plan.seed, plan.settings(base)), scanner_named(plan.scanner))
+    diffusion, dixon = imaged.diffusion, imaged.dixon
+    images = {
+        Sequence.DWI: (diffusion.by_b[max(diffusion.by_b)], diffusion.geometry, diffusion.truth),
+        Sequence.T1: (dixon.images[DixonImage.IN_PHASE], dixon.geometry, dixon.truth),
+    }
+    for sequence, (array, geometry, truth) in images.items():
+        name = simulated_name(plan, sequence)
+        yield _simulated(name, sequence, Volume(array, geometry), truth, grid, intensity)
+
+
+def _simulated(
+    name: str,
+    sequence: Sequence,
+    image: Volume,
+    truth: Truth,
+    grid: GridSettings,
+    intensity: IntensitySettings,
+) -> Sample:
+    bones, lesions, mimics = (
+        Volume(array, image.geometry) for array in (truth.bones, truth.lesions, truth.mimics)
+    )
+    return prepare_sample(name, sequence, image, bones, lesions, mimics, grid, intensity)
 
 
 def field_of(drawn: TrainingSample) -> TrainingSample:

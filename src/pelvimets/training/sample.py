@@ -17,6 +17,8 @@ from pelvimets.labels import Sequence
 UInt8Array = npt.NDArray[np.uint8]
 
 LESION_BIT, MIMIC_BIT = 16, 32
+SIMULATED = "simulated-"
+"""Names of samples from whole simulated examinations begin so."""
 _BONE_BITS = 15
 
 

@@ -122,6 +122,8 @@ class TrainingSettings:
         stages: Coarse to fine, with rising ``until``, the last one 1.
         augmentation, loss, centres: See there.
         region_margin_voxels: Lesions only: the loss looks this far around the bones.
+        simulated_share: Share of patches from simulated examinations, where digital patients
+            of both kinds are there.
         epochs: Number of epochs.
         steps_per_epoch: Steps of each; checkpoints are kept between epochs.
         minutes: If set, the schedule follows the clock and ends then, at the latest.
@@ -148,6 +150,7 @@ class TrainingSettings:
     loss: LossSettings = field(default_factory=LossSettings)
     centres: PatchCentres = field(default_factory=PatchCentres)
     region_margin_voxels: int = 3
+    simulated_share: float = 0.6
     epochs: int = 60
     steps_per_epoch: int = 100
     minutes: float | None = None
