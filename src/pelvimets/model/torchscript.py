@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 
 import torch
@@ -58,13 +59,12 @@ def form_of(weights: Mapping[str, Tensor]) -> NetworkSettings:
         channels = _channels(weights, pattern)
         if channels and "stem.weight" in weights:
             z, y, x = weights["stem.weight"].shape[2:]
-            return NetworkSettings(
-                kind=kind,
-                channels=channels,
-                stem=(z, y, x),
-                blocks=_counted(weights, "up.0.convolutions.{}.0.weight"),
-                residual_blocks=_residual_blocks(weights, len(channels)),
-            )
+            blocks = _counted(weights, "up.0.convolutions.{}.0.weight")
+            plain = NetworkSettings(channels=channels, stem=(z, y, x), blocks=blocks)
+            if kind == "unet":
+                return plain
+            counts = _residual_blocks(weights, len(channels))
+            return replace(plain, kind=kind, residual_blocks=counts)
     raise BundleError(
         "The form of a network cannot be read off its weights",
         got=", ".join(list(weights)[:3]),
