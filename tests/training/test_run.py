@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pelvimets.errors import InputError, VerificationError
+from pelvimets.errors import InputError, OutputError, VerificationError
 from pelvimets.training.module import SegmentationModule, rate_factor
 from pelvimets.training.observing import RunState, remaining_seconds
-from pelvimets.training.run import load_trained, train
+from pelvimets.training.run import WholeFiles, load_trained, train
 from pelvimets.training.settings import Task, TrainingSettings
 from pelvimets.training.start import Start, start_of_checkpoint, take_weights
 from tests.training.conftest import Samples, made_sample
@@ -139,6 +139,21 @@ def test_training_lowers_the_loss_and_logs_what_it_measured(
     named = "dice_t1_ilium" if task is Task.BONES else "recall_t1"
     assert named in measured
     assert not (tmp_path / "tensorboard").exists() and not notes.pictures
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(checkpoint: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("PytorchStreamWriter failed writing file data/1: No space left")
+
+    WholeFiles().save_checkpoint({"epoch": 1}, tmp_path / "last.ckpt")
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OutputError, match=r"cannot be written.*No space left"):
+        WholeFiles().save_checkpoint({"epoch": 2}, tmp_path / "last.ckpt")
+    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+    assert torch.load(tmp_path / "last.ckpt") == {"epoch": 1}
 
 
 def test_a_loss_that_is_not_finite_names_its_samples(

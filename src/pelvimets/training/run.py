@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from pelvimets.errors import InputError
+from pelvimets.errors import InputError, OutputError
 from pelvimets.training.module import SegmentationModule, build_network
 from pelvimets.training.observing import Checkpoints, Reporter, RunObserver
 from pelvimets.training.processes import Processes, cluster, launched
@@ -102,12 +102,24 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        """Write beside, then move; both are in one folder, so that moving is one step."""
+        """Write beside, then move; both are in one folder, so that moving is one step.
+
+        Raises:
+            OutputError: if it cannot be written; the one before stays.
+        """
         whole = Path(path)
-        whole.parent.mkdir(parents=True, exist_ok=True)
         aside = whole.with_name(f".{whole.name}.part")
-        torch.save(checkpoint, aside)
-        aside.replace(whole)
+        try:
+            whole.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(checkpoint, aside)
+            aside.replace(whole)
+        except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
+            aside.unlink(missing_ok=True)
+            raise OutputError(
+                "A checkpoint cannot be written",
+                got=f"{whole}: {error}",
+                remedy="Free some space; the same command goes on from the checkpoint before",
+            ) from error
 
 
 def _plugins(processes: Processes) -> list[Any]:
