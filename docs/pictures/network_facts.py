@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from pelvimets.config import GridSettings, ReadingSettings, settings_from_dict
 from pelvimets.errors import BundleError
 from pelvimets.labels import Sequence
+from pelvimets.model.bundle import verified_contents
 
 _WEIGHT = re.compile(
     r'name="self\.network\.(\S+?)(?:_compressed)?" type="Const".*?shape="([\d, ]+)"', re.S
@@ -48,12 +50,27 @@ class Form:
 
 
 @dataclass(frozen=True)
+class Rules:
+    """The settings of reading that are drawn; see ``BoneSettings`` and ``LesionSettings``."""
+
+    keep_components_per_bone: int
+    keep_vertebrae: int
+    smallest_component_cm3: float
+    drop_below_cm3: float
+    bone_margin_mm: float
+    smallest_score: float
+    operating_point: float
+    weak_sequences: tuple[str, ...]
+    judged: bool
+
+
+@dataclass(frozen=True)
 class Facts:
-    """Both networks and the settings of reading."""
+    """Both networks and the rules of reading."""
 
     bones: Form
     lesions: Form
-    reading: ReadingSettings
+    rules: Rules
 
 
 def facts_of(description: Mapping[str, Any], files: Mapping[str, bytes]) -> Facts:
@@ -65,17 +82,28 @@ def facts_of(description: Mapping[str, Any], files: Mapping[str, bytes]) -> Fact
         names = {description["networks"][step][sequence.value] for sequence in Sequence}
         first = description["networks"][step][Sequence.DWI.value]
         forms[step] = _form(files[first].decode(), grid, len(names) > 1)
-    return Facts(forms["bones"], forms["lesions"], reading)
+    return Facts(forms["bones"], forms["lesions"], _rules(reading))
 
 
 def bundle_facts(folder: Path) -> Facts:
     """The same from a folder; checksums are checked."""
-    import json
-
-    from pelvimets.model.bundle import verified_contents
-
     files = verified_contents(folder)
     return facts_of(json.loads(files["bundle.json"]), files)
+
+
+def _rules(reading: ReadingSettings) -> Rules:
+    bones, lesions = reading.bones, reading.lesions
+    return Rules(
+        keep_components_per_bone=bones.keep_components_per_bone,
+        keep_vertebrae=bones.keep_vertebrae,
+        smallest_component_cm3=bones.smallest_component_cm3,
+        drop_below_cm3=lesions.drop_below_cm3,
+        bone_margin_mm=lesions.bone_margin_mm,
+        smallest_score=lesions.smallest_score,
+        operating_point=lesions.operating_point,
+        weak_sequences=lesions.weak_sequences,
+        judged=any(lesions.judge(sequence) for sequence in Sequence),
+    )
 
 
 def _form(xml: str, grid: GridSettings, own_per_sequence: bool) -> Form:

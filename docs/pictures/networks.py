@@ -166,17 +166,17 @@ def draw_sign(page: Page, centre: Point, colour: str) -> None:
 
 def draw_rules(page: Page, facts: Facts) -> None:
     """What happens between the networks, under the pictures."""
-    bones, lesions = facts.reading.bones, facts.reading.lesions
+    rules = facts.rules
     y = ROWS[Sequence.T1] + PICTURE[1] + 42
-    least = lesions.smallest_score
-    surest = f" and a score of {least:g}" if least else ""
+    least = rules.smallest_score
+    surest = f" and a score of {least:.3g}" if least else ""
     texts = {
         "study": "onto the network's grid,\nscaled, z-scored",
-        "bones": f"the {in_words(bones.keep_components_per_bone)} largest parts of each bone, "
-        f"{in_words(bones.keep_vertebrae)} of\nthe vertebrae; from "
-        f"{bones.smallest_component_cm3:g} cm³",
-        "lesions": f"from {lesions.drop_below_cm3:g} cm³{surest},\n"
-        f"at most {lesions.bone_margin_mm:g} mm outside the bones",
+        "bones": f"the {in_words(rules.keep_components_per_bone)} largest parts of each bone, "
+        f"{in_words(rules.keep_vertebrae)} of\nthe vertebrae; from "
+        f"{rules.smallest_component_cm3:g} cm³",
+        "lesions": f"from {rules.drop_below_cm3:g} cm³{surest},\n"
+        f"at most {rules.bone_margin_mm:g} mm outside the bones",
     }
     for column, text in texts.items():
         page.text((COLUMNS[column] + PICTURE[0] / 2, y), text, SMALL, anchor="middle")
@@ -200,14 +200,13 @@ def draw_stage(page: Page, facts: Facts) -> None:
 
 
 def stage_words(facts: Facts) -> str:
-    lesions = facts.reading.lesions
-    judged = lesions.judge_dwi is not None or lesions.judge_t1 is not None
+    rules = facts.rules
     lines = ["a lesion on either", "sequence counts; seen", "on both, it is one", ""]
-    if judged:
+    if rules.judged:
         lines += ["score from both", "sequences, ADC, size", ""]
-    lines += ["suspicious for M1b", f"from a score of {lesions.operating_point:g}"]
-    if lesions.weak_sequences and not judged:
-        names = " and ".join(Sequence(s).title for s in lesions.weak_sequences)
+    lines += ["suspicious for M1b", f"from a score of {rules.operating_point:.3g}"]
+    if rules.weak_sequences:
+        names = " and ".join(Sequence(s).title for s in rules.weak_sequences)
         lines += [f"({names}:", "listed only)"]
     return "\n".join(lines)
 
