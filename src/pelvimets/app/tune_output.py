@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pelvimets.io.search_folder import SearchFolder, locked
+from pelvimets.training.presets import preset_settings
 from pelvimets.training.search_space import SearchSpace, overrides, with_values
 from pelvimets.training.settings import TrainingSettings
 
@@ -24,12 +25,16 @@ class Study:
 
     Attributes:
         folder: Of its runs, tables and figures.
-        base: Settings of every trial, the drawn values aside.
+        preset: Name of the preset.
+        full: Settings at full length, the drawn values aside.
+        base: The same with the schedule of a trial.
         space: What is drawn.
         in_silico: Whether its patients are digital.
     """
 
     folder: SearchFolder
+    preset: str
+    full: TrainingSettings
     base: TrainingSettings
     space: SearchSpace
     in_silico: bool
@@ -68,8 +73,9 @@ def write_tables(search: Search, study: Study, keep: int) -> None:
     with locked(study.folder.folder):
         study.folder.write_table("trials", trial_rows(records, study.space))
         for record in best(records):
-            settings = with_values(study.base, record.values)
-            study.folder.write_best(overrides(settings, study.base, study.space))
+            found = with_values(study.full, record.values)
+            preset = preset_settings(found.task.value, study.preset)
+            study.folder.write_best(overrides(found, preset, study.space))
         study.folder.drop_checkpoints(ended - kept - open_runs)
 
 

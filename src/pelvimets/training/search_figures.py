@@ -15,9 +15,12 @@ from pelvimets.training.search_records import SHARES, Fate, TrialRecord, best
 from pelvimets.training.search_space import Choice, Parameter, Range, SearchSpace
 
 _FINISHED, _PRUNED, _BEST, _FAILED = "#0072B2", "#E69F00", "#000000", "#D55E00"
+_LABELS = {Fate.FINISHED: "finished", Fate.PRUNED: "pruned, when stopped"}
 _PANEL = (3.2, 2.6)
+_JITTER = 0.3
 _COLUMNS = 3
 _MOST_CURVES = 200
+_MOST_TICKS = 10
 
 
 def history_figure(records: Sequence[TrialRecord], *, in_silico: bool = False) -> Figure:
@@ -72,7 +75,9 @@ def _draw_trials(ax: Axes, records: Sequence[TrialRecord]) -> None:
         those = [r for r in records if r.fate is fate and r.score is not None]
         if those:
             numbers, scores = [r.number for r in those], [r.score or 0.0 for r in those]
-            ax.scatter(numbers, scores, s=18, c=colour, marker=marker, label=str(fate), zorder=2)
+            ax.scatter(
+                numbers, scores, s=18, c=colour, marker=marker, label=_LABELS[fate], zorder=2
+            )
     failed = [r.number for r in records if r.fate is Fate.FAILED]
     if failed:
         where = ax.get_xaxis_transform()
@@ -119,10 +124,19 @@ def _draw_values(ax: Axes, records: Sequence[TrialRecord], name: str, parameter:
 
 
 def _place(parameter: Parameter, record: TrialRecord, name: str) -> float:
+    """Where the value lies on the axis; equal values are moved apart a little."""
     value = record.values[name]
+    aside = _JITTER * ((0.618 * record.number) % 1 - 0.5)
     if isinstance(parameter, Choice):
-        return float(parameter.options.index(value))
-    return float(value)
+        return parameter.options.index(value) + aside
+    return float(value) + aside * _step(parameter)
+
+
+def _step(parameter: Range) -> float:
+    """Distance between neighbouring values, 0 where any lies between."""
+    if parameter.log or not (parameter.step or parameter.whole):
+        return 0.0
+    return parameter.step or 1.0
 
 
 def _scale(ax: Axes, parameter: Range) -> None:
@@ -130,11 +144,12 @@ def _scale(ax: Axes, parameter: Range) -> None:
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlim(parameter.low / 1.2, parameter.high * 1.2)
-    else:
-        margin = 0.05 * (parameter.high - parameter.low)
-        ax.set_xlim(parameter.low - margin, parameter.high + margin)
-        if parameter.whole:
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        return
+    step = _step(parameter)
+    margin = max(0.05 * (parameter.high - parameter.low), _JITTER * step)
+    ax.set_xlim(parameter.low - margin, parameter.high + margin)
+    if step and (parameter.high - parameter.low) / step < _MOST_TICKS:
+        ax.set_xticks(np.arange(parameter.low, parameter.high + step / 2, step))
 
 
 def _finish(figure: Figure, in_silico: bool) -> None:

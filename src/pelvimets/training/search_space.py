@@ -156,23 +156,31 @@ def values_of(settings: TrainingSettings, space: SearchSpace) -> dict[str, Value
 
 
 def overrides(
-    settings: TrainingSettings, base: TrainingSettings, space: SearchSpace
+    settings: TrainingSettings, preset: TrainingSettings, space: SearchSpace
 ) -> dict[str, Any]:
-    """The part of settings that a search sets, as ``train --settings`` takes it.
+    """What makes settings of a preset, as ``train --settings`` takes it.
 
     Args:
         settings: Found by the search.
-        base: What the search started from.
-        space: Of the search.
+        preset: What they are to be laid over.
+        space: Of the search; its settings are named also where they are those of the preset.
     """
     whole = settings_to_dict(settings)
-    part: dict[str, Any] = {}
+    part = _differing(whole, settings_to_dict(preset))
     for name in space:
         _copy(whole, part, ["network", "channels"] if name in (WIDTH, DEPTH) else name.split("."))
-    if settings.stages != base.stages:
-        _copy(whole, part, ["stages"])
-    if settings.grid != base.grid:
-        _copy(whole, part, ["grid", "multiple_of"])
+    return part
+
+
+def _differing(whole: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    part = {}
+    for name, value in whole.items():
+        if isinstance(value, dict) and isinstance(other[name], dict):
+            value = _differing(value, other[name])
+            if value:
+                part[name] = value
+        elif value != other[name]:
+            part[name] = value
     return part
 
 
