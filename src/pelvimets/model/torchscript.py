@@ -103,7 +103,7 @@ def torchscript_bytes(
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             whole, torch.zeros(1, inputs, z, y, x), check_trace=False
         )
-        torch.jit.save(traced, stream)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, stream)
     return stream.getvalue()
 
 
