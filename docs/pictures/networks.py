@@ -225,7 +225,8 @@ def in_words(number: int) -> str:
 TOP = 520
 FIRST_ROW, ROW = 118, 64
 BLOCK_HEIGHT, SHRINK = 46, 0.84
-CENTRE, STEP = 377, 52
+CENTRE, HALF_SPREAD = 377, 156
+ENDS = {-1: "end", 1: "start"}  # of a text beside a block
 
 
 def draw_network(
@@ -269,12 +270,12 @@ class Unfolded:
 
     def x(self, level: int, way: int) -> float:
         """Middle of a block; ``way`` is -1 going down, 1 going up."""
-        return self.centre + way * STEP * (self.last - level)
+        return self.centre + way * HALF_SPREAD * (1 - level / self.last)
 
     def slabs(self, level: int, way: int) -> tuple[int, float]:
         """Number and width of the slabs of a block; one for each convolution."""
         count = (self.form.down if way < 0 else self.form.up)[level]
-        return count, 5 + 0.075 * self.form.channels[level]
+        return count, 3 + 0.8 * self.form.channels[level] ** 0.5
 
     def half_width(self, level: int, way: int) -> float:
         count, width = self.slabs(level, way)
@@ -300,12 +301,10 @@ class Unfolded:
             self.page.rectangle(
                 at, (width, 2 * half), STEP_PALE[self.step], STEP_COLOUR[self.step], 1, 1.4
             )
-        if level == self.last:
-            at, anchor = (x, y - half - 5), "middle"
+        if level == 0:  # stem and head come from above
+            at, anchor = (x + way * (self.half_width(0, way) + 5), y - half + 9), ENDS[way]
         else:
-            at = (x + way * (self.half_width(level, way) + 5), y + 4.5)
-            anchor = "end" if way < 0 else "start"
-            at = (at[0], y - half + 9)
+            at, anchor = (x, y - half - 5), "middle"
         self.page.text(at, str(self.form.channels[level]), SMALL, anchor=anchor, bold=True)
 
     def skip(self, level: int) -> None:
