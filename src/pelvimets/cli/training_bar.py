@@ -26,7 +26,7 @@ class TrainingBar:
         self._progress.update(
             self._task, description=f"{what} {done + 1} of {total}", completed=done, total=total
         )
-        if not console.out.is_terminal and done % 50 == 0:
+        if not console.out.is_terminal and done % 10 == 0:
             console.line(f"{what}: {done + 1} of {total}")
 
     def step(self, state: RunState) -> None:
