@@ -97,6 +97,7 @@ def timed(settings: TrainingSettings, stage: Stage, device: str, steps: int) -> 
     image = image.to(memory_format=torch.channels_last_3d)
     target = torch.randint(0, max(outputs, 2), shape, device=device, dtype=torch.uint8)
     region = torch.ones(shape, device=device, dtype=torch.bool)
+    group = torch.arange(stage.batch, device=device) % 2
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(settings.precision)
     seconds = []
     for _ in range(steps):
@@ -106,7 +107,7 @@ def timed(settings: TrainingSettings, stage: Stage, device: str, steps: int) -> 
         if settings.task is Task.BONES:
             loss = bone_loss(logits, target, settings.loss)
         else:
-            loss = lesion_loss(logits, target, region, settings.loss)
+            loss = lesion_loss(logits, target, region, group, settings.loss)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -8,6 +8,8 @@ import torch
 from pelvimets.training.losses import bone_loss, lesion_loss
 from pelvimets.training.settings import LossSettings
 
+ONE = torch.zeros(1, dtype=torch.int64)
+
 
 def test_a_sure_and_right_answer_costs_nothing() -> None:
     target = torch.randint(0, 9, (2, 4, 4, 4), generator=torch.Generator().manual_seed(0))
@@ -30,8 +32,10 @@ def test_the_lesion_loss_looks_only_inside_the_region() -> None:
     elsewhere = logits.clone()
     elsewhere[:, :, 2:] = 20.0
     settings = LossSettings()
-    assert float(lesion_loss(logits, target, region, settings)) == pytest.approx(0, abs=1e-3)
-    assert float(lesion_loss(elsewhere, target, region, settings)) == pytest.approx(0, abs=1e-3)
+    assert float(lesion_loss(logits, target, region, ONE, settings)) == pytest.approx(0, abs=1e-3)
+    assert float(lesion_loss(elsewhere, target, region, ONE, settings)) == pytest.approx(
+        0, abs=1e-3
+    )
 
 
 def test_tversky_weighs_missed_voxels() -> None:
@@ -41,5 +45,16 @@ def test_tversky_weighs_missed_voxels() -> None:
     logits = torch.full((1, 1, 4, 4, 4), -40.0)
     logits[:, :, 0] = 40.0
     settings = LossSettings(cross_entropy=0.0, false_positives=0.3, false_negatives=0.7)
-    loss = lesion_loss(logits, target, torch.ones_like(target, dtype=torch.bool), settings)
+    loss = lesion_loss(logits, target, torch.ones_like(target, dtype=torch.bool), ONE, settings)
     assert float(loss) == pytest.approx(1 - 17 / (17 + 0.7 * 16), abs=1e-5)
+
+
+def test_each_sequence_counts_with_its_own_overlap() -> None:
+    """First sequence right: overlap 1. Second all missed: (0 + 1) / (0 + 0.5 * 64 + 1)."""
+    target = torch.ones((2, 4, 4, 4), dtype=torch.uint8)
+    logits = torch.full((2, 1, 4, 4, 4), 40.0)
+    logits[1] = -40.0
+    settings = LossSettings(cross_entropy=0.0)
+    region, group = torch.ones_like(target, dtype=torch.bool), torch.tensor([0, 1])
+    loss = lesion_loss(logits, target, region, group, settings)
+    assert float(loss) == pytest.approx(1 - (1 + 1 / 33) / 2, abs=1e-5)

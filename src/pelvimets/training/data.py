@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pelvimets.errors import InputError
+from pelvimets.labels import Sequence
 from pelvimets.model.inputs import bone_input, lesion_input
 from pelvimets.training.patches import (
     Patch,
@@ -99,6 +100,7 @@ def network_item(
         "image": torch.from_numpy(channels),
         "target": torch.from_numpy(np.ascontiguousarray(target)),
         "region": torch.from_numpy(np.ascontiguousarray(region)),
+        "group": list(Sequence).index(sample.sequence),
         "name": sample.name,
     }
 

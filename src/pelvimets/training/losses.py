@@ -30,13 +30,20 @@ def bone_loss(logits: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
     return loss + settings.overlap * (1 - _overlap(probability, truth, settings).mean())
 
 
-def lesion_loss(logits: Tensor, target: Tensor, region: Tensor, settings: LossSettings) -> Tensor:
+def lesion_loss(
+    logits: Tensor, target: Tensor, region: Tensor, group: Tensor, settings: LossSettings
+) -> Tensor:
     """Loss of the lesion network, inside the region alone.
+
+    The overlap is taken for each sequence on its own. Taken together, the sequence on which
+    lesions are harder to see would be given up: a doubtful voxel raises the overlap only if
+    its probability exceeds half of it.
 
     Args:
         logits: (batch, 1, z, y, x).
         target: True in metastases (batch, z, y, x).
         region: True where the loss looks (batch, z, y, x).
+        group: Number of the sequence of each patch (batch).
         settings: Weights.
     """
     logits, region = logits[:, 0].float(), region.float()
@@ -46,9 +53,10 @@ def lesion_loss(logits: Tensor, target: Tensor, region: Tensor, settings: LossSe
         logits, truth, pos_weight=weight, reduction="none"
     )
     loss = settings.cross_entropy * (entropy * region).sum() / region.sum().clamp(min=1)
-    probability = logits.sigmoid() * region
-    overlap = _overlap(probability[:, None], (truth * region)[:, None], settings)
-    return loss + settings.overlap * (1 - overlap.mean())
+    probability, truth = (logits.sigmoid() * region)[:, None], (truth * region)[:, None]
+    members = [group == number for number in torch.unique(group)]
+    overlaps = [_overlap(probability[own], truth[own], settings) for own in members]
+    return loss + settings.overlap * (1 - torch.stack(overlaps).mean())
 
 
 def _overlap(probability: Tensor, truth: Tensor, settings: LossSettings) -> Tensor:

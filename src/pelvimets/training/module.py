@@ -183,7 +183,9 @@ class SegmentationModule(lightning.LightningModule):
     def _loss(self, logits: Tensor, batch: Item) -> Tensor:
         if self.settings.task is Task.BONES:
             return bone_loss(logits, batch["target"], self.settings.loss)
-        return lesion_loss(logits, batch["target"], batch["region"], self.settings.loss)
+        return lesion_loss(
+            logits, batch["target"], batch["region"], batch["group"], self.settings.loss
+        )
 
     def on_train_batch_end(self, outputs: Any, batch: Item, batch_idx: int) -> None:
         """Follow the weights with their average; the end of the run is always measured."""
