@@ -254,8 +254,8 @@ def _expressions(network: MonaiNetwork) -> dict[str, Any]:
         "mode='nearest', truncate=2.0), image)[0]",
         **_resamplers("image", "bilinear"),
         "off_grid": "$lambda item: {**item, 'pred': @resample_image("
-        "monai.data.MetaTensor(torch.as_tensor(item['pred']), affine=item['image'].affine, "
-        "meta=dict(item['image'].meta)), dst_affine=item['image'].meta['original_affine'], "
+        "monai.data.MetaTensor(torch.as_tensor(item['pred']), meta={**item['image'].meta, "
+        "'affine': item['image'].affine}), dst_affine=item['image'].meta['original_affine'], "
         "spatial_size=[int(n) for n in item['image'].meta['spatial_shape']], "
         "padding_mode='zeros')}",
     }
