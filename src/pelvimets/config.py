@@ -6,7 +6,7 @@ They are saved into each bundle and each run record. Settings of training live i
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from pelvimets.errors import SettingsError
@@ -84,6 +84,7 @@ class JudgeSettings:
         alone: Added where the other sequence does not show the place.
         adc: Of the median ADC in um2/ms, less 1.
         no_adc: Added where no ADC is known.
+        threshold: Voxels of that probability or more make a candidate.
         patient_intercept, patient_slope: From the logit of a patient's highest lesion score to
             the log odds of metastases in the patient.
     """
@@ -96,6 +97,7 @@ class JudgeSettings:
     alone: float = 0.0
     adc: float = 0.0
     no_adc: float = 0.0
+    threshold: float = 0.5
     patient_intercept: float = 0.0
     patient_slope: float = 1.0
 
@@ -105,7 +107,7 @@ class LesionSettings:
     """From lesion probabilities to single lesions.
 
     Attributes:
-        threshold: Voxels at or above belong to a lesion.
+        threshold: Voxels at or above belong to a lesion, where no judge says otherwise.
         drop_below_cm3: Smaller lesions are dropped (paper: 0.2 cm3).
         connectivity: 6, 18 or 26 neighbours.
         bone_margin_mm: How far outside the predicted bones a lesion voxel may lie.
@@ -130,6 +132,11 @@ class LesionSettings:
     def judge(self, sequence: Sequence) -> JudgeSettings | None:
         """The judge of a sequence."""
         return self.judge_dwi if sequence is Sequence.DWI else self.judge_t1
+
+    def on(self, sequence: Sequence) -> LesionSettings:
+        """The same with the threshold of a sequence."""
+        judge = self.judge(sequence)
+        return self if judge is None else replace(self, threshold=judge.threshold)
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,8 @@ def test_candidates_are_told_right_from_false(
     patients = calibration.read_cohort(cohort).patients
     sick = calibration.patient_cases(patients[0], known_study.segmenter)
     healthy = calibration.patient_cases(patients[7], known_study.segmenter)
-    assert [c["right"] for case in sick for c in case["candidates"]] == [True] * 6
-    assert [c["right"] for case in healthy for c in case["candidates"]] == [False] * 6
+    assert [c["right"] for case in sick for c in case["candidates"]] == [True] * 8
+    assert [c["right"] for case in healthy for c in case["candidates"]] == [False] * 8
     assert sick[0]["candidates"][0]["adc_um2_per_s"] == pytest.approx(800)
     assert sick[0]["metastases"] == 1 and healthy[0]["metastases"] == 0
 

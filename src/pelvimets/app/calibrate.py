@@ -28,12 +28,12 @@ from pelvimets.training.calibration import (
     THRESHOLDS,
     Candidate,
     CandidateCase,
+    CasesByThreshold,
     fit_reading,
 )
 from pelvimets.training.card import model_card
 
 _SMALLEST_IOU = 0.1  # as in the evaluation
-Cases = dict[float, tuple[CandidateCase, ...]]
 
 
 class CalibrationObserver(Protocol):
@@ -108,7 +108,7 @@ def _all_cases(
     segmenter: Segmenter,
     out: Path,
     observer: CalibrationObserver,
-) -> Cases:
+) -> CasesByThreshold:
     work = out.with_name(f"{out.name}.work") / segmenter.weights_sha256[:16]
     gathered: dict[float, list[CandidateCase]] = {t: [] for t in THRESHOLDS}
     for number, patient in enumerate(patients):

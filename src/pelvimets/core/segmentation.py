@@ -38,4 +38,4 @@ def segment_lesions(
     probability = image.with_array(
         interpolate_probability(found, prepared.geometry, image.geometry)
     )
-    return label_lesions(probability, bones, settings.lesions), probability
+    return label_lesions(probability, bones, settings.lesions.on(sequence)), probability

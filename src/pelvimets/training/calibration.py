@@ -6,7 +6,7 @@ by patient, so that no candidate is judged by weights that it helped to fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from pelvimets.labels import Sequence
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-THRESHOLDS = (0.3, 0.5, 0.7)
+THRESHOLDS = (0.2, 0.35, 0.5, 0.65)
 FEWEST = 8  # right and false candidates each, below which nothing is fitted
 _CUTS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 FOLDS = 10
@@ -66,6 +66,9 @@ class CandidateCase:
     voxels: tuple[int, int, int]
 
 
+CasesByThreshold = Mapping[float, tuple[CandidateCase, ...]]
+
+
 @dataclass(frozen=True)
 class Gain:
     """What each kind of evidence adds; figures from cross-validation."""
@@ -104,7 +107,7 @@ class _Judged:
         return np.array([case.metastases > 0 for case in self.cases])
 
 
-def fit_reading(cases: dict[float, tuple[CandidateCase, ...]], settings: LesionSettings) -> Fitted:
+def fit_reading(cases: CasesByThreshold, settings: LesionSettings) -> Fitted:
     """Choose threshold, judges, smallest score and operating point.
 
     Args:
@@ -114,17 +117,10 @@ def fit_reading(cases: dict[float, tuple[CandidateCase, ...]], settings: LesionS
     Raises:
         CohortError: if there are too few right or false candidates on a sequence.
     """
-    threshold = max(cases, key=lambda t: _dice(cases[t]))
-    chosen = cases[threshold]
-    judged = {
-        s: _judge(s, tuple(case for case in chosen if case.sequence is s))
-        for s in Sequence
-        if any(case.sequence is s for case in chosen)
-    }
+    judged = {s: _judge(s, _best_threshold(cases, s)) for s in Sequence if _read(cases, s)}
     cut = best_cut(list(judged.values()))
     fitted = replace(
         settings,
-        threshold=threshold,
         smallest_score=cut,
         operating_point=operating_point(list(judged.values()), cut),
         judge_dwi=judged[Sequence.DWI].judge if Sequence.DWI in judged else None,
@@ -133,12 +129,30 @@ def fit_reading(cases: dict[float, tuple[CandidateCase, ...]], settings: LesionS
     return Fitted(fitted, _record(cases, judged, fitted))
 
 
+def _read(cases: CasesByThreshold, sequence: Sequence) -> bool:
+    return any(case.sequence is sequence for case in next(iter(cases.values())))
+
+
+def _own(cases: tuple[CandidateCase, ...], sequence: Sequence) -> tuple[CandidateCase, ...]:
+    return tuple(case for case in cases if case.sequence is sequence)
+
+
+def _best_threshold(
+    cases: CasesByThreshold, sequence: Sequence
+) -> tuple[float, tuple[CandidateCase, ...]]:
+    """The threshold with the best overlap of lesion voxels on a sequence, and its cases."""
+    own = {threshold: _own(found, sequence) for threshold, found in cases.items()}
+    best = max(own, key=lambda threshold: _dice(own[threshold]))
+    return best, own[best]
+
+
 def _dice(cases: tuple[CandidateCase, ...]) -> float:
     both, found, truth = np.sum([case.voxels for case in cases], axis=0)
     return float(2 * both / max(found + truth, 1))
 
 
-def _judge(sequence: Sequence, cases: tuple[CandidateCase, ...]) -> _Judged:
+def _judge(sequence: Sequence, chosen: tuple[float, tuple[CandidateCase, ...]]) -> _Judged:
+    threshold, cases = chosen
     found = [(n, c) for n, case in enumerate(cases) for c in case.candidates]
     right = np.array([c.right for _, c in found], dtype=bool)
     if right.sum() < FEWEST or (~right).sum() < FEWEST:
@@ -154,7 +168,10 @@ def _judge(sequence: Sequence, cases: tuple[CandidateCase, ...]) -> _Judged:
     sick = np.array([case.metastases > 0 for case in cases])
     intercept, slope = _platt(patients, sick)
     judge = replace(
-        fit_judge(evidence, right, FEATURES), patient_intercept=intercept, patient_slope=slope
+        fit_judge(evidence, right, FEATURES),
+        threshold=threshold,
+        patient_intercept=intercept,
+        patient_slope=slope,
     )
     gains = tuple(
         Gain(name, _average_precision(right, _left_out(evidence, right, owner, used)))
@@ -289,17 +306,24 @@ def operating_point(judged: list[_Judged], smallest: float) -> float:
 
 
 def _record(
-    cases: dict[float, tuple[CandidateCase, ...]],
+    cases: CasesByThreshold,
     judged: dict[Sequence, _Judged],
     settings: LesionSettings,
 ) -> dict[str, Any]:
     return {
-        "patients": len({case.patient for case in cases[settings.threshold]}),
-        "dice_by_threshold": {f"{t:g}": round(_dice(c), 4) for t, c in cases.items()},
-        "threshold": settings.threshold,
+        "patients": len({case.patient for j in judged.values() for case in j.cases}),
         "smallest_score": settings.smallest_score,
         "operating_point": settings.operating_point,
-        "sequences": {s.value: _sequence_record(j, settings) for s, j in judged.items()},
+        "sequences": {
+            s.value: {
+                "threshold": j.judge.threshold,
+                "dice_by_threshold": {
+                    f"{t:g}": round(_dice(_own(c, s)), 4) for t, c in cases.items()
+                },
+                **_sequence_record(j, settings),
+            }
+            for s, j in judged.items()
+        },
     }
 
 

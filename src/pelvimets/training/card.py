@@ -63,7 +63,6 @@ def _training(runs: Facts) -> list[str]:
 def _calibration(record: Facts | None) -> list[str]:
     if record is None:
         return ["", "Scores are the networks' own and not calibrated."]
-    thresholds = ", ".join(f"{t}: {d:.3f}" for t, d in record["dice_by_threshold"].items())
     rows = [
         (
             MrSequence(name).title,
@@ -102,10 +101,21 @@ def _calibration(record: Facts | None) -> list[str]:
         "",
         *_gains(record["sequences"]),
         "",
-        f"DSC of lesion voxels by threshold: {thresholds}; {record['threshold']:g} was chosen. "
+        "DSC of lesion voxels by threshold:",
+        "",
+        *(
+            f"- {MrSequence(name).title}: {_thresholds(own)}"
+            for name, own in record["sequences"].items()
+        ),
+        "",
         f"Lesions are listed from a score of {record['smallest_score']:g},",
         f"and raise the suspicion of M1b from {record['operating_point']:g}.",
     ]
+
+
+def _thresholds(own: Facts) -> str:
+    points = ", ".join(f"{t}: {d:.3f}" for t, d in own["dice_by_threshold"].items())
+    return f"{points}; {own['threshold']:g} was chosen"
 
 
 def _gains(sequences: Facts) -> list[str]:
