@@ -111,7 +111,7 @@ def timed(settings: TrainingSettings, stage: Stage, device: str, steps: int) -> 
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        float(loss)  # waits for the device
+        float(loss.detach())  # waits for the device
         seconds.append(time.perf_counter() - begun)
     return seconds
 

@@ -165,6 +165,43 @@ def test_a_loss_that_is_not_finite_names_its_samples(
         train(tiny, Samples(bad), Samples(bad), tmp_path, quiet=True)
 
 
+def test_a_gradient_that_is_not_finite_names_its_samples(
+    tiny: TrainingSettings, samples: Samples
+) -> None:
+    module = SegmentationModule(tiny, samples, samples)
+    module._names = ["p1_dwi"]
+    first = next(module.network.parameters())
+    first.grad = torch.full_like(first, torch.inf)
+    with pytest.raises(VerificationError, match=r"gradient is not finite.*p1_dwi"):
+        module.on_before_optimizer_step(torch.optim.SGD(module.network.parameters()))
+
+
+def test_gradients_in_half_precision_are_right_however_flat_the_patches(
+    tiny: TrainingSettings, samples: Samples
+) -> None:
+    """Where a level is two slices high, channels-last memory made weight gradients at random."""
+    flat = replace(tiny.stages[0], until=1.0)  # 4 slices, then 2
+    settings = replace(tiny, stages=(flat,))
+    module = SegmentationModule(settings, samples, samples)
+    images = torch.randn(2, 1, *flat.shape)
+    target = torch.randint(0, 9, (2, *flat.shape))
+
+    def gradients(*, half: bool) -> dict[str, torch.Tensor]:
+        module.zero_grad()
+        for size in (10**3, 10**4, 10**5):  # memory that is given out next is full of NaN
+            torch.full((size,), torch.nan, dtype=torch.bfloat16)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            logits = module.network(module._ordered(images))
+        module._loss(logits, {"target": target}).backward()
+        return {n: p.grad.clone() for n, p in module.network.named_parameters()}
+
+    exact = gradients(half=False)
+    for _ in range(10):
+        for name, gradient in gradients(half=True).items():
+            error = (gradient - exact[name]).norm() / exact[name].norm().clamp(min=1e-3)
+            assert error < 0.2, name
+
+
 def test_no_sample_no_training(tiny: TrainingSettings, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no sample"):
         train(tiny, Samples(), Samples(), tmp_path, quiet=True)

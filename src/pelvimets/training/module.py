@@ -73,6 +73,7 @@ class SegmentationModule(lightning.LightningModule):
         self._measured: list[Measures] = []
         self._rows: list[tuple[str, RgbArray]] = []
         self._pictured: frozenset[str] | None = None
+        self._names: list[str] = []
         self.last_loss: float | None = None
         self.score: float | None = None
         self.best_score: float | None = None
@@ -168,7 +169,8 @@ class SegmentationModule(lightning.LightningModule):
         Raises:
             VerificationError: if the loss is not finite, with the samples of the batch.
         """
-        logits = self.network(channels_last(batch["image"]))
+        self._names = batch["name"]
+        logits = self.network(self._ordered(batch["image"]))
         loss = self._loss(logits, batch)
         self.last_loss = float(loss.detach())
         if not math.isfinite(self.last_loss):
@@ -179,6 +181,24 @@ class SegmentationModule(lightning.LightningModule):
             )
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
         return loss
+
+    def _ordered(self, image: Tensor) -> Tensor:
+        return channels_last(image) if takes_channels_last(self.settings) else image.contiguous()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse a gradient that would spoil all weights; with 16-mixed its scaler skips it.
+
+        Raises:
+            VerificationError: with the samples of the batch.
+        """
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        norm = float(nn.utils.get_total_norm(gradients))
+        if not math.isfinite(norm) and self.settings.precision != "16-mixed":
+            raise VerificationError(
+                "The gradient is not finite",
+                got=f"{norm} at step {self.global_step}, samples {self._names}",
+                remedy="Look at these samples; lower the learning rate; try precision 32-true",
+            )
 
     def _loss(self, logits: Tensor, batch: Item) -> Tensor:
         if self.settings.task is Task.BONES:
@@ -255,7 +275,7 @@ class SegmentationModule(lightning.LightningModule):
     def predict(self, channels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Probabilities (outputs, z, y, x) of the averaged network for (inputs, z, y, x)."""
         image = torch.from_numpy(channels)[None].to(self.device)
-        logits = self.averaged(channels_last(image))[0].float()
+        logits = self.averaged(self._ordered(image))[0].float()
         probability = logits.softmax(0) if self.settings.task is Task.BONES else logits.sigmoid()
         return np.asarray(probability.cpu())
 
@@ -287,7 +307,24 @@ def pictured(source: SampleSource, task: Task) -> frozenset[str]:
 def build_network(settings: TrainingSettings) -> nn.Module:
     """The network of a task."""
     network = make_network(settings.network, *settings.task.channels)
-    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+    if takes_channels_last(settings):
+        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return network
+
+
+def takes_channels_last(settings: TrainingSettings) -> bool:
+    """Whether the memory order that convolutions on a CPU prefer is safe.
+
+    It is not where a level is two slices high: there PyTorch (2.13, oneDNN) computes the
+    gradient of a bfloat16 convolution's weights from memory that nobody has written.
+    """
+    levels = range(len(settings.network.channels))
+    heights = {
+        stage.shape[0] // settings.network.stem[0] // 2**level
+        for stage in settings.stages
+        for level in levels
+    }
+    return 2 not in heights
 
 
 def rate_factor(settings: TrainingSettings, step: int, progress: float) -> float:
