@@ -30,6 +30,8 @@ def history_figure(records: Sequence[TrialRecord], *, in_silico: bool = False) -
         _draw_trials(trials, records)
         _draw_curves(curves, records)
         letter([trials, curves])
+        named = trials.get_legend_handles_labels()
+        figure.legend(*named, loc="outside lower left", ncols=len(named[1]), fontsize=7)
         _finish(figure, in_silico)
     return figure
 
@@ -89,8 +91,6 @@ def _draw_trials(ax: Axes, records: Sequence[TrialRecord]) -> None:
         ax.step([r.number for r in finished], so_far, where="post", c=_BEST, lw=1, label="best")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(title="Trials", xlabel="trial", ylabel="validation score")
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend(loc="best", fontsize=7)
 
 
 def _draw_curves(ax: Axes, records: Sequence[TrialRecord]) -> None:
