@@ -24,8 +24,8 @@ from pelvimets.training.module import build_network
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.settings import Stage, Task, TrainingSettings
 
-_COPIES = 6
-"""Feature maps of full size that a step keeps per convolution, as measured, with gradients."""
+_COPIES = 8
+"""Feature maps of full size kept by each of four convolutions, so that what is needed is below."""
 
 
 def main() -> None:

@@ -122,8 +122,7 @@ def _print(summary: RunSummary, out: Path) -> None:
         console.line("Score: not measured; the run was shorter than its first validation.")
     else:
         console.line(
-            f"Score (mean DSC on the validation images): {summary.score:.3f}, "
-            f"best {summary.best:.3f}."
+            f"Score (DSC on the validation images): {summary.score:.3f}, best {summary.best:.3f}."
         )
     console.line(f"Run: {out} (checkpoints, log, pictures)")
 
