@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pelvimets.app.train import RunSummary
 
 PHANTOM = "phantom"
+_TERMINATED = 128 + signal.SIGTERM  # Lightning may end a run on the signal without a code
 
 
 def train(
@@ -104,10 +106,10 @@ def train(
         if first:
             raise
         raise typer.Exit(1) from None  # the first process says it
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit) as stop:
         if first:
             console.line("Stopped. The same command goes on after the last whole epoch.")
-        raise
+        raise SystemExit(getattr(stop, "code", None) or _TERMINATED) from None
     if first:
         _print(summary, out)
 
