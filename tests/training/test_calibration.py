@@ -50,6 +50,18 @@ def test_the_threshold_with_the_best_overlap_is_taken() -> None:
     assert fitted.judge_dwi is not None and fitted.judge_dwi != fitted.judge_t1
 
 
+def test_a_sequence_on_which_candidates_say_little_decides_nothing() -> None:
+    rng = np.random.default_rng(1)
+    cases = tuple(
+        replace(case, metastases=20 if case.metastases else 0)  # most were not even candidates
+        if case.sequence is Sequence.T1
+        else drawn_case(int(case.patient[1:]), rng)
+        for case in cohort()
+    )
+    settings = fit_reading({0.5: cases}, LesionSettings()).settings
+    assert settings.weak_sequences == ("t1",)
+
+
 def test_the_judge_is_a_logistic_regression() -> None:
     """Recovers the weights that the labels were drawn by (few thousand candidates)."""
     rng = np.random.default_rng(0)

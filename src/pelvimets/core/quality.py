@@ -194,11 +194,14 @@ def network_flags(
     present = tuple(sequences)
     weak = [s for s in present if s in settings.weak_sequences]
     level = FlagLevel.REVIEW if len(weak) == len(present) else FlagLevel.NOTE
-    message = (
-        "These networks find lesions badly on this sequence (see their model card): "
+    return tuple(QualityFlag(level, "weak-network", _weak_message(s), s) for s in weak)
+
+
+def _weak_message(sequence: Sequence) -> str:
+    return (
+        f"These networks find lesions badly on {sequence.title} (see their model card): "
         "lesions seen on it alone are listed, but raise no suspicion"
     )
-    return tuple(QualityFlag(level, "weak-network", message, s) for s in weak)
 
 
 def agreement_flags(dwi: Volume, t1: Volume) -> tuple[QualityFlag, ...]:

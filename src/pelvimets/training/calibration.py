@@ -28,6 +28,7 @@ BoolArray = npt.NDArray[np.bool_]
 THRESHOLDS = (0.2, 0.35, 0.5, 0.65)
 FEWEST = 8  # right and false candidates each, below which nothing is fitted
 _CUTS = np.round(np.arange(0.05, 0.96, 0.05), 2)
+WEAK_F1 = 0.5  # below, a sequence's lesions are listed but decide nothing
 FOLDS = 10
 _HIDDEN_WEIGHT = 0.3  # of a candidate shown again without the other sequence or ADC
 _STEPS = (
@@ -119,10 +120,13 @@ def fit_reading(cases: CasesByThreshold, settings: LesionSettings) -> Fitted:
     """
     judged = {s: _judge(s, _best_threshold(cases, s)) for s in Sequence if _read(cases, s)}
     cut = best_cut(list(judged.values()))
+    weak = tuple(s for s, own in judged.items() if f1([own], cut) < WEAK_F1)
+    deciding = [own for s, own in judged.items() if s not in weak] or list(judged.values())
     fitted = replace(
         settings,
         smallest_score=cut,
-        operating_point=operating_point(list(judged.values()), cut),
+        operating_point=operating_point(deciding, cut),
+        weak_sequences=tuple(s.value for s in weak),
         judge_dwi=judged[Sequence.DWI].judge if Sequence.DWI in judged else None,
         judge_t1=judged[Sequence.T1].judge if Sequence.T1 in judged else None,
     )
@@ -268,14 +272,15 @@ def _average_precision(right: BoolArray, scores: FloatArray) -> float:
 
 def best_cut(judged: list[_Judged]) -> float:
     """The smallest score with the best F1 over both sequences."""
+    return float(max(_CUTS, key=lambda cut: f1(judged, cut)))
 
-    def f1(cut: float) -> float:
-        found = sum(int((j.right & (j.scores >= cut)).sum()) for j in judged)
-        listed = sum(int((j.scores >= cut).sum()) for j in judged)
-        metastases = sum(case.metastases for j in judged for case in j.cases)
-        return 2 * found / max(listed + metastases, 1)
 
-    return float(max(_CUTS, key=f1))
+def f1(judged: list[_Judged], cut: float) -> float:
+    """F1 of lesions when those below the cut are dropped."""
+    found = sum(int((j.right & (j.scores >= cut)).sum()) for j in judged)
+    listed = sum(int((j.scores >= cut).sum()) for j in judged)
+    metastases = sum(case.metastases for j in judged for case in j.cases)
+    return 2 * found / max(listed + metastases, 1)
 
 
 def operating_point(judged: list[_Judged], smallest: float) -> float:
@@ -314,6 +319,7 @@ def _record(
         "patients": len({case.patient for j in judged.values() for case in j.cases}),
         "smallest_score": settings.smallest_score,
         "operating_point": settings.operating_point,
+        "weak_sequences": settings.weak_sequences,
         "sequences": {
             s.value: {
                 "threshold": j.judge.threshold,

@@ -110,7 +110,15 @@ def _calibration(record: Facts | None) -> list[str]:
         "",
         f"Lesions are listed from a score of {record['smallest_score']:g},",
         f"and raise the suspicion of M1b from {record['operating_point']:g}.",
+        *_weak(record),
     ]
+
+
+def _weak(record: Facts) -> list[str]:
+    weak = [MrSequence(name).title for name in record["weak_sequences"]]
+    if not weak:
+        return []
+    return [f"F1 on {' and '.join(weak)} stays below 0.5: lesions seen there alone decide nothing."]
 
 
 def _thresholds(own: Facts) -> str:
