@@ -58,3 +58,11 @@ def test_each_sequence_counts_with_its_own_overlap() -> None:
     region, group = torch.ones_like(target, dtype=torch.bool), torch.tensor([0, 1])
     loss = lesion_loss(logits, target, region, group, settings)
     assert float(loss) == pytest.approx(1 - (1 + 1 / 33) / 2, abs=1e-5)
+
+
+def test_doubt_where_there_is_no_lesion_costs_its_cross_entropy_alone() -> None:
+    target = torch.zeros((1, 4, 4, 4), dtype=torch.uint8)
+    logits = torch.full((1, 1, 4, 4, 4), -2.0)
+    region = torch.ones_like(target, dtype=torch.bool)
+    loss = lesion_loss(logits, target, region, ONE, LossSettings())
+    assert float(loss) == pytest.approx(math.log(1 + math.exp(-2)), rel=1e-4)

@@ -35,9 +35,11 @@ def lesion_loss(
 ) -> Tensor:
     """Loss of the lesion network, inside the region alone.
 
-    The overlap is taken for each sequence on its own. Taken together, the sequence on which
-    lesions are harder to see would be given up: a doubtful voxel raises the overlap only if
-    its probability exceeds half of it.
+    The overlap is taken for each sequence on its own, where there is a metastasis. Taken
+    together, the sequence on which lesions are harder to see would be given up: a doubtful
+    voxel raises the overlap only if its probability exceeds half of it. Without a metastasis
+    the overlap would punish any doubt as much as a whole wrong lesion; there the cross-entropy
+    decides alone.
 
     Args:
         logits: (batch, 1, z, y, x).
@@ -54,8 +56,10 @@ def lesion_loss(
     )
     loss = settings.cross_entropy * (entropy * region).sum() / region.sum().clamp(min=1)
     probability, truth = (logits.sigmoid() * region)[:, None], (truth * region)[:, None]
-    members = [group == number for number in torch.unique(group)]
+    members = [group == number for number in torch.unique(group[truth.sum((1, 2, 3, 4)) > 0])]
     overlaps = [_overlap(probability[own], truth[own], settings) for own in members]
+    if not overlaps:
+        return loss
     return loss + settings.overlap * (1 - torch.stack(overlaps).mean())
 
 
