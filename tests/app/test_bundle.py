@@ -73,6 +73,17 @@ def test_two_runs_become_a_bundle_that_reads(bundle: Path) -> None:
     assert "not calibrated" in card
 
 
+def test_a_patient_who_taught_one_network_cannot_test_the_other(
+    bundle: Path, tmp_path: Path
+) -> None:
+    runs = [shutil.copytree(bundle.parent / name, tmp_path / name) for name in ("bones", "lesions")]
+    for run, train, test in zip(runs, ("p1", "p2"), ("p2", "p1"), strict=True):
+        RunFolder(run).write_splits({"train": [train], "validation": ["p3"], "test": [test]})
+    with pytest.raises(CohortError, match="p1"):
+        make_bundle(BundleRequest(*runs, tmp_path / "out", "own", "1", ""))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_bundle_is_not_replaced_unasked(bundle: Path) -> None:
     request = BundleRequest(
         bundle.parent / "bones", bundle.parent / "lesions", bundle, "own", "2", ""

@@ -13,6 +13,7 @@ from pelvimets.labels import Sequence
 from pelvimets.model.bundle import FORMAT
 from pelvimets.training.card import model_card
 from pelvimets.training.settings import Task, TrainingSettings, training_settings
+from pelvimets.training.splits import Splits, check_splits
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,11 @@ def make_bundle(request: BundleRequest) -> Path:
         The folder of the bundle.
 
     Raises:
+        CohortError: if a patient taught one network and is set aside for the other.
         InputError: if a run has no checkpoint.
         OutputError: if the bundle exists and is not to be replaced.
     """
+    _check_patients(request)
     facts: dict[str, Any] = {}
     networks: dict[str, bytes] = {}
     settings: dict[str, TrainingSettings] = {}
@@ -67,6 +70,11 @@ def make_bundle(request: BundleRequest) -> Path:
     card = model_card(description)
     write_bundle(request.out, description, networks, card, overwrite=request.overwrite)
     return request.out
+
+
+def _check_patients(request: BundleRequest) -> None:
+    kept = {f"run of {file}": run.read_splits() for file, run in request.runs().items()}
+    check_splits({name: Splits(**splits) for name, splits in kept.items() if splits is not None})
 
 
 def _described(request: BundleRequest, settings: dict[str, TrainingSettings]) -> dict[str, Any]:
