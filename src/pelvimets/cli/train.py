@@ -28,7 +28,9 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; resumed if there.")],
     preset: Annotated[
         str | None,
-        typer.Option(help="default or paper; a run that goes on keeps its settings.  [default]"),
+        typer.Option(
+            help="default, paper, residual or attention; a run that goes on keeps its own.  [default]"
+        ),
     ] = None,
     settings: Annotated[
         Path | None,
