@@ -29,7 +29,7 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="default, paper, residual or attention; a run that goes on keeps its own. [default]"
+            help="default, paper, residual or attention; a begun run keeps its own. [default]"
         ),
     ] = None,
     settings: Annotated[

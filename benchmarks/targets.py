@@ -1,0 +1,76 @@
+"""Targets of the shipped networks beside what an evaluation reached.
+
+    python -m benchmarks.targets EVALUATION
+
+Prints Markdown from ``results.json`` of ``pelvimets evaluate``. The targets for bones are the
+paper's own figures (Table 4); those for lesions and patients were set before training.
+"""
+
+from __future__ import annotations
+
+import argparse
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pelvimets.app.card import evaluation_facts
+from pelvimets.io.results import read_results
+from pelvimets.labels import Bone, Sequence
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("evaluation", type=Path, help="result folder of 'pelvimets evaluate'")
+    facts = evaluation_facts(read_results(parser.parse_args().evaluation), "test", [])
+    print("| what | target, DWI | reached | target, T1 | reached |\n|---|---|---|---|---|")
+    for cells in [*bone_rows(facts), *lesion_rows(facts)]:
+        print(f"| {' | '.join(cells)} |")
+
+
+def bone_rows(facts: dict[str, Any]) -> list[list[str]]:
+    paper = yaml.safe_load((files("pelvimets.resources") / "paper" / "facts.yaml").read_text())
+    printed = next(v for v in paper.values() if isinstance(v, dict) and "lumbar_vertebra" in v)
+    rows = []
+    for measure, sign, title in (("dsc", ">", "DSC"), ("hd_mm", "<", "HD, mm")):
+        for bone in Bone:
+            row = [f"{bone.title}, {title}"]
+            for number, sequence in enumerate(Sequence):
+                target = printed[bone.key][measure][number][0]
+                own = facts["voxel"][sequence.value].get(bone.key)
+                row += [f"{sign} {target}", text(own and own[measure], above=target, sign=sign)]
+            rows.append(row)
+    return rows
+
+
+def lesion_rows(facts: dict[str, Any]) -> list[list[str]]:
+    wanted = (
+        ("lesions, recall", "recall", 0.92, ">"),
+        ("lesions, precision", "precision", 0.88, ">"),
+        ("lesion masks, DSC", "dsc", 0.80, ">"),
+        ("patients, AUC", "auc", 0.95, ">"),
+        ("false lesions per M0 patient", "false_per_m0", 0.2, "<"),
+    )
+    rows = []
+    for title, name, target, sign in wanted:
+        row = [title]
+        for sequence in Sequence:
+            found = facts["lesions"].get(sequence.value, {}).get(name)
+            value = found[0] if isinstance(found, list) else found
+            row += [f"{sign}= {target}", text(value, above=target, sign=sign)]
+        rows.append(row)
+    return rows
+
+
+def text(value: float | None, *, above: float, sign: str) -> str:
+    """The value, bold where it meets the target."""
+    if value is None:
+        return "-"
+    shown = f"{value:.3f}" if value < 2 else f"{value:.1f}"
+    met = value >= above if sign == ">" else value <= above
+    return f"**{shown}**" if met else shown
+
+
+if __name__ == "__main__":
+    main()
