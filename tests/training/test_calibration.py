@@ -41,10 +41,10 @@ def test_evidence_beyond_the_network_pays_and_is_told() -> None:
         assert 0.7 < own["precision"] <= 1 and 0.7 < own["recall"] <= 1
 
 
-def test_the_threshold_with_the_best_overlap_is_taken() -> None:
+def test_the_threshold_with_the_best_f1_is_taken() -> None:
     cases = cohort()
-    worse = tuple(replace(case, voxels=(5, 12, 14)) for case in cases)
-    fitted = fit_reading({0.3: worse, 0.7: cases, 0.5: worse}, LesionSettings()).settings
+    missing = tuple(replace(case, metastases=3 * case.metastases) for case in cases)
+    fitted = fit_reading({0.3: missing, 0.7: cases, 0.5: missing}, LesionSettings()).settings
     assert fitted.on(Sequence.DWI).threshold == fitted.on(Sequence.T1).threshold == 0.7
     assert fitted.operating_point >= fitted.smallest_score
     assert fitted.judge_dwi is not None and fitted.judge_dwi != fitted.judge_t1

@@ -22,6 +22,7 @@ from pelvimets.io.bundle import read_description, rewrite_bundle
 from pelvimets.io.cohort import CohortPatient, Split, read_case, read_cohort
 from pelvimets.io.nifti_study import read_nifti_study
 from pelvimets.io.output import check_output, write_json
+from pelvimets.io.phantom_record import phantom_command
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import DESCRIPTION_NAME, load_segmenter
 from pelvimets.training.calibration import (
@@ -82,7 +83,8 @@ def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dic
     cases = _all_cases(patients, segmenter, request.out, observer)
     fitted = fit_reading(cases, segmenter.settings.lesions)
     settings = replace(segmenter.settings, lesions=fitted.settings)
-    record = {**fitted.record, "cohort": request.cohort.name}
+    made = phantom_command(request.cohort)
+    record = {**fitted.record, "cohort": request.cohort.name, "made_by": made}
     description = {
         **read_description(request.bundle),
         "settings": settings_to_dict(settings),

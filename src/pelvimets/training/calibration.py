@@ -118,7 +118,7 @@ def fit_reading(cases: CasesByThreshold, settings: LesionSettings) -> Fitted:
     Raises:
         CohortError: if there are too few right or false candidates on a sequence.
     """
-    judged = {s: _judge(s, _best_threshold(cases, s)) for s in Sequence if _read(cases, s)}
+    judged = {s: _best_judged(cases, s) for s in Sequence if _read(cases, s)}
     cut = best_cut(list(judged.values()))
     weak = tuple(s for s, own in judged.items() if f1([own], cut) < WEAK_F1)
     deciding = [own for s, own in judged.items() if s not in weak] or list(judged.values())
@@ -141,13 +141,10 @@ def _own(cases: tuple[CandidateCase, ...], sequence: Sequence) -> tuple[Candidat
     return tuple(case for case in cases if case.sequence is sequence)
 
 
-def _best_threshold(
-    cases: CasesByThreshold, sequence: Sequence
-) -> tuple[float, tuple[CandidateCase, ...]]:
-    """The threshold with the best overlap of lesion voxels on a sequence, and its cases."""
-    own = {threshold: _own(found, sequence) for threshold, found in cases.items()}
-    best = max(own, key=lambda threshold: _dice(own[threshold]))
-    return best, own[best]
+def _best_judged(cases: CasesByThreshold, sequence: Sequence) -> _Judged:
+    """The sequence at the threshold whose judged candidates reach the best F1."""
+    judged = [_judge(sequence, t, _own(found, sequence)) for t, found in cases.items()]
+    return max(judged, key=lambda one: f1([one], best_cut([one])))
 
 
 def _dice(cases: tuple[CandidateCase, ...]) -> float:
@@ -155,8 +152,7 @@ def _dice(cases: tuple[CandidateCase, ...]) -> float:
     return float(2 * both / max(found + truth, 1))
 
 
-def _judge(sequence: Sequence, chosen: tuple[float, tuple[CandidateCase, ...]]) -> _Judged:
-    threshold, cases = chosen
+def _judge(sequence: Sequence, threshold: float, cases: tuple[CandidateCase, ...]) -> _Judged:
     found = [(n, c) for n, case in enumerate(cases) for c in case.candidates]
     right = np.array([c.right for _, c in found], dtype=bool)
     if right.sum() < FEWEST or (~right).sum() < FEWEST:

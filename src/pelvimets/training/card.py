@@ -95,6 +95,7 @@ def _calibration(record: Facts | None) -> list[str]:
         "score, the size, the same place on the other sequence and the ADC. ECE is the expected",
         "calibration error in ten bins.",
         "",
+        *([f"    {record['made_by']} -o COHORT", ""] if record.get("made_by") else []),
         *_table(head, rows),
         "",
         "Average precision over the candidates, as each kind of evidence is added:",
@@ -123,7 +124,7 @@ def _weak(record: Facts) -> list[str]:
 
 def _thresholds(own: Facts) -> str:
     points = ", ".join(f"{t}: {d:.3f}" for t, d in own["dice_by_threshold"].items())
-    return f"{points}; {own['threshold']:g} was chosen"
+    return f"{points}; {own['threshold']:g} was chosen by F1"
 
 
 def _gains(sequences: Facts) -> list[str]:
