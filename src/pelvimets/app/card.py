@@ -47,10 +47,10 @@ def add_test(bundle: Path, folders: EvaluationFolders, name: str) -> None:
             got=folders.reference.name,
             remedy="Test on patients that served for nothing else",
         )
-    test = evaluation_facts(results, name, commands(bundle.name, folders))
+    test = evaluation_facts(results, name, commands(folders))
     kept = [other for other in description.get("tests", []) if other["name"] != name]
     description["tests"] = [*kept, test]
-    picture = read_figure(folders.evaluation, "calibration")
+    picture = read_figure(folders.evaluation / "figures", "calibration")
     pictures = {RELIABILITY_NAME: picture} if picture is not None else {}
     card = model_card(description)
     rewrite_bundle(bundle, bundle, description, card, pictures, overwrite=True)
@@ -74,12 +74,12 @@ def _check_predictions(bundle: Path, predictions: Path, patients: list[str]) -> 
             )
 
 
-def commands(bundle: str, folders: EvaluationFolders) -> list[str]:
+def commands(folders: EvaluationFolders) -> list[str]:
     """The commands that give the figures again; the first one only for digital patients."""
     made = phantom_command(folders.reference)
     return [
         *([f"{made} -o REFERENCE"] if made else []),
-        f"pelvimets predict REFERENCE -o PREDICTIONS --bundle {bundle}",
+        "pelvimets predict REFERENCE -o PREDICTIONS --bundle BUNDLE",
         "pelvimets evaluate --predictions PREDICTIONS --reference REFERENCE -o EVALUATION",
     ]
 
