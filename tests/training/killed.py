@@ -18,6 +18,7 @@ from tests.training.conftest import three_samples, tiny_settings
 
 
 def main(folder: Path) -> None:
+    torch.set_num_threads(1)  # as the run that it is compared with
     torch.save, whole = dying_save(at=3), torch.save
     dying_save.whole = whole  # type: ignore[attr-defined]
     train(tiny_settings(), three_samples(), three_samples(), folder, quiet=True)

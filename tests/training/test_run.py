@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,15 @@ from pelvimets.training.start import Start, start_of_checkpoint, take_weights
 from tests.training.conftest import Samples, made_sample
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries, on tiny runs
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in the same order in every process, so that results agree to the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Notes:
