@@ -157,6 +157,19 @@ def test_an_interrupted_calibration_goes_on(
     assert all(len(cases) == 4 for cases in again.values())
 
 
+def test_another_cohort_with_the_same_names_is_read_anew(
+    cohort: Path, known_study: KnownStudy, tmp_path: Path
+) -> None:
+    fixed = replace(known_study.segmenter, weights_sha256="0" * 64)
+    first = calibration.read_cohort(cohort).patients[:1]
+    before = calibration._all_cases(first, fixed, tmp_path / "out", Silent())
+    for s in Sequence:  # the same name, and no lesion now
+        shutil.copy(cohort / "p7" / f"{s}_lesions.nii.gz", cohort / "p0" / f"{s}_lesions.nii.gz")
+    after = calibration._all_cases(first, fixed, tmp_path / "out", Silent())
+    assert {case.metastases for cases in before.values() for case in cases} == {1}
+    assert {case.metastases for cases in after.values() for case in cases} == {0}
+
+
 def test_a_card_takes_only_figures_of_its_own_bundle(
     bundle: Path, known_study: KnownStudy, cohort: Path, tmp_path: Path
 ) -> None:

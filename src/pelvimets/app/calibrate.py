@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,11 +19,13 @@ from pelvimets.core.segmentation import segment_bones, segment_lesions
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
+from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.io.bundle import read_description, rewrite_bundle
 from pelvimets.io.cohort import CohortPatient, Split, read_case, read_cohort
 from pelvimets.io.nifti_study import read_nifti_study
 from pelvimets.io.output import check_output, write_json
 from pelvimets.io.phantom_record import phantom_command
+from pelvimets.io.stamps import stamp
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import DESCRIPTION_NAME, load_segmenter
 from pelvimets.training.calibration import (
@@ -34,7 +37,7 @@ from pelvimets.training.calibration import (
 )
 from pelvimets.training.card import model_card
 
-_SMALLEST_IOU = 0.1  # as in the evaluation
+_SMALLEST_IOU = EvaluationSettings().smallest_iou
 
 
 class CalibrationObserver(Protocol):
@@ -115,7 +118,7 @@ def _all_cases(
     gathered: dict[float, list[CandidateCase]] = {t: [] for t in THRESHOLDS}
     for number, patient in enumerate(patients):
         observer.read(patient.key, number, len(patients))
-        path = work / f"{patient.key}.json"
+        path = work / f"{patient.key}-{_stamp(patient, segmenter)}.json"
         if not path.is_file():
             work.mkdir(parents=True, exist_ok=True)
             write_json(path, patient_cases(patient, segmenter))
@@ -123,6 +126,14 @@ def _all_cases(
             gathered[row["threshold"]].append(_case_from_dict(row))
     observer.read("", len(patients), len(patients))
     return {threshold: tuple(found) for threshold, found in gathered.items()}
+
+
+def _stamp(patient: CohortPatient, segmenter: Segmenter) -> str:
+    """What the cases of a patient were made from: his files and how they are read."""
+    images = [patient.image_path(s) for s in Sequence]
+    masks = [patient.mask_path(s, "lesions") for s in Sequence]
+    files = stamp([*images, *masks, patient.adc_path])
+    return hashlib.sha256(f"{files}{segmenter.settings}".encode()).hexdigest()[:12]
 
 
 def patient_cases(patient: CohortPatient, segmenter: Segmenter) -> list[dict[str, Any]]:

@@ -109,19 +109,19 @@ def process_study(
                 image, bones[sequence], sequence, segmenter
             )
     adc = study.adc.volume if study.adc else None
+    settings = segmenter.settings.lesions
     with clock.stage("judge lesions"):
-        settings = segmenter.settings.lesions
         masks = judge_lesions(BoneMasks(bones), candidates, probability, adc, settings)
     with clock.stage("measure"):
         findings = measure(
             BoneMasks(bones),
             masks,
             adc,
-            segmenter.settings.lesions,
+            settings,
             patient_key=study.patient_key,
             bundle=segmenter.name,
             uid_seed=f"{segmenter.name}/{study_digest(study)}",
-            flags=_flags(bones, segmenter.settings.lesions),
+            flags=_flags(bones, settings),
         )
     return StudyResult(study, BoneMasks(bones), masks, findings)
 

@@ -15,6 +15,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, SettingsError
 from pelvimets.io.arrays import ArrayFolder
 from pelvimets.io.cohort import Case, Cohort, CohortPatient, read_case
+from pelvimets.io.run_folder import RunFolder
 from pelvimets.io.sample_index import SampleIndex
 from pelvimets.io.stamps import stamp
 from pelvimets.labels import Bone, Sequence
@@ -114,6 +115,22 @@ def cohort_splits(cohort: Cohort, elsewhere: Splits | None, seed: int) -> Splits
         if not getattr(splits, part):
             raise CohortError(f"The cohort has no patient in the split {part}")
     return splits
+
+
+def splits_of_run(run: Path) -> Splits:
+    """Who was where in another run.
+
+    Raises:
+        InputError: if that run keeps none, as one on digital patients.
+    """
+    kept = RunFolder(run).read_splits()
+    if kept is None:
+        raise InputError(
+            "That run keeps no splits of patients",
+            got=run,
+            remedy="Name a run on a cohort with --split-of",
+        )
+    return Splits(**kept)
 
 
 def prepare_cohort(

@@ -15,6 +15,7 @@ from pelvimets.app.samples import (
     fill_pool,
     prepare_cohort,
     sample_store,
+    splits_of_run,
 )
 from pelvimets.app.start import StartSource, adopted, load_start, start_source
 from pelvimets.config import settings_to_dict
@@ -243,17 +244,7 @@ class _Job:
         return splits
 
     def _splits_elsewhere(self) -> Splits | None:
-        run = self.split_of
-        if run is None:
-            return None
-        kept = RunFolder(run).read_splits()
-        if kept is None:
-            raise InputError(
-                "That run keeps no splits of patients",
-                got=run,
-                remedy="Name a run on a cohort with --split-of",
-            )
-        return Splits(**kept)
+        return None if self.split_of is None else splits_of_run(self.split_of)
 
     def _others(self) -> dict[str, Splits]:
         """Splits of the runs that this one hangs on."""

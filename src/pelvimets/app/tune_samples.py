@@ -14,8 +14,8 @@ from pelvimets.app.samples import (
     cohort_splits,
     prepare_cohort,
     sample_store,
+    splits_of_run,
 )
-from pelvimets.errors import InputError
 from pelvimets.io.cohort import Cohort, read_cohort
 from pelvimets.io.run_folder import RunFolder
 from pelvimets.io.search_folder import locked
@@ -81,7 +81,7 @@ def tune_data(data: Path | None, pool: PhantomPool, split_of: Path | None, seed:
     if data is None:
         return TuneData(None, None, replace(pool, start_with=pool.patients))
     cohort = read_cohort(data)
-    elsewhere = None if split_of is None else _splits_of(split_of)
+    elsewhere = None if split_of is None else splits_of_run(split_of)
     return TuneData(cohort, cohort_splits(cohort, elsewhere, seed), pool)
 
 
@@ -114,14 +114,3 @@ def _first_patients(store: Path, pool: PhantomPool) -> dict[str, tuple[str, ...]
         "train": sample_store(store / "train").names()[: pool.patients],
         "validation": tuple(n for names in each for n in names[: pool.validation_per_sequence]),
     }
-
-
-def _splits_of(run: Path) -> Splits:
-    kept = RunFolder(run).read_splits()
-    if kept is None:
-        raise InputError(
-            "That run keeps no splits of patients",
-            got=run,
-            remedy="Name a run on a cohort with --split-of",
-        )
-    return Splits(**kept)
