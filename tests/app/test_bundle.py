@@ -146,6 +146,11 @@ def test_a_calibrated_bundle_reads_with_its_judges(
     assert load_segmenter(request.out).weights_sha256 == load_segmenter(bundle).weights_sha256
 
 
+def test_an_unknown_split_is_refused(bundle: Path, cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match=r"Unknown split.*best.*validation"):
+        calibrate(CalibrationRequest(bundle, cohort, tmp_path / "out", "best"), Silent())
+
+
 def test_an_interrupted_calibration_goes_on(
     cohort: Path, known_study: KnownStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

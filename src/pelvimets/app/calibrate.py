@@ -99,6 +99,9 @@ def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dic
 
 
 def _patients(request: CalibrationRequest) -> tuple[CohortPatient, ...]:
+    if request.split is not None and request.split not in list(Split):
+        known = ", ".join(Split)
+        raise CohortError("Unknown split", got=request.split, remedy=f"Known: {known}")
     cohort = read_cohort(request.cohort)
     if request.split is None:
         return cohort.patients
