@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from importlib.resources import files
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import yaml
@@ -18,14 +19,19 @@ import yaml
 from pelvimets.app.card import evaluation_facts
 from pelvimets.io.results import read_results
 from pelvimets.labels import Bone, Sequence
+from pelvimets.training.phantom_samples import TRAINED_SCANNERS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("evaluation", type=Path, help="result folder of 'pelvimets evaluate'")
-    facts = evaluation_facts(read_results(parser.parse_args().evaluation), "test", [])
+    results = read_results(parser.parse_args().evaluation)
+    facts = evaluation_facts(results, "test", [])
     print("| what | target, DWI | reached | target, T1 | reached |\n|---|---|---|---|---|")
     for cells in [*bone_rows(facts), *lesion_rows(facts)]:
+        print(f"| {' | '.join(cells)} |")
+    print("\n| bones, mean DSC | patients | DWI | T1 |\n|---|---|---|---|")
+    for cells in scanner_rows(results):
         print(f"| {' | '.join(cells)} |")
 
 
@@ -59,6 +65,32 @@ def lesion_rows(facts: dict[str, Any]) -> list[list[str]]:
             found = facts["lesions"].get(sequence.value, {}).get(name)
             value = found[0] if isinstance(found, list) else found
             row += [f"{sign}= {target}", text(value, above=target, sign=sign)]
+        rows.append(row)
+    return rows
+
+
+def scanner_rows(results: dict[str, Any]) -> list[list[str]]:
+    """Means over patients and structures, by whether the scanner was trained on."""
+    scanner = {row["patient"]: row["scanner"] for row in results["patients"]}
+    groups = {
+        f"scanners trained on ({', '.join(TRAINED_SCANNERS)})": True,
+        "scanners never trained on": False,
+    }
+    bones = {bone.key for bone in Bone}
+    rows = []
+    for title, known in groups.items():
+        chosen = {p for p, name in scanner.items() if (name in TRAINED_SCANNERS) == known}
+        row = [title, str(len(chosen))]
+        for sequence in Sequence:
+            found = [
+                v["dsc"]
+                for v in results["voxel"]
+                if v["patient"] in chosen
+                and v["sequence"] == sequence
+                and v["structure"] in bones
+                and v["dsc"] is not None
+            ]
+            row.append(f"{mean(found):.3f}" if found else "-")
         rows.append(row)
     return rows
 

@@ -9,6 +9,7 @@ from pelvimets.training.losses import bone_loss, lesion_loss
 from pelvimets.training.settings import LossSettings
 
 ONE = torch.zeros(1, dtype=torch.int64)
+EVEN = torch.ones((1, 1, 1, 1))
 
 
 def test_a_sure_and_right_answer_costs_nothing() -> None:
@@ -32,8 +33,10 @@ def test_the_lesion_loss_looks_only_inside_the_region() -> None:
     elsewhere = logits.clone()
     elsewhere[:, :, 2:] = 20.0
     settings = LossSettings()
-    assert float(lesion_loss(logits, target, region, ONE, settings)) == pytest.approx(0, abs=1e-3)
-    assert float(lesion_loss(elsewhere, target, region, ONE, settings)) == pytest.approx(
+    assert float(lesion_loss(logits, target, region, EVEN, ONE, settings)) == pytest.approx(
+        0, abs=1e-3
+    )
+    assert float(lesion_loss(elsewhere, target, region, EVEN, ONE, settings)) == pytest.approx(
         0, abs=1e-3
     )
 
@@ -45,7 +48,9 @@ def test_tversky_weighs_missed_voxels() -> None:
     logits = torch.full((1, 1, 4, 4, 4), -40.0)
     logits[:, :, 0] = 40.0
     settings = LossSettings(cross_entropy=0.0, false_positives=0.3, false_negatives=0.7)
-    loss = lesion_loss(logits, target, torch.ones_like(target, dtype=torch.bool), ONE, settings)
+    loss = lesion_loss(
+        logits, target, torch.ones_like(target, dtype=torch.bool), EVEN, ONE, settings
+    )
     assert float(loss) == pytest.approx(1 - 17 / (17 + 0.7 * 16), abs=1e-5)
 
 
@@ -56,7 +61,7 @@ def test_each_sequence_counts_with_its_own_overlap() -> None:
     logits[1] = -40.0
     settings = LossSettings(cross_entropy=0.0)
     region, group = torch.ones_like(target, dtype=torch.bool), torch.tensor([0, 1])
-    loss = lesion_loss(logits, target, region, group, settings)
+    loss = lesion_loss(logits, target, region, EVEN, group, settings)
     assert float(loss) == pytest.approx(1 - (1 + 1 / 33) / 2, abs=1e-5)
 
 
@@ -64,5 +69,20 @@ def test_doubt_where_there_is_no_lesion_costs_its_cross_entropy_alone() -> None:
     target = torch.zeros((1, 4, 4, 4), dtype=torch.uint8)
     logits = torch.full((1, 1, 4, 4, 4), -2.0)
     region = torch.ones_like(target, dtype=torch.bool)
-    loss = lesion_loss(logits, target, region, ONE, LossSettings())
+    loss = lesion_loss(logits, target, region, EVEN, ONE, LossSettings())
     assert float(loss) == pytest.approx(math.log(1 + math.exp(-2)), rel=1e-4)
+
+
+def test_a_heavy_voxel_counts_as_many() -> None:
+    """One voxel of weight 3 missed among 64: as three missed voxels, in both parts."""
+    target = torch.zeros((1, 4, 4, 4), dtype=torch.uint8)
+    target[:, 0, 0, 0] = 1
+    weight = torch.where(target > 0, 3.0, 1.0)
+    region, logits = torch.ones_like(target, dtype=torch.bool), torch.zeros((1, 1, 4, 4, 4))
+    logits = logits - 20.0
+    entropy = LossSettings(overlap=0.0)
+    found = lesion_loss(logits, target, region, weight, ONE, entropy)
+    assert float(found) == pytest.approx(3 * 20.0 / 64, rel=1e-4)
+    overlap = LossSettings(cross_entropy=0.0)
+    found = lesion_loss(logits, target, region, weight, ONE, overlap)
+    assert float(found) == pytest.approx(1 - 1 / (0.5 * 3 + 1), abs=1e-5)

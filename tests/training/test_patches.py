@@ -5,7 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pelvimets.training.patches import cut_patch, draw_parameters, jittered_bones, lesions_of
+from pelvimets.training.patches import (
+    cut_patch,
+    draw_parameters,
+    jittered_bones,
+    lesion_weights,
+    lesions_of,
+)
 from pelvimets.training.sample import MIMIC_BIT, Sample, bones_of
 from pelvimets.training.settings import Augmentation, PatchCentres, Stage
 from pelvimets.training.validation import whole_image
@@ -93,7 +99,30 @@ def test_truth_bits_do_not_disturb_each_other(sample: Sample) -> None:
 
 def test_jittered_bones_stay_near_the_bones(sample: Sample) -> None:
     true = bones_of(sample.truth) > 0
-    masks = [jittered_bones(sample.truth, np.random.default_rng(seed)) for seed in range(8)]
+    masks = [
+        jittered_bones(sample.truth, sample.spacing_mm, np.random.default_rng(seed))
+        for seed in range(40)
+    ]
     shares = [2 * (m & true).sum() / (m.sum() + true.sum()) for m in masks]
-    assert min(shares) > 0.5
-    assert len({m.tobytes() for m in masks}) > 4
+    assert np.median(shares) > 0.7
+    assert len({m.tobytes() for m in masks}) > 10
+    left_out = [not m[lesions_of(sample.truth)].any() for m in masks]
+    assert 0 < sum(left_out) < 20
+
+
+def test_without_bones_the_mask_is_empty(sample: Sample) -> None:
+    nothing = np.zeros_like(sample.truth)
+    assert not jittered_bones(nothing, sample.spacing_mm, np.random.default_rng(0)).any()
+
+
+def test_small_metastases_weigh_more() -> None:
+    """0.064, 1 and 4 cm3 on voxels of 1 / 125 cm3, against 4 cm3: sqrt of the ratio, at most 5."""
+    lesions = np.zeros((20, 20, 60), dtype=bool)
+    lesions[:2, :2, :2] = lesions[:5, :5, 10:15] = lesions[:10, :10, 20:25] = True
+    weights = lesion_weights(lesions, 1 / 125, 4.0)
+    assert weights[0, 0, 0] == 5.0
+    assert weights[0, 0, 10] == pytest.approx(2.0)
+    assert weights[0, 0, 20] == pytest.approx(1.0)
+    assert weights[19, 19, 59] == 1.0
+    assert (lesion_weights(lesions, 1 / 125, 0.0) == 1.0).all()
+    assert (lesion_weights(np.zeros((2, 2, 2), dtype=bool), 1.0, 4.0) == 1.0).all()

@@ -7,10 +7,14 @@ import numpy as np
 
 from pelvimets.labels import Sequence
 from pelvimets.phantom.anatomy import AnatomySettings
+from pelvimets.phantom.protocols import draw_scanner
+from pelvimets.phantom.scanner import SCANNERS
 from pelvimets.training.data import PatchDataset
 from pelvimets.training.patches import lesions_of
 from pelvimets.training.phantom_samples import (
+    EXAMINATIONS,
     TRAINED_SCANNERS,
+    place_of,
     simulate_samples,
     simulated_name,
     simulated_plans,
@@ -23,22 +27,45 @@ from tests.training.conftest import Samples, made_sample
 
 def test_two_scanners_are_never_trained_on() -> None:
     plans = simulated_plans(60)
-    assert len(plans) == 60
-    assert {plan.scanner for plan in plans} == set(TRAINED_SCANNERS) == {"discovery", "achieva"}
     assert len({plan.seed for plan in plans}) == 60
+    places = [place_of(plan, n)[0] for plan in plans for n in range(EXAMINATIONS)]
+    assert {place.name for place in places} == {"drawn", *TRAINED_SCANNERS}
+    held_out = [scanner for name, scanner in SCANNERS.items() if name not in TRAINED_SCANNERS]
+    assert len(held_out) == 2
+    for scanner in held_out:
+        assert scanner.diffusion not in [place.diffusion for place in places]
+        assert scanner.dixon not in [place.dixon for place in places]
 
 
-def test_a_simulated_examination_gives_a_sample_of_each_sequence() -> None:
+def test_the_same_man_is_examined_in_the_same_places() -> None:
+    plan = simulated_plans(1)[0]
+    assert place_of(plan, 1) == place_of(plan, 1)
+    assert place_of(plan, 1) != place_of(plan, 2)
+
+
+def test_drawn_protocols_stand_around_the_named_ones() -> None:
+    drawn = [draw_scanner(np.random.default_rng(n)) for n in range(200)]
+    for name, scanner in SCANNERS.items():
+        for value in ("te_ms", "tr_ms", "muscle_snr", "phase_bandwidth_hz", "fat_suppression"):
+            values = [getattr(other.diffusion, value) for other in drawn]
+            assert min(values) < getattr(scanner.diffusion, value) < max(values), (name, value)
+        for value in ("te_in_ms", "tr_ms", "flip_deg", "muscle_snr", "pixel_bandwidth_hz"):
+            values = [getattr(other.dixon, value) for other in drawn]
+            assert min(values) < getattr(scanner.dixon, value) < max(values), (name, value)
+
+
+def test_each_examination_gives_a_sample_of_each_sequence() -> None:
     plan = next(p for p in simulated_plans(8) if p.lesion_volumes_cm3)
-    dwi, t1 = simulate_samples(plan, DEFAULT_BONES.sample_grid, DEFAULT_BONES.intensity)
-    assert dwi.name == simulated_name(plan, Sequence.DWI)
-    assert (dwi.sequence, t1.sequence) == (Sequence.DWI, Sequence.T1)
-    for sample in (dwi, t1):
+    samples = list(simulate_samples(plan, DEFAULT_BONES.sample_grid, DEFAULT_BONES.intensity))
+    named = [simulated_name(plan, n, s) for n in range(EXAMINATIONS) for s in Sequence]
+    assert [sample.name for sample in samples] == named
+    assert [sample.sequence for sample in samples] == [*Sequence] * EXAMINATIONS
+    for sample in samples:
         assert sample.spacing_mm == DEFAULT_BONES.sample_grid.spacing_mm
         assert set(np.unique(bones_of(sample.truth))) >= {2, 3, 4, 5, 7, 8}
         inside = sample.image[sample.image != 0].astype(np.float32)
         assert abs(float(inside.mean())) < 0.05
-    assert lesions_of(dwi.truth).any()
+        assert lesions_of(sample.truth).any()
     assert AnatomySettings().sources == ("mesh", "ct")
 
 

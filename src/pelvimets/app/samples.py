@@ -23,6 +23,7 @@ from pelvimets.phantom.atlas import SOURCES
 from pelvimets.phantom.population import PatientPlan
 from pelvimets.phantom.sampler import SamplerSettings
 from pelvimets.training.phantom_samples import (
+    EXAMINATIONS,
     TRAINING_SEEDS,
     draw_training_sample,
     simulate_samples,
@@ -47,7 +48,8 @@ class PhantomPool:
 
     Attributes:
         patients: Drawn samples for training, made in the background while training runs.
-        simulated: Simulated examinations, two samples each, spread among the drawn ones.
+        simulated: Men who are examined by full simulation, on two scanners each; spread among
+            the drawn ones.
         validation_per_sequence: Drawn samples of each sequence set aside.
         start_with: Training begins when so many are drawn.
         sources: Anatomies to build from; leave one out to measure transfer to it.
@@ -305,7 +307,8 @@ def draw_pool(
         if number < pool.patients and seed not in _seeds(there):
             store.write(draw_training_sample(seed, grid, intensity, drawing))
         for plan in _due(plans, number, pool):
-            if simulated_name(plan, Sequence.T1) not in there:  # written last
+            last = simulated_name(plan, EXAMINATIONS - 1, Sequence.T1)  # written last
+            if last not in there:
                 for sample in simulate_samples(plan, grid, intensity, pool.sources):
                     store.write(sample)
 

@@ -58,7 +58,7 @@ def train(
         int, typer.Option(min=2, help="Digital patients: drawn samples, one sequence each.")
     ] = 1000,
     simulated: Annotated[
-        int, typer.Option(min=0, help="Digital patients: simulated examinations, both sequences.")
+        int, typer.Option(min=0, help="Digital patients: examined in full, on two scanners each.")
     ] = 150,
     anatomy: Annotated[
         list[str] | None,

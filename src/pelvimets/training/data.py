@@ -18,6 +18,7 @@ from pelvimets.training.patches import (
     cut_patch,
     draw_parameters,
     jittered_bones,
+    lesion_weights,
     lesions_of,
 )
 from pelvimets.training.sample import SIMULATED, Sample, SampleSource, bones_of
@@ -68,7 +69,8 @@ class PatchDataset(Dataset[Item]):
         drawn = draw_parameters(
             sample, self._stage, self._settings.augmentation, self._settings.centres, rng
         )
-        return network_item(sample, cut_patch(sample, drawn), self._settings, rng)
+        spacing = self._stage.spacing_mm or sample.spacing_mm
+        return network_item(sample, cut_patch(sample, drawn), spacing, self._settings, rng)
 
     def _draw_name(self, rng: np.random.Generator) -> str:
         names = self._simulated or self._others
@@ -84,24 +86,29 @@ def steps_of(settings: TrainingSettings, world: int) -> int:
 
 
 def network_item(
-    sample: Sample, patch: Patch, settings: TrainingSettings, rng: np.random.Generator
+    sample: Sample,
+    patch: Patch,
+    spacing_mm: tuple[float, float, float],
+    settings: TrainingSettings,
+    rng: np.random.Generator,
 ) -> Item:
     """Input, target and region of one patch as tensors."""
+    item = {"group": list(Sequence).index(sample.sequence), "name": sample.name}
     bones = bones_of(patch.truth)
     if settings.task is Task.BONES:
-        channels, target = bone_input(patch.image), bones
-        region = np.ones(bones.shape, dtype=bool)
-    else:
-        mask = jittered_bones(patch.truth, rng)
-        channels = lesion_input(patch.image, mask, sample.sequence)
-        target = lesions_of(patch.truth).astype(np.uint8)
-        region = ndimage.binary_dilation(mask, iterations=settings.region_margin_voxels)
-    return {
-        "image": torch.from_numpy(channels),
-        "target": torch.from_numpy(np.ascontiguousarray(target)),
-        "region": torch.from_numpy(np.ascontiguousarray(region)),
-        "group": list(Sequence).index(sample.sequence),
-        "name": sample.name,
+        return item | {
+            "image": torch.from_numpy(bone_input(patch.image)),
+            "target": torch.from_numpy(np.ascontiguousarray(bones)),
+        }
+    mask = jittered_bones(patch.truth, spacing_mm, rng)
+    lesions = lesions_of(patch.truth)
+    region = ndimage.binary_dilation(mask, iterations=settings.region_margin_voxels)
+    voxel_cm3, small_cm3 = np.prod(spacing_mm) / 1000, settings.loss.small_lesion_cm3
+    return item | {
+        "image": torch.from_numpy(lesion_input(patch.image, mask, sample.sequence)),
+        "target": torch.from_numpy(lesions.astype(np.uint8)),
+        "region": torch.from_numpy(region),
+        "weight": torch.from_numpy(lesion_weights(lesions, float(voxel_cm3), small_cm3)),
     }
 
 

@@ -31,7 +31,12 @@ def bone_loss(logits: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
 
 
 def lesion_loss(
-    logits: Tensor, target: Tensor, region: Tensor, group: Tensor, settings: LossSettings
+    logits: Tensor,
+    target: Tensor,
+    region: Tensor,
+    weight: Tensor,
+    group: Tensor,
+    settings: LossSettings,
 ) -> Tensor:
     """Loss of the lesion network, inside the region alone.
 
@@ -45,15 +50,14 @@ def lesion_loss(
         logits: (batch, 1, z, y, x).
         target: True in metastases (batch, z, y, x).
         region: True where the loss looks (batch, z, y, x).
+        weight: Of each voxel of a metastasis (batch, z, y, x).
         group: Number of the sequence of each patch (batch).
         settings: Weights.
     """
     logits, region = logits[:, 0].float(), region.float()
-    truth = target.to(logits.dtype)
-    weight = torch.tensor(settings.positive_weight, device=logits.device)
-    entropy = functional.binary_cross_entropy_with_logits(
-        logits, truth, pos_weight=weight, reduction="none"
-    )
+    truth = target.to(logits.dtype) * weight.to(logits.dtype)
+    entropy = functional.softplus(logits) * (truth == 0)
+    entropy = entropy + settings.positive_weight * truth * functional.softplus(-logits)
     loss = settings.cross_entropy * (entropy * region).sum() / region.sum().clamp(min=1)
     probability, truth = (logits.sigmoid() * region)[:, None], (truth * region)[:, None]
     members = [group == number for number in torch.unique(group[truth.sum((1, 2, 3, 4)) > 0])]
@@ -64,10 +68,13 @@ def lesion_loss(
 
 
 def _overlap(probability: Tensor, truth: Tensor, settings: LossSettings) -> Tensor:
-    """Soft Tversky index per class over the batch; Dice where both weights are 0.5."""
+    """Soft Tversky index per class over the batch; Dice where both weights are 0.5.
+
+    ``truth`` is 0 outside and the weight of the voxel inside a structure.
+    """
     axes = [0, 2, 3, 4]
     both = (probability * truth).sum(axes)
-    false_positive = probability.sum(axes) - both
+    false_positive = (probability * (truth == 0)).sum(axes)
     false_negative = truth.sum(axes) - both
     wrong = settings.false_positives * false_positive + settings.false_negatives * false_negative
     return (both + _SMOOTH) / (both + wrong + _SMOOTH)

@@ -204,7 +204,12 @@ class SegmentationModule(lightning.LightningModule):
         if self.settings.task is Task.BONES:
             return bone_loss(logits, batch["target"], self.settings.loss)
         return lesion_loss(
-            logits, batch["target"], batch["region"], batch["group"], self.settings.loss
+            logits,
+            batch["target"],
+            batch["region"],
+            batch["weight"],
+            batch["group"],
+            self.settings.loss,
         )
 
     def on_train_batch_end(self, outputs: Any, batch: Item, batch_idx: int) -> None:

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cc3d
+import edt
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from pelvimets.phantom.lattice import smooth_noise
 from pelvimets.training.sample import LESION_BIT, Sample, UInt8Array, bones_of
 from pelvimets.training.settings import Augmentation, PatchCentres, Stage
 
 FloatArray = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
+
+_LARGEST_WEIGHT = 5.0
+_LESION_LEFT_OUT = 0.3  # share of patches on which metastases may be missing from the bones
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,19 +249,54 @@ def _smooth_field(shape: tuple[int, ...], bias: Matrix) -> FloatArray:
 
 
 def jittered_bones(
-    truth: UInt8Array, rng: np.random.Generator, largest_voxels: int = 1
+    truth: UInt8Array,
+    spacing_mm: tuple[float, float, float],
+    rng: np.random.Generator,
+    largest_error_mm: float = 9.0,
 ) -> npt.NDArray[np.bool_]:
-    """Mask of any bone, as a network might have drawn it: grown or shrunk and shifted a little."""
+    """Mask of any bone, as the first network might have drawn it.
+
+    Its surface is off by a smooth random distance, so that thin parts are lost and bridges
+    appear; and now and then a metastasis is left out, as it looks unlike marrow.
+
+    Args:
+        truth: As in ``Sample``.
+        spacing_mm: Voxel distance (z, y, x).
+        rng: Source of randomness.
+        largest_error_mm: Largest standard deviation of the surface's error.
+    """
     mask = bones_of(truth) > 0
-    grow = int(rng.integers(-largest_voxels, largest_voxels + 1))
-    if grow > 0:
-        mask = ndimage.binary_dilation(mask, iterations=grow)
-    elif grow < 0:
-        mask = ndimage.binary_erosion(mask, iterations=-grow)
-    shift = rng.integers(-1, 2, 3) * (1, 2, 2)
-    return np.asarray(np.roll(mask, shift, axis=(0, 1, 2)))
+    if not mask.any():
+        return mask
+    outside, inside = (
+        edt.edt(np.ascontiguousarray(side), anisotropy=spacing_mm, black_border=False)
+        for side in (~mask, mask)
+    )
+    z, y, x = (rng.uniform(10.0, 40.0) / step for step in spacing_mm)
+    error = largest_error_mm * rng.random() * smooth_noise(rng, mask.shape, (z, y, x))
+    drawn = inside - outside + error > rng.normal(0.0, 0.5)
+    if rng.random() < _LESION_LEFT_OUT:
+        lesions = cc3d.connected_components(lesions_of(truth))
+        kept = rng.random(int(lesions.max()) + 1) < 0.5
+        kept[0] = True
+        drawn &= kept[lesions]
+    return np.asarray(drawn)
 
 
 def lesions_of(truth: UInt8Array) -> npt.NDArray[np.bool_]:
     """Voxels of metastases."""
     return (truth & np.uint8(LESION_BIT)) > 0
+
+
+def lesion_weights(
+    lesions: npt.NDArray[np.bool_], voxel_cm3: float, small_cm3: float
+) -> FloatArray:
+    """Weight of each voxel (z, y, x): more in small metastases, 1 elsewhere.
+
+    Without it a lesion of 0.5 cm3 counts a hundredth of one of 50 cm3, and is given up.
+    """
+    labels = cc3d.connected_components(lesions)
+    volumes = np.bincount(labels.ravel()) * voxel_cm3
+    weights = np.clip(np.sqrt(small_cm3 / np.maximum(volumes, 1e-6)), 1.0, _LARGEST_WEIGHT)
+    weights[0] = 1.0
+    return np.asarray(weights.astype(np.float32)[labels])

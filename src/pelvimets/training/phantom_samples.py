@@ -3,7 +3,8 @@
 *Drawn* samples are cheap: the anatomy is real, the contrast random. *Simulated* ones are whole
 examinations by MR physics with all artefacts, twenty times as dear. Drawn ones alone teach
 shape, but miss what echo-planar diffusion images look like; so training mixes both. Two of the
-four scanners are never trained on, so that transfer to them can be measured.
+four named scanners are never trained on, so that transfer to them can be measured; protocols
+drawn from wide ranges stand beside the other two.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ from dataclasses import replace
 import numpy as np
 
 from pelvimets.config import GridSettings, IntensitySettings
+from pelvimets.core.geometry import Geometry
 from pelvimets.core.intensity import normalise
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
 from pelvimets.phantom.atlas import SOURCES
 from pelvimets.phantom.build import PatientSettings, build_patient
-from pelvimets.phantom.imaging import examine
+from pelvimets.phantom.examination import Artefacts
+from pelvimets.phantom.imaging import ImagedPatient, examine
 from pelvimets.phantom.placement import Truth
 from pelvimets.phantom.population import PatientPlan, Population, draw_cohort
+from pelvimets.phantom.protocols import draw_artefacts, draw_scanner
+from pelvimets.phantom.reception import UInt16Array
 from pelvimets.phantom.sampler import FieldSettings, SamplerSettings, TrainingSample, draw_sample
-from pelvimets.phantom.scanner import scanner_named
+from pelvimets.phantom.scanner import Scanner, scanner_named
 from pelvimets.phantom.sequences import DixonImage
 from pelvimets.training.sample import SIMULATED, Sample, prepare_sample, sample_from_arrays
 
@@ -32,6 +37,8 @@ TRAINING_SEEDS = 1_000_000
 VALIDATION_SEEDS = 2_000_000
 SIMULATED_SEED = 70_001
 TRAINED_SCANNERS = ("discovery", "achieva")
+EXAMINATIONS = 2
+"""Of each simulated man; each gives a sample of both sequences."""
 
 VALIDATION_SAMPLER = SamplerSettings(
     realistic_probability=1.0, field_of_view=FieldSettings(small_probability=0.15)
@@ -76,14 +83,25 @@ def validation_samples(
 
 
 def simulated_plans(patients: int) -> tuple[PatientPlan, ...]:
-    """Men for simulated samples: like the paper's lesion cohort, on ``TRAINED_SCANNERS`` alone."""
-    drawn = draw_cohort(Population.LESIONS, 2 * patients + 8, SIMULATED_SEED)
-    return tuple(plan for plan in drawn if plan.scanner in TRAINED_SCANNERS)[:patients]
+    """Men for simulated samples: like the paper's lesion cohort."""
+    return draw_cohort(Population.LESIONS, patients, SIMULATED_SEED) if patients else ()
 
 
-def simulated_name(plan: PatientPlan, sequence: Sequence) -> str:
+def simulated_name(plan: PatientPlan, examination: int, sequence: Sequence) -> str:
     """Name of a simulated sample."""
-    return f"{SIMULATED}{plan.seed}_{sequence.value}"
+    return f"{SIMULATED}{plan.seed}-{examination}_{sequence.value}"
+
+
+def place_of(plan: PatientPlan, examination: int) -> tuple[Scanner, Artefacts]:
+    """Where a man is examined, and how well.
+
+    The first time it is his own scanner, if that may be trained on; else one with protocols
+    and artefacts drawn from wide ranges.
+    """
+    if examination == 0 and plan.scanner in TRAINED_SCANNERS:
+        return scanner_named(plan.scanner), Artefacts()
+    rng = np.random.default_rng([plan.seed, 404, examination])
+    return draw_scanner(rng), draw_artefacts(rng)
 
 
 def simulate_samples(
@@ -92,25 +110,35 @@ def simulate_samples(
     intensity: IntensitySettings,
     sources: tuple[str, ...] = SOURCES,
 ) -> Iterator[Sample]:
-    """Examine one digital patient; a sample of each sequence, prepared as in reading.
+    """Examine one digital patient in several places; samples prepared as in reading.
 
     Args:
-        plan: Who, and where he is scanned.
+        plan: Who, and his own scanner.
         grid: Of the samples.
         intensity: As in reading.
         sources: Anatomies that he is built from.
+
+    Yields:
+        A sample of each sequence and examination, T1 of the last one at the end.
     """
     base = PatientSettings()
     base = replace(base, anatomy=replace(base.anatomy, sources=sources))
-    imaged = examine(build_patient(plan.seed, plan.settings(base)), scanner_named(plan.scanner))
+    patient = build_patient(plan.seed, plan.settings(base))
+    for number in range(EXAMINATIONS):
+        scanner, artefacts = place_of(plan, number)
+        imaged = examine(patient, scanner, artefacts=artefacts, examination_number=number)
+        for sequence, (array, geometry, truth) in _images(imaged).items():
+            name = simulated_name(plan, number, sequence)
+            yield _simulated(name, sequence, Volume(array, geometry), truth, grid, intensity)
+
+
+def _images(imaged: ImagedPatient) -> dict[Sequence, tuple[UInt16Array, Geometry, Truth]]:
     diffusion, dixon = imaged.diffusion, imaged.dixon
-    images = {
-        Sequence.DWI: (diffusion.by_b[max(diffusion.by_b)], diffusion.geometry, diffusion.truth),
-        Sequence.T1: (dixon.images[DixonImage.IN_PHASE], dixon.geometry, dixon.truth),
+    highest, in_phase = max(diffusion.by_b), DixonImage.IN_PHASE
+    return {
+        Sequence.DWI: (diffusion.by_b[highest], diffusion.geometry, diffusion.truth),
+        Sequence.T1: (dixon.images[in_phase], dixon.geometry, dixon.truth),
     }
-    for sequence, (array, geometry, truth) in images.items():
-        name = simulated_name(plan, sequence)
-        yield _simulated(name, sequence, Volume(array, geometry), truth, grid, intensity)
 
 
 def _simulated(

@@ -47,7 +47,7 @@ DEFAULT_LESIONS = replace(
         Stage(until=0.2, spacing_mm=(4.0, 4.0, 4.0), shape=(24, 48, 48), batch=4),
         Stage(until=1.0, spacing_mm=(4.0, 2.0, 2.0), shape=(32, 64, 64), batch=4),
     ),
-    loss=LossSettings(false_positives=0.4, false_negatives=0.6),
+    loss=LossSettings(small_lesion_cm3=2.0),
     centres=PatchCentres(on_lesion=0.5, on_mimic=0.25, on_bone=0.25),
 )
 

@@ -85,6 +85,8 @@ class LossSettings:
         false_positives: Weight of false positives in the overlap, 0.5 gives Dice.
         false_negatives: Weight of false negatives in the overlap.
         positive_weight: Weight of positive voxels in the cross-entropy of lesions.
+        small_lesion_cm3: Voxels of a metastasis smaller than this weigh more, by the square
+            root of the ratio of the volumes, up to fivefold; 0 weighs all alike.
     """
 
     cross_entropy: float = 1.0
@@ -92,6 +94,7 @@ class LossSettings:
     false_positives: float = 0.5
     false_negatives: float = 0.5
     positive_weight: float = 1.0
+    small_lesion_cm3: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class TrainingSettings:
     loss: LossSettings = field(default_factory=LossSettings)
     centres: PatchCentres = field(default_factory=PatchCentres)
     region_margin_voxels: int = 3
-    simulated_share: float = 0.6
+    simulated_share: float = 0.8
     epochs: int = 60
     steps_per_epoch: int = 100
     minutes: float | None = None
