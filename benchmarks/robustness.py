@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from pelvimets.app.calibrate import right_labels
-from pelvimets.core.findings import BoneMasks
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.judging import judge_lesions
-from pelvimets.core.segmentation import segment_bones, segment_lesions
+from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.volume import Volume
 from pelvimets.evaluation import dice
@@ -129,14 +128,10 @@ def counts(found: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
 
 
 def read(segmenter: Segmenter, images: dict[Sequence, Examined], adc: Volume):
-    bones, candidates, probability = {}, {}, {}
-    for sequence, own in images.items():
-        bones[sequence] = segment_bones(own.image, sequence, segmenter)
-        candidates[sequence], probability[sequence] = segment_lesions(
-            own.image, bones[sequence], sequence, segmenter
-        )
+    found = segment_study({s: own.image for s, own in images.items()}, segmenter)
     settings = segmenter.settings.lesions
-    return bones, judge_lesions(BoneMasks(bones), candidates, probability, adc, settings)
+    masks = judge_lesions(found.bones, found.candidates, found.probability, adc, settings)
+    return found.bones.by_sequence, masks
 
 
 def main() -> None:

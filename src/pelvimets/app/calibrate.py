@@ -15,10 +15,11 @@ import numpy.typing as npt
 from pelvimets.config import LesionSettings, settings_to_dict
 from pelvimets.core.judging import Evidence, gather_evidence
 from pelvimets.core.lesions import faint_lesions, label_lesions
-from pelvimets.core.segmentation import segment_bones, segment_lesions
+from pelvimets.core.segmentation import Segmented, segment_study
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
+from pelvimets.evaluation.lesions import find_overlaps
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.io.bundle import read_description, rewrite_bundle
 from pelvimets.io.cohort import CohortPatient, Split, read_case, read_cohort
@@ -147,18 +148,12 @@ def patient_cases(patient: CohortPatient, segmenter: Segmenter) -> list[dict[str
         t1=_path(patient, Sequence.T1),
         adc=patient.adc_path if patient.adc_path.is_file() else None,
     )
-    bones: dict[Sequence, Volume] = {}
-    probability: dict[Sequence, Volume] = {}
-    for sequence in study.sequences:
-        acquisition = study.sequence(sequence)
-        assert acquisition is not None, sequence
-        bones[sequence] = segment_bones(acquisition.volume, sequence, segmenter)
-        _, probability[sequence] = segment_lesions(
-            acquisition.volume, bones[sequence], sequence, segmenter
-        )
+    acquired = ((s, study.sequence(s)) for s in study.sequences)
+    images = {s: acquisition.volume for s, acquisition in acquired if acquisition}
+    found = segment_study(images, segmenter)
     adc = study.adc.volume if study.adc else None
     return [
-        _case(patient.key, s, t, bones, probability, adc, truth[s], segmenter.settings.lesions)
+        _case(patient.key, s, t, found, adc, truth[s], segmenter.settings.lesions)
         for s in study.sequences
         for t in THRESHOLDS
     ]
@@ -182,20 +177,20 @@ def _case(
     key: str,
     sequence: Sequence,
     threshold: float,
-    bones: Mapping[Sequence, Volume],
-    probability: Mapping[Sequence, Volume],
+    segmented: Segmented,
     adc: Volume | None,
     truth: Volume,
     settings: LesionSettings,
 ) -> dict[str, Any]:
-    own, settings = probability[sequence], replace(settings, threshold=threshold)
-    labels = label_lesions(own, bones[sequence], settings)
-    evidence = gather_evidence(sequence, labels, probability, adc, settings)
+    settings = replace(settings, threshold=threshold)
+    own, bones = segmented.probability[sequence], segmented.bones.by_sequence[sequence]
+    labels = label_lesions(own, bones, settings)
+    evidence = gather_evidence(sequence, labels, segmented.probability, adc, settings)
     right = right_labels(labels.array, truth.array)
     faint: dict[int, Evidence] = {}
     if not evidence:
-        below = faint_lesions(own, bones[sequence], settings)
-        faint = gather_evidence(sequence, below, probability, adc, settings)
+        below = faint_lesions(own, bones, settings)
+        faint = gather_evidence(sequence, below, segmented.probability, adc, settings)
     found, real = labels.array > 0, truth.array > 0
     return {
         "threshold": threshold,
@@ -210,16 +205,8 @@ def _case(
 
 def right_labels(found: npt.NDArray[Any], truth: npt.NDArray[Any]) -> set[int]:
     """Labels that meet a reference lesion with enough overlap over union."""
-    both = (found > 0) & (truth > 0)
-    if not both.any():
-        return set()
-    pairs, counts = np.unique(np.stack([found[both], truth[both]]), axis=1, return_counts=True)
-    sizes, real = np.bincount(found.ravel()), np.bincount(truth.ravel().astype(np.int64))
-    return {
-        int(a)
-        for (a, b), n in zip(pairs.T, counts, strict=True)
-        if n / (sizes[a] + real[b] - n) >= _SMALLEST_IOU
-    }
+    overlaps = find_overlaps(truth.astype(np.int32), found.astype(np.int32))
+    return {overlap.prediction for overlap in overlaps if overlap.iou >= _SMALLEST_IOU}
 
 
 def _case_from_dict(row: Mapping[str, Any]) -> CandidateCase:

@@ -29,12 +29,12 @@ from pelvimets.app.result import (
 from pelvimets.app.stages import Observer, Silent, StageClock, check_memory, peak_memory_mib
 from pelvimets.config import LesionSettings, ReadingSettings, settings_to_dict
 from pelvimets.core.budget import estimate
-from pelvimets.core.findings import BoneMasks, Findings, QualityFlag
+from pelvimets.core.findings import Findings, QualityFlag
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.judging import judge_lesions
 from pelvimets.core.measure import measure
 from pelvimets.core.quality import agreement_flags, bone_flags, network_flags
-from pelvimets.core.segmentation import segment_bones, segment_lesions
+from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
@@ -97,33 +97,24 @@ def process_study(
 ) -> StudyResult:
     """Segment bones, segment lesions, measure: the pure middle of the main path."""
     clock = clock or StageClock(Silent(), 0)
-    bones: dict[Sequence, Volume] = {}
-    candidates: dict[Sequence, Volume] = {}
-    probability: dict[Sequence, Volume] = {}
-    for sequence in study.sequences:
-        image = _image(study, sequence)
-        with clock.stage(f"bones on {sequence.title}"):
-            bones[sequence] = segment_bones(image, sequence, segmenter)
-        with clock.stage(f"lesions on {sequence.title}"):
-            candidates[sequence], probability[sequence] = segment_lesions(
-                image, bones[sequence], sequence, segmenter
-            )
+    images = {sequence: _image(study, sequence) for sequence in study.sequences}
+    found = segment_study(images, segmenter, clock.stage)
     adc = study.adc.volume if study.adc else None
     settings = segmenter.settings.lesions
     with clock.stage("judge lesions"):
-        masks = judge_lesions(BoneMasks(bones), candidates, probability, adc, settings)
+        masks = judge_lesions(found.bones, found.candidates, found.probability, adc, settings)
     with clock.stage("measure"):
         findings = measure(
-            BoneMasks(bones),
+            found.bones,
             masks,
             adc,
             settings,
             patient_key=study.patient_key,
             bundle=segmenter.name,
             uid_seed=f"{segmenter.name}/{study_digest(study)}",
-            flags=_flags(bones, settings),
+            flags=_flags(found.bones.by_sequence, settings),
         )
-    return StudyResult(study, BoneMasks(bones), masks, findings)
+    return StudyResult(study, found.bones, masks, findings)
 
 
 def predict(
