@@ -168,6 +168,18 @@ def test_an_empty_folder_is_no_bundle(tmp_path: Path) -> None:
         load_segmenter(tmp_path)
 
 
+def test_a_shipped_bundle_has_a_name_but_a_folder_goes_first(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = installed_bundles()[0]
+    monkeypatch.chdir(bundle.parent)
+    assert load_segmenter(Path(shipped.name)).name == f"{shipped.name} {shipped.version}"
+    bundle.rename(shipped.name)
+    assert load_segmenter(Path(shipped.name)).name == "tiny 3"
+    with pytest.raises(BundleError, match="shipped bundle"):
+        load_segmenter(Path("unknown"))
+
+
 def test_a_bundle_is_not_overwritten_by_chance(
     bundle: Path, network_files: dict[str, bytes]
 ) -> None:

@@ -28,7 +28,7 @@ from pelvimets.io.output import check_output, write_json
 from pelvimets.io.phantom_record import phantom_command
 from pelvimets.io.stamps import stamp
 from pelvimets.labels import Sequence
-from pelvimets.model.bundle import DESCRIPTION_NAME, load_segmenter
+from pelvimets.model.bundle import DESCRIPTION_NAME, bundle_folder, load_segmenter
 from pelvimets.training.calibration import (
     THRESHOLDS,
     Candidate,
@@ -54,7 +54,7 @@ class CalibrationRequest:
     """What to calibrate.
 
     Attributes:
-        bundle: Folder of the bundle.
+        bundle: Folder of the bundle, or the name of a shipped one.
         cohort: Validation cohort; none of its patients may have been trained or tested on.
         out: Folder of the calibrated bundle.
         split: Patients of this split only; None takes all.
@@ -81,8 +81,9 @@ def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dic
         CohortError: if there are too few candidates, or a patient lacks masks.
         OutputError: if the bundle exists and is not to be replaced.
     """
+    source = bundle_folder(request.bundle)
     check_output(request.out, overwrite=request.overwrite, result_marker=DESCRIPTION_NAME)
-    segmenter = load_segmenter(request.bundle)
+    segmenter = load_segmenter(source)
     patients = _patients(request)
     cases = _all_cases(patients, segmenter, request.out, observer)
     fitted = fit_reading(cases, segmenter.settings.lesions)
@@ -90,12 +91,12 @@ def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dic
     made = phantom_command(request.cohort)
     record = {**fitted.record, "cohort": request.cohort.name, "made_by": made}
     description = {
-        **read_description(request.bundle),
+        **read_description(source),
         "settings": settings_to_dict(settings),
         "calibration": record,
     }
     card = model_card(description)
-    rewrite_bundle(request.bundle, request.out, description, card, overwrite=request.overwrite)
+    rewrite_bundle(source, request.out, description, card, overwrite=request.overwrite)
     return record
 
 

@@ -10,7 +10,12 @@ from pelvimets.config import GridSettings, ReadingSettings
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.io.run_folder import RunFolder
 from pelvimets.labels import Sequence
-from pelvimets.model.bundle import DESCRIPTION_NAME, installed_bundles, load_segmenter
+from pelvimets.model.bundle import (
+    DESCRIPTION_NAME,
+    bundle_folder,
+    installed_bundles,
+    load_segmenter,
+)
 from pelvimets.training.settings import Task, TrainingSettings
 from pelvimets.training.splits import Splits
 
@@ -48,22 +53,18 @@ def start_source(given: str | Path) -> StartSource:
     Raises:
         InputError: if it is none of these.
     """
-    place = Path(given)
-    shipped = {bundle.name: bundle.folder for bundle in installed_bundles()}
+    place = bundle_folder(Path(given))
     if (place / DESCRIPTION_NAME).is_file():
         return StartSource(place, f"bundle {load_segmenter(place).name}")
     if RunFolder(place).has_trained:
         return StartSource(place, f"run {place.absolute().name}")
     if place.is_file():
         return StartSource(place, f"checkpoint {place.name}")
-    if str(given) in shipped:
-        folder = shipped[str(given)]
-        return StartSource(folder, f"bundle {load_segmenter(folder).name}")
     raise InputError(
         "There is nothing to start from",
         got=given,
         remedy="Name the folder of a run that has finished an epoch, the folder of a bundle, or "
-        f"a shipped bundle: {', '.join(shipped)}",
+        f"a shipped bundle: {', '.join(bundle.name for bundle in installed_bundles())}",
     )
 
 

@@ -71,7 +71,7 @@ def _patient_bar() -> Iterator[_PatientBar]:
 
 
 def calibrate(
-    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    bundle: Annotated[Path, typer.Argument(help="Bundle: folder or name.")],
     data: Annotated[Path, typer.Option("--data", help="Validation cohort with its masks.")],
     out: OutOption,
     split: Annotated[str | None, typer.Option(help="Patients of this split only.")] = None,

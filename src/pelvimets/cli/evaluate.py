@@ -189,7 +189,7 @@ def replicate(
         int, typer.Option(min=4, help="Of the external set; the others scale with it.")
     ] = 63,
     bundle: Annotated[
-        Path | None, typer.Option(help="Folder of a bundle of networks. [default: shipped]")
+        Path | None, typer.Option(help="Bundle of networks: folder or name. [default: shipped]")
     ] = None,
     work: Annotated[
         Path | None, typer.Option(help="Where cohorts are kept. [default: OUT.work]")

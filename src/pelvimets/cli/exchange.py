@@ -242,7 +242,7 @@ def export_nnunet(
 def export_monai(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the MONAI bundle.")],
     bundle: Annotated[
-        Path | None, typer.Argument(help="Folder of a bundle of networks. [default: shipped]")
+        Path | None, typer.Argument(help="Bundle of networks: folder or name. [default: shipped]")
     ] = None,
     network: Annotated[
         NetworkName, typer.Option(help="Which network of the cascade.")

@@ -46,7 +46,8 @@ SeriesOption = Annotated[
     typer.Option(help="Series to take: number, UID, part of its description; none leaves it out."),
 ]
 BundleOption = Annotated[
-    Path | None, typer.Option("--bundle", help="Folder of a bundle of networks. [default: shipped]")
+    Path | None,
+    typer.Option("--bundle", help="Bundle of networks: folder or name. [default: shipped]"),
 ]
 
 

@@ -56,14 +56,32 @@ def load_segmenter(bundle: Path | None = None) -> OpenVinoSegmenter:
     """Read and verify a bundle; networks are compiled when they are first used.
 
     Args:
-        bundle: Folder; None takes the one that is shipped.
+        bundle: As in ``bundle_folder``.
 
     Raises:
         BundleError: if it is missing, damaged or made by a later version.
     """
-    folder = Path(bundle) if bundle is not None else _shipped_folder() / _DEFAULT
+    folder = bundle_folder(bundle)
     contents = verified_contents(folder)
     return build_segmenter(_description(folder, contents), contents)
+
+
+def bundle_folder(given: Path | None = None) -> Path:
+    """Folder of a bundle.
+
+    Args:
+        given: Its folder, or the name of a shipped bundle where no such folder exists; None
+            takes the default one.
+
+    >>> bundle_folder(Path("first")) == bundle_folder()
+    True
+    """
+    if given is None:
+        return _shipped_folder() / _DEFAULT
+    if given.exists():
+        return given
+    shipped = {bundle.name: bundle.folder for bundle in installed_bundles()}
+    return shipped.get(str(given), given)
 
 
 def build_segmenter(
@@ -121,7 +139,10 @@ def verified_contents(folder: Path) -> dict[str, bytes]:
     """
     if not (folder / DESCRIPTION_NAME).is_file():
         raise BundleError(
-            "There is no bundle here", got=folder, remedy=f"Name a folder with a {DESCRIPTION_NAME}"
+            "There is no bundle here",
+            got=folder,
+            remedy=f"Name a folder with a {DESCRIPTION_NAME}, or a shipped bundle "
+            "('pelvimets models' lists them)",
         )
     contents = {}
     for line in _read(folder / CHECKSUMS_NAME).decode().splitlines():

@@ -1,6 +1,8 @@
 """Presets: ``default`` for the time of two cores, ``paper`` after the paper.
 
-``residual`` and ``attention`` are the default with another network.
+``residual`` and ``attention`` are the default with another network. The last patches of
+``default`` are nearly as large as what is read at once: instance normalisation takes mean and
+deviation over the whole patch, and a network that only knows small ones reads large fields worse.
 
 The paper gives grid, loss, optimiser, rates, batches, epochs, shear up to 5 degrees and
 shifts up to a tenth. It does not give width, depth or the patience of early stopping; those
@@ -35,7 +37,7 @@ DEFAULT_BONES = TrainingSettings(
     stages=(
         Stage(until=0.33, spacing_mm=(8.0, 6.0, 6.0), shape=(24, 48, 48), batch=4),
         Stage(until=0.7, spacing_mm=(4.0, 4.0, 4.0), shape=(48, 64, 64), batch=2),
-        Stage(until=1.0, spacing_mm=(4.0, 3.0, 3.0), shape=(48, 80, 80), batch=2),
+        Stage(until=1.0, spacing_mm=(4.0, 3.0, 3.0), shape=(48, 112, 128), batch=1),
     ),
 )
 
@@ -45,7 +47,7 @@ DEFAULT_LESIONS = replace(
     grid=GridSettings(spacing_mm=(4.0, 2.0, 2.0), multiple_of=_NETWORK.multiple_of),
     stages=(
         Stage(until=0.2, spacing_mm=(4.0, 4.0, 4.0), shape=(24, 48, 48), batch=4),
-        Stage(until=1.0, spacing_mm=(4.0, 2.0, 2.0), shape=(32, 64, 64), batch=4),
+        Stage(until=1.0, spacing_mm=(4.0, 2.0, 2.0), shape=(48, 96, 128), batch=1),
     ),
     loss=LossSettings(small_lesion_cm3=2.0),
     centres=PatchCentres(on_lesion=0.5, on_mimic=0.25, on_bone=0.25),
