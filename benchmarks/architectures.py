@@ -1,6 +1,6 @@
 """Networks on one cohort at one budget: accuracy, seconds and memory.
 
-    python -m benchmarks.architectures [--out build/architectures] [--minutes 2 | --steps 200]
+    python -m benchmarks.architectures [--out build/architectures] [--minutes 3 | --steps 200]
         [--patients 48] [--validation 6] [--grid coarse|default] [--threads 2] [--only NAME ...]
 
 Each network learns the bones of the same digital patients from the same patches in the same
@@ -82,7 +82,7 @@ def main() -> None:
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("build/architectures"))
-    parser.add_argument("--minutes", type=float, default=2.0, help="training of each network")
+    parser.add_argument("--minutes", type=float, default=3.0, help="training of each network")
     parser.add_argument("--steps", type=int, help="train for so many steps instead")
     parser.add_argument("--patients", type=int, default=48, help="digital patients to learn from")
     parser.add_argument("--validation", type=int, default=6, help="set aside, of each sequence")
@@ -123,7 +123,7 @@ def settings_of(name: str, budget: Budget) -> Any:
         DEFAULT_BONES,
         network=NETWORKS.get(name, NETWORKS["unet"]),
         sample_grid=replace(DEFAULT_BONES.sample_grid, spacing_mm=(4.0, 3.0, 3.0)),
-        stages=(replace(stage, until=1.0),),
+        stages=(replace(stage, until=1.0, batch=1),),  # more steps in the same time
         epochs=1,
         steps_per_epoch=budget.steps or 1_000_000,
         minutes=None if budget.steps else budget.minutes,

@@ -7,12 +7,14 @@ made anew from all of them, so that no figure in it is typed by hand.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from pelvimets.labels import Bone
 from pelvimets.labels import Sequence as MrSequence
 
 Facts = Mapping[str, Any]
+_WIDTH = 96
 
 
 def model_card(description: Facts) -> str:
@@ -90,10 +92,13 @@ def _calibration(record: Facts | None) -> list[str]:
         "",
         "## Calibration",
         "",
-        f"On {record['patients']} patients of the validation cohort `{record['cohort']}`, by",
-        "tenfold cross-validation over patients. A logistic regression weighs the network's",
-        "score, the size, the same place on the other sequence and the ADC. ECE is the expected",
-        "calibration error in ten bins.",
+        *wrap(
+            f"On {record['patients']} patients of the validation cohort `{record['cohort']}`, by "
+            "tenfold cross-validation over patients. A logistic regression weighs the network's "
+            "score, the size, the same place on the other sequence and the ADC. ECE is the "
+            "expected calibration error in ten bins.",
+            _WIDTH,
+        ),
         "",
         *([f"    {record['made_by']} -o COHORT", ""] if record.get("made_by") else []),
         *_table(head, rows),
@@ -109,8 +114,8 @@ def _calibration(record: Facts | None) -> list[str]:
             for name, own in record["sequences"].items()
         ),
         "",
-        f"Lesions are listed from a score of {record['smallest_score']:g},",
-        f"and raise the suspicion of M1b from {record['operating_point']:g}.",
+        f"Lesions are listed from a score of {record['smallest_score']:g}, and raise the "
+        f"suspicion of M1b from {record['operating_point']:g}.",
         *_weak(record),
     ]
 
