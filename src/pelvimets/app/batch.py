@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -132,16 +134,25 @@ def _in_parallel(
     cases: list[BatchCase], out: Path, options: RunOptions, jobs: int
 ) -> Iterator[BatchOutcome]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=jobs, mp_context=context) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=end_with_parent) as pool:
         futures = {pool.submit(_predict_one, c, out, options): c for c in cases}
         for future in as_completed(futures):
             try:
                 yield future.result()
             except BrokenProcessPool:
-                message = (
-                    "The worker process died, most likely for lack of memory. Use fewer --jobs."
-                )
-                yield BatchOutcome(futures[future].name, "failed", message)
+                yield BatchOutcome(futures[future].name, "failed", _DIED)
+
+
+def end_with_parent() -> None:
+    """In a worker: stop as soon as the process that started it is gone, however it ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _predict_one(case: BatchCase, out: Path, options: RunOptions) -> BatchOutcome:
