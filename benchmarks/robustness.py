@@ -27,7 +27,7 @@ from pelvimets.labels import Bone, Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.phantom.build import build_patient
 from pelvimets.phantom.imaging import examine
-from pelvimets.phantom.population import Population, draw_cohort
+from pelvimets.phantom.population import PatientPlan, Population, draw_cohort
 from pelvimets.phantom.scanner import AVANTO, DISCOVERY, Scanner
 from pelvimets.phantom.sequences import DixonImage
 
@@ -134,6 +134,14 @@ def read(segmenter: Segmenter, images: dict[Sequence, Examined], adc: Volume):
     return found.bones.by_sequence, masks
 
 
+def half_with_metastases(patients: int) -> list[PatientPlan]:
+    """The first men of a cohort, as many with metastases as without (one more with)."""
+    drawn = draw_cohort(Population.EXTERNAL, 8 * patients, SEED)
+    with_them = [plan for plan in drawn if plan.lesion_volumes_cm3]
+    without = [plan for plan in drawn if not plan.lesion_volumes_cm3]
+    return with_them[: patients - patients // 2] + without[: patients // 2]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bundle", type=Path, help="default: the shipped one")
@@ -141,9 +149,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table there as well")
     arguments = parser.parse_args()
     segmenter = load_segmenter(arguments.bundle)
-    plans = draw_cohort(Population.EXTERNAL, arguments.patients, SEED)
+    plans = half_with_metastases(arguments.patients)
     lines = [
-        f"{segmenter.name}, {len(plans)} digital patients, in silico",
+        f"{segmenter.name}, {len(plans)} digital patients, half of them with metastases, in silico",
         "",
         "| changed | bones DWI, DSC | bones T1, DSC | lesions DWI, recall; precision "
         "| lesions T1, recall; precision |",

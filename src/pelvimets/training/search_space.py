@@ -143,8 +143,13 @@ def with_values(settings: TrainingSettings, values: Mapping[str, Value]) -> Trai
         else:
             settings = _replaced(settings, [group, *path], values[name])
     if LOSS in values:
-        settings = replace(settings, loss=LOSSES[str(values[LOSS])])
+        settings = replace(settings, loss=_loss(str(values[LOSS]), settings))
     return _with_network(settings, network)
+
+
+def _loss(name: str, settings: TrainingSettings) -> LossSettings:
+    """A loss by its name; how much small metastases weigh stays as it is in the settings."""
+    return replace(LOSSES[name], small_lesion_cm3=settings.loss.small_lesion_cm3)
 
 
 def values_of(settings: TrainingSettings, space: SearchSpace) -> dict[str, Value] | None:
@@ -229,7 +234,7 @@ def _value(settings: TrainingSettings, name: str) -> Any:
     if name == DEPTH:
         return len(settings.network.channels)
     if name == LOSS:
-        return next((key for key, loss in LOSSES.items() if loss == settings.loss), None)
+        return next((key for key in LOSSES if _loss(key, settings) == settings.loss), None)
     value: Any = settings
     for part in name.split("."):
         value = getattr(value, part)
