@@ -29,7 +29,6 @@ from pelvimets.phantom.build import build_patient
 from pelvimets.phantom.imaging import examine
 from pelvimets.phantom.population import PatientPlan, Population, draw_cohort
 from pelvimets.phantom.scanner import AVANTO, DISCOVERY, Scanner
-from pelvimets.phantom.sequences import DixonImage
 
 SEED = 95001
 SMALLEST_CM3 = 1.0
@@ -98,19 +97,13 @@ class Examined:
 
 def examined(plan, variant: Variant) -> tuple[dict[Sequence, Examined], Volume]:
     imaged = examine(build_patient(plan.seed, plan.settings()), variant.scanner)
-    diffusion, dixon = imaged.diffusion, imaged.dixon
-    taken = {
-        Sequence.DWI: (diffusion.by_b[max(diffusion.by_b)], diffusion),
-        Sequence.T1: (dixon.images[DixonImage.IN_PHASE], dixon),
-    }
+    diffusion = imaged.diffusion
     found: dict[Sequence, Examined] = {}
-    for sequence, (image, owner) in taken.items():
-        heads = np.argwhere(owner.truth.bones == Bone.FEMORAL_HEAD).mean(axis=0)
-        centre = owner.geometry.to_lps(heads)
-        arrays = (image, owner.truth.bones, owner.truth.lesions)
-        found[sequence] = Examined(
-            *(cropped(Volume(array, owner.geometry), variant, centre) for array in arrays)
-        )
+    for sequence, (image, truth) in imaged.read.items():
+        heads = np.argwhere(truth.bones == Bone.FEMORAL_HEAD).mean(axis=0)
+        centre = image.geometry.to_lps(heads)
+        volumes = (image, *(image.with_array(array) for array in (truth.bones, truth.lesions)))
+        found[sequence] = Examined(*(cropped(volume, variant, centre) for volume in volumes))
     adc = Volume(diffusion.adc_um2_per_s.astype(np.float32), diffusion.geometry)
     return found, adc
 

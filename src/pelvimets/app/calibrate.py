@@ -149,9 +149,7 @@ def patient_cases(patient: CohortPatient, segmenter: Segmenter) -> list[dict[str
         t1=_path(patient, Sequence.T1),
         adc=patient.adc_path if patient.adc_path.is_file() else None,
     )
-    acquired = ((s, study.sequence(s)) for s in study.sequences)
-    images = {s: acquisition.volume for s, acquisition in acquired if acquisition}
-    found = segment_study(images, segmenter)
+    found = segment_study(study.images, segmenter)
     adc = study.adc.volume if study.adc else None
     return [
         _case(patient.key, s, t, found, adc, truth[s], segmenter.settings.lesions)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pelvimets import __version__
 from pelvimets.core.geometry import Geometry
@@ -129,21 +128,14 @@ def _write_time_point(order: PhantomOrder, folder: Path, number: int, stage: Sta
 
 
 def _write_images(imaged: ImagedPatient, folder: Path) -> None:
-    diffusion, dixon = imaged.diffusion, imaged.dixon
-    highest = diffusion.by_b[max(diffusion.by_b)]
-    files: dict[str, tuple[npt.NDArray[Any], Geometry]] = {
-        "dwi": (highest, diffusion.geometry),
-        "adc": (diffusion.adc_um2_per_s, diffusion.geometry),
-        "t1": (dixon.images[DixonImage.IN_PHASE], dixon.geometry),
-    }
-    for name, truth, geometry in (
-        ("dwi", diffusion.truth, diffusion.geometry),
-        ("t1", dixon.truth, dixon.geometry),
-    ):
+    diffusion = imaged.diffusion
+    files = {"adc": Volume(diffusion.adc_um2_per_s, diffusion.geometry)}
+    for sequence, (image, truth) in imaged.read.items():
+        files[sequence.value] = image
         for kind in ("bones", "lesions", "mimics"):
-            files[f"{name}_{kind}"] = (getattr(truth, kind), geometry)
-    for name, (array, geometry) in files.items():
-        write_nifti(folder / f"{name}.nii.gz", Volume(array, geometry))
+            files[f"{sequence.value}_{kind}"] = image.with_array(getattr(truth, kind))
+    for name, volume in files.items():
+        write_nifti(folder / f"{name}.nii.gz", volume)
 
 
 def _record(imaged: ImagedPatient, plan: PatientPlan | None, number: int) -> dict[str, Any]:

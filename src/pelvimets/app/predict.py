@@ -97,8 +97,7 @@ def process_study(
 ) -> StudyResult:
     """Segment bones, segment lesions, measure: the pure middle of the main path."""
     clock = clock or StageClock(Silent(), 0)
-    images = {sequence: _image(study, sequence) for sequence in study.sequences}
-    found = segment_study(images, segmenter, clock.stage)
+    found = segment_study(study.images, segmenter, clock.stage)
     adc = study.adc.volume if study.adc else None
     settings = segmenter.settings.lesions
     with clock.stage("judge lesions"):
@@ -230,12 +229,6 @@ def volume_digest(volume: Volume) -> str:
     return digest.hexdigest()
 
 
-def _image(study: Study, sequence: Sequence) -> Volume:
-    acquisition = study.sequence(sequence)
-    assert acquisition is not None, sequence
-    return acquisition.volume
-
-
 def _flags(bones: dict[Sequence, Volume], settings: LesionSettings) -> tuple[QualityFlag, ...]:
     flags = network_flags(bones, settings)
     flags += tuple(flag for s, mask in bones.items() for flag in bone_flags(mask, s))
@@ -255,7 +248,7 @@ def _record(
     created: datetime,
 ) -> dict[str, Any]:
     study = result.study
-    fields = [_image(study, s).geometry for s in study.sequences]
+    fields = [image.geometry for image in study.images.values()]
     budget = estimate(fields, segmenter.settings)
     inputs = {
         name: {"sha256": volume_digest(item.volume), **acquisition_to_dict(item)}

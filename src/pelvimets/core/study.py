@@ -97,4 +97,10 @@ class Study:
     @property
     def sequences(self) -> tuple[Sequence, ...]:
         """The sequences present."""
-        return tuple(s for s in Sequence if self.sequence(s) is not None)
+        return tuple(self.images)
+
+    @property
+    def images(self) -> dict[Sequence, Volume]:
+        """The image of each sequence present."""
+        found = {sequence: self.sequence(sequence) for sequence in Sequence}
+        return {sequence: taken.volume for sequence, taken in found.items() if taken is not None}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pelvimets.core.volume import Volume
+from pelvimets.labels import Sequence
 from pelvimets.phantom.companions import (
     LOCALISERS,
     T2_AXIAL,
@@ -18,6 +20,7 @@ from pelvimets.phantom.diffusion import DiffusionImages, acquire_diffusion
 from pelvimets.phantom.dixon import DixonImages, acquire_dixon
 from pelvimets.phantom.examination import Artefacts, Examination, draw_examination
 from pelvimets.phantom.patient import DigitalPatient, Tissue
+from pelvimets.phantom.placement import Truth
 from pelvimets.phantom.scanner import Scanner
 from pelvimets.phantom.sequences import DixonImage
 from pelvimets.phantom.spins import prepare_spins
@@ -38,6 +41,16 @@ class ImagedPatient:
     diffusion: DiffusionImages
     dixon: DixonImages
     companions: tuple[CompanionImages, ...] = ()
+
+    @property
+    def read(self) -> dict[Sequence, tuple[Volume, Truth]]:
+        """What is read of each sequence, with its truth: DWI of the highest b, T1 in phase."""
+        diffusion, dixon = self.diffusion, self.dixon
+        highest, in_phase = diffusion.by_b[max(diffusion.by_b)], dixon.images[DixonImage.IN_PHASE]
+        return {
+            Sequence.DWI: (Volume(highest, diffusion.geometry), diffusion.truth),
+            Sequence.T1: (Volume(in_phase, dixon.geometry), dixon.truth),
+        }
 
 
 def examine(

@@ -50,14 +50,20 @@ def lesion_loss(
         logits: (batch, 1, z, y, x).
         target: True in metastases (batch, z, y, x).
         region: True where the loss looks (batch, z, y, x).
-        weight: Of each voxel of a metastasis (batch, z, y, x).
+        weight: Of each voxel (batch, z, y, x); 1 outside metastases.
         group: Number of the sequence of each patch (batch).
         settings: Weights.
     """
     logits, region = logits[:, 0].float(), region.float()
-    truth = target.to(logits.dtype) * weight.to(logits.dtype)
-    entropy = functional.softplus(logits) * (truth == 0)
-    entropy = entropy + settings.positive_weight * truth * functional.softplus(-logits)
+    truth = target.to(logits.dtype)
+    entropy = functional.binary_cross_entropy_with_logits(
+        logits,
+        truth,
+        weight,
+        pos_weight=torch.tensor(settings.positive_weight, device=logits.device),
+        reduction="none",
+    )
+    truth = truth * weight
     loss = settings.cross_entropy * (entropy * region).sum() / region.sum().clamp(min=1)
     probability, truth = (logits.sigmoid() * region)[:, None], (truth * region)[:, None]
     members = [group == number for number in torch.unique(group[truth.sum((1, 2, 3, 4)) > 0])]

@@ -15,21 +15,18 @@ from dataclasses import replace
 import numpy as np
 
 from pelvimets.config import GridSettings, IntensitySettings
-from pelvimets.core.geometry import Geometry
 from pelvimets.core.intensity import normalise
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
 from pelvimets.phantom.atlas import SOURCES
 from pelvimets.phantom.build import PatientSettings, build_patient
 from pelvimets.phantom.examination import Artefacts
-from pelvimets.phantom.imaging import ImagedPatient, examine
+from pelvimets.phantom.imaging import examine
 from pelvimets.phantom.placement import Truth
 from pelvimets.phantom.population import PatientPlan, Population, draw_cohort
 from pelvimets.phantom.protocols import draw_artefacts, draw_scanner
-from pelvimets.phantom.reception import UInt16Array
 from pelvimets.phantom.sampler import FieldSettings, SamplerSettings, TrainingSample, draw_sample
 from pelvimets.phantom.scanner import Scanner, scanner_named
-from pelvimets.phantom.sequences import DixonImage
 from pelvimets.training.sample import SIMULATED, Sample, prepare_sample, sample_from_arrays
 
 FIELD_MM = (320.0, 304.0, 416.0)
@@ -127,18 +124,9 @@ def simulate_samples(
     for number in range(EXAMINATIONS):
         scanner, artefacts = place_of(plan, number)
         imaged = examine(patient, scanner, artefacts=artefacts, examination_number=number)
-        for sequence, (array, geometry, truth) in _images(imaged).items():
+        for sequence, (image, truth) in imaged.read.items():
             name = simulated_name(plan, number, sequence)
-            yield _simulated(name, sequence, Volume(array, geometry), truth, grid, intensity)
-
-
-def _images(imaged: ImagedPatient) -> dict[Sequence, tuple[UInt16Array, Geometry, Truth]]:
-    diffusion, dixon = imaged.diffusion, imaged.dixon
-    highest, in_phase = max(diffusion.by_b), DixonImage.IN_PHASE
-    return {
-        Sequence.DWI: (diffusion.by_b[highest], diffusion.geometry, diffusion.truth),
-        Sequence.T1: (dixon.images[in_phase], dixon.geometry, dixon.truth),
-    }
+            yield _simulated(name, sequence, image, truth, grid, intensity)
 
 
 def _simulated(
