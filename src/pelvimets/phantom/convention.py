@@ -18,6 +18,7 @@ from pelvimets.phantom.patient import Landmarks, UInt8Array
 
 ACETABULUM_RIM_MM = 13.0
 HEAD_RIM_MM = 1.5
+NECK_LATERAL, NECK_INFERIOR = 0.77, 0.64  # a neck-shaft angle of 130 degrees
 FEMUR_REACH_MM = 80.0
 RAMUS_ABOVE_MM = 25.0
 RAMUS_HALF_WIDTH_MM = 35.0
@@ -76,7 +77,10 @@ def _structures_at(
     hip = _hip(x - landmarks.midline_x_mm, y - head[1], z - head[2])
     hip[distance < landmarks.head_radius_mm + ACETABULUM_RIM_MM] = Bone.ACETABULUM
     femur = np.where(distance < FEMUR_REACH_MM, Bone.FEMORAL_NECK, 0)
-    femur[distance < landmarks.head_radius_mm + HEAD_RIM_MM] = Bone.FEMORAL_HEAD
+    lateral = (x - head[0]) * np.sign(head[0] - landmarks.midline_x_mm)
+    towards_neck = NECK_LATERAL * lateral - NECK_INFERIOR * (z - head[2])
+    in_sphere = distance < landmarks.head_radius_mm + HEAD_RIM_MM
+    femur[in_sphere | (towards_neck < landmarks.head_radius_mm / 2)] = Bone.FEMORAL_HEAD
     choices = [np.full(part.shape, Bone.LUMBAR_VERTEBRA), np.full(part.shape, Bone.SACROCOCCYX)]
     named = np.select([part == p for p in (1, 2, 3, 4)], [*choices, hip, femur], default=0)
     return named.astype(np.uint8)
