@@ -22,6 +22,7 @@ import torch
 from pelvimets.training.losses import bone_loss, lesion_loss
 from pelvimets.training.module import build_network
 from pelvimets.training.presets import preset_settings
+from pelvimets.training.run import keep_freed_memory
 from pelvimets.training.settings import Stage, Task, TrainingSettings
 
 _COPIES = 8
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--no-gpu", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     devices = ["cpu"]
     if torch.cuda.is_available() and not arguments.no_gpu:
         devices.append("cuda")
@@ -97,6 +99,7 @@ def timed(settings: TrainingSettings, stage: Stage, device: str, steps: int) -> 
     image = image.to(memory_format=torch.channels_last_3d)
     target = torch.randint(0, max(outputs, 2), shape, device=device, dtype=torch.uint8)
     region = torch.ones(shape, device=device, dtype=torch.bool)
+    weight = torch.ones(shape, device=device)
     group = torch.arange(stage.batch, device=device) % 2
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(settings.precision)
     seconds = []
@@ -107,7 +110,7 @@ def timed(settings: TrainingSettings, stage: Stage, device: str, steps: int) -> 
         if settings.task is Task.BONES:
             loss = bone_loss(logits, target, settings.loss)
         else:
-            loss = lesion_loss(logits, target, region, group, settings.loss)
+            loss = lesion_loss(logits, target, region, weight, group, settings.loss)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pelvimets.errors import SettingsError
-from pelvimets.model.network import UNet
+from pelvimets.model.network import InstanceNorm, UNet
 from pelvimets.model.settings import NetworkSettings
 
 
@@ -14,6 +14,33 @@ def test_output_has_the_shape_of_the_input(stem: tuple[int, int, int]) -> None:
     z, y, x = settings.multiple_of
     network = UNet(settings, 3, 9).eval()
     assert network(torch.zeros(1, 3, 2 * z, 3 * y, x)).shape == (1, 9, 2 * z, 3 * y, x)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last_3d])
+def test_normalisation_in_half_precision_is_pytorchs(
+    batch: int, order: torch.memory_format
+) -> None:
+    """Result and gradients those of InstanceNorm3d in float32, as far as bfloat16 tells."""
+    torch.manual_seed(0)
+    own, known = InstanceNorm(5), torch.nn.InstanceNorm3d(5, affine=True)
+    torch.nn.init.normal_(own.weight)
+    torch.nn.init.normal_(own.bias)
+    known.load_state_dict(own.state_dict())
+    half = (3 + 2 * torch.randn(batch, 5, 6, 7, 8)).to(torch.bfloat16, memory_format=order)
+    given = [half.clone().requires_grad_(), half.float().requires_grad_()]
+    target = torch.randn(batch, 5, 6, 7, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = own(given[0])
+    expected = known(given[1])
+    assert found.dtype is torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, atol=0.05, rtol=0.02)
+    (found * target).sum().backward()
+    (expected * target).sum().backward()
+    for a, b in ((given[0], given[1]), (own.weight, known.weight), (own.bias, known.bias)):
+        assert a.grad is not None and b.grad is not None
+        scale = float(b.grad.abs().max())
+        torch.testing.assert_close(a.grad.float(), b.grad, atol=0.02 * scale, rtol=0.02)
 
 
 def test_the_network_sees_far() -> None:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from monai.losses import DiceLoss
 
 from pelvimets.training.losses import bone_loss, lesion_loss
 from pelvimets.training.settings import LossSettings
@@ -22,6 +23,23 @@ def test_knowing_nothing_costs_log_nine() -> None:
     target = torch.zeros((1, 4, 4, 4), dtype=torch.uint8)
     loss = bone_loss(torch.zeros(1, 9, 4, 4, 4), target, LossSettings(overlap=0.0))
     assert float(loss) == pytest.approx(math.log(9))
+
+
+def test_the_bone_loss_is_cross_entropy_plus_dice_of_the_bones() -> None:
+    """Against PyTorch's cross-entropy and MONAI's Dice loss without background."""
+    generator = torch.Generator().manual_seed(1)
+    target = torch.randint(0, 9, (2, 4, 6, 6), generator=generator)
+    logits = torch.randn(2, 9, 4, 6, 6, generator=generator)
+    dice = DiceLoss(
+        include_background=False,
+        to_onehot_y=True,
+        softmax=True,
+        batch=True,
+        smooth_nr=2.0,
+        smooth_dr=2.0,
+    )
+    expected = torch.nn.functional.cross_entropy(logits, target) + dice(logits, target[:, None])
+    assert float(bone_loss(logits, target, LossSettings())) == pytest.approx(float(expected))
 
 
 def test_the_lesion_loss_looks_only_inside_the_region() -> None:

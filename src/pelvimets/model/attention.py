@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from pelvimets.errors import MissingExtraError
-from pelvimets.model.network import initialise
+from pelvimets.model.network import InstanceNorm, initialise
 from pelvimets.model.settings import NetworkSettings
 
 
@@ -74,6 +74,6 @@ def _normalise_each_image(module: nn.Module) -> None:
     """
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm3d):
-            setattr(module, name, nn.InstanceNorm3d(child.num_features, affine=True))
+            setattr(module, name, InstanceNorm(child.num_features))
         else:
             _normalise_each_image(child)

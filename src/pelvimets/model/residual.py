@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pelvimets.model.network import SLOPE
+from pelvimets.model.network import SLOPE, InstanceNorm
 from pelvimets.model.settings import NetworkSettings
 
 
@@ -22,11 +22,11 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
         super().__init__()
-        last_norm = nn.InstanceNorm3d(outputs, affine=True)
+        last_norm = InstanceNorm(outputs)
         nn.init.zeros_(last_norm.weight)
         self.main = nn.Sequential(
             nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-            nn.InstanceNorm3d(outputs, affine=True),
+            InstanceNorm(outputs),
             nn.LeakyReLU(SLOPE),
             nn.Conv3d(outputs, outputs, 3, padding=1, bias=False),
             last_norm,
@@ -59,5 +59,5 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
         parts.append(nn.AvgPool3d(stride))
     if inputs != outputs:
         parts.append(nn.Conv3d(inputs, outputs, 1, bias=False))
-        parts.append(nn.InstanceNorm3d(outputs, affine=True))
+        parts.append(InstanceNorm(outputs))
     return nn.Sequential(*parts)

@@ -19,15 +19,11 @@ def bone_loss(logits: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
         target: Class of each voxel (batch, z, y, x), integer.
         settings: Weights.
     """
-    logits = logits.float()
-    loss = settings.cross_entropy * functional.cross_entropy(logits, target.long())
-    probability = logits.softmax(dim=1)[:, 1:]
-    truth = (
-        functional.one_hot(target.long(), logits.shape[1])
-        .movedim(-1, 1)[:, 1:]
-        .to(probability.dtype)
-    )
-    return loss + settings.overlap * (1 - _overlap(probability, truth, settings).mean())
+    log_probability = logits.float().log_softmax(dim=1)
+    loss = settings.cross_entropy * functional.nll_loss(log_probability, target.long())
+    truth = torch.stack([target == number for number in range(logits.shape[1])], dim=-1)
+    overlap = _overlap(log_probability.exp(), truth.movedim(-1, 1).float(), settings)[1:]
+    return loss + settings.overlap * (1 - overlap.mean())
 
 
 def lesion_loss(

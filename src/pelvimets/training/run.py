@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ from pelvimets.training.settings import TrainingSettings
 from pelvimets.training.start import Start, averaged_weights, take_weights
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
 
 
 def train(
@@ -63,6 +66,7 @@ def train(
         VerificationError: if the loss is not finite.
         InputError: if the weights to start with do not fit.
     """
+    keep_freed_memory()
     processes = launched() if devices == "auto" else Processes()
     lightning.seed_everything(settings.seed, verbose=False)
     module = SegmentationModule(
@@ -94,6 +98,18 @@ def train(
         )
         trainer.fit(module, ckpt_path=str(last) if last.exists() else None, weights_only=False)
     return module
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next step.
+
+    A step frees and asks for the same large arrays; given back to the system each time, their
+    pages cost a fifth of the time on a CPU. Known to glibc alone; elsewhere nothing changes.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        mallopt(_TRIM_THRESHOLD, -1)
+        mallopt(_MMAP_MAX, 0)
 
 
 class WholeFiles(TorchCheckpointIO):
