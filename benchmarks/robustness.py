@@ -122,9 +122,7 @@ def counts(found: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
 
 def read(segmenter: Segmenter, images: dict[Sequence, Examined], adc: Volume):
     found = segment_study({s: own.image for s, own in images.items()}, segmenter)
-    settings = segmenter.settings.lesions
-    masks = judge_lesions(found.bones, found.candidates, found.probability, adc, settings)
-    return found.bones.by_sequence, masks
+    return found.bones.by_sequence, judge_lesions(found, adc, segmenter.settings.lesions)
 
 
 def half_with_metastases(patients: int) -> list[PatientPlan]:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from pelvimets.core.findings import BoneMasks
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.judging import judge_lesions
 from pelvimets.core.resample import resample_image, resample_labels
-from pelvimets.core.segmentation import segment_bones, segment_lesions
+from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.volume import Volume
 from pelvimets.labels import LESION_COLOUR, Bone, Sequence
@@ -68,16 +67,9 @@ def _read(
     images: dict[Sequence, Volume], adc: Volume, segmenter: Segmenter
 ) -> tuple[dict[Sequence, Volume], dict[Sequence, Volume]]:
     """Bones and lesions of both sequences, by the steps of reading."""
-    bones = {s: segment_bones(image, s, segmenter) for s, image in images.items()}
-    found = {s: segment_lesions(image, bones[s], s, segmenter) for s, image in images.items()}
-    judged = judge_lesions(
-        BoneMasks(bones),
-        {s: candidates for s, (candidates, _) in found.items()},
-        {s: probability for s, (_, probability) in found.items()},
-        adc,
-        segmenter.settings.lesions,
-    )
-    return bones, dict(judged.by_sequence)
+    found = segment_study(images, segmenter)
+    judged = judge_lesions(found, adc, segmenter.settings.lesions)
+    return found.bones.by_sequence, dict(judged.by_sequence)
 
 
 def _plane(geometry: Geometry, bones: np.ndarray, lesions: np.ndarray) -> Geometry:

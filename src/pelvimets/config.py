@@ -103,6 +103,23 @@ class JudgeSettings:
 
 
 @dataclass(frozen=True)
+class JointSettings:
+    """Logistic regression: from both networks' probabilities in a voxel to one.
+
+    Attributes:
+        own: Of the logit of the sequence's own network.
+        other: Of the logit of the other sequence's network in the same place.
+        intercept: Log odds where both are one half.
+        reach_mm: The other's highest probability so far along each axis counts.
+    """
+
+    own: float = 1.0
+    other: float = 0.0
+    intercept: float = 0.0
+    reach_mm: float = 4.0
+
+
+@dataclass(frozen=True)
 class LesionSettings:
     """From lesion probabilities to single lesions.
 
@@ -117,6 +134,10 @@ class LesionSettings:
             badly to decide: their lesions are listed, but raise no suspicion.
         judge_dwi, judge_t1: Weigh the evidence on a lesion of that sequence; None takes the
             network's own score.
+        joint_dwi, joint_t1: How the other sequence counts in each voxel of that sequence; None
+            reads each by itself.
+        smallest_own: A lesion drawn from both sequences belongs to one only if that one's
+            network gives it this score at least: it must show there, if faintly.
     """
 
     threshold: float = 0.5
@@ -128,10 +149,17 @@ class LesionSettings:
     weak_sequences: tuple[str, ...] = ()
     judge_dwi: JudgeSettings | None = None
     judge_t1: JudgeSettings | None = None
+    joint_dwi: JointSettings | None = None
+    joint_t1: JointSettings | None = None
+    smallest_own: float = 0.02
 
     def judge(self, sequence: Sequence) -> JudgeSettings | None:
         """The judge of a sequence."""
         return self.judge_dwi if sequence is Sequence.DWI else self.judge_t1
+
+    def joint(self, sequence: Sequence) -> JointSettings | None:
+        """How the other sequence counts in the voxels of a sequence."""
+        return self.joint_dwi if sequence is Sequence.DWI else self.joint_t1
 
     def on(self, sequence: Sequence) -> LesionSettings:
         """The same with the threshold of a sequence."""

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from pelvimets.app import calibrate as calibration
 from pelvimets.app.bundle import BundleRequest, make_bundle
-from pelvimets.app.calibrate import CalibrationRequest, calibrate
+from pelvimets.app.calibrate import (
+    CalibrationRequest,
+    FoundPatients,
+    calibrate,
+    fit_calibration,
+)
 from pelvimets.app.card import EvaluationFolders, add_test
 from pelvimets.app.predict import RunOptions, StudyInput, predict
 from pelvimets.config import GridSettings, settings_to_dict
@@ -22,6 +30,7 @@ from pelvimets.io.run_folder import RunFolder
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.settings import NetworkSettings
+from pelvimets.training.calibration import CandidateCase
 from pelvimets.training.module import build_network
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS
 from pelvimets.training.settings import Stage, TrainingSettings
@@ -111,16 +120,28 @@ def cohort(known_study: KnownStudy, tmp_path: Path) -> Path:
     return folder
 
 
+def found_in(
+    cohort: Path, segmenter: FixedSegmenter, work: Path, number: slice = slice(None)
+) -> FoundPatients:
+    patients = calibration.read_cohort(cohort).patients[number]
+    return FoundPatients(patients, segmenter, work, Silent())
+
+
+def cases_of(found: FoundPatients) -> list[CandidateCase]:
+    by_threshold = calibration.candidate_cases(found, found.segmenter.settings.lesions)
+    return [case for cases in by_threshold.values() for case in cases]
+
+
 def test_candidates_are_told_right_from_false(
     cohort: Path, known_study: KnownStudy, tmp_path: Path
 ) -> None:
-    patients = calibration.read_cohort(cohort).patients
-    sick = calibration.patient_cases(patients[0], known_study.segmenter)
-    healthy = calibration.patient_cases(patients[7], known_study.segmenter)
-    assert [c["right"] for case in sick for c in case["candidates"]] == [True] * 8
-    assert [c["right"] for case in healthy for c in case["candidates"]] == [False] * 8
-    assert sick[0]["candidates"][0]["adc_um2_per_s"] == pytest.approx(800)
-    assert sick[0]["metastases"] == 1 and healthy[0]["metastases"] == 0
+    cases = cases_of(found_in(cohort, known_study.segmenter, tmp_path / "work"))
+    sick = [case for case in cases if case.patient == "p0"]
+    healthy = [case for case in cases if case.patient == "p7"]
+    assert [c.right for case in sick for c in case.candidates] == [True] * 8
+    assert [c.right for case in healthy for c in case.candidates] == [False] * 8
+    assert sick[0].candidates[0].evidence.adc_um2_per_s == pytest.approx(800)
+    assert sick[0].metastases == 1 and healthy[0].metastases == 0
 
 
 def test_a_calibrated_bundle_reads_with_its_judges(
@@ -151,28 +172,55 @@ def test_an_unknown_split_is_refused(bundle: Path, cohort: Path, tmp_path: Path)
         calibrate(CalibrationRequest(bundle, cohort, tmp_path / "out", "best"), Silent())
 
 
+@dataclass(frozen=True, eq=False)
+class HalfBlindSegmenter(FixedSegmenter):
+    """Sure on DWI; on T1 it sees the lesion of every second man, and of the others a trace."""
+
+    turns: Iterator[int] = field(default_factory=count)
+
+    def lesion_probabilities(
+        self, image: Volume, bones: Volume, sequence: Sequence
+    ) -> npt.NDArray[np.float32]:
+        true = super().lesion_probabilities(image, bones, sequence)
+        if sequence is Sequence.DWI:
+            return true
+        return np.asarray(true * np.float32(0.5 if next(self.turns) % 2 else 0.05))
+
+
+def test_sequences_are_joined_where_that_pays(
+    cohort: Path, known_study: KnownStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pelvimets.training.calibration.FEWEST", 1)
+    half_blind = HalfBlindSegmenter(known_study.bones, known_study.lesions, SETTINGS)
+    fitted = fit_calibration(found_in(cohort, half_blind, tmp_path / "work"), SETTINGS.lesions)
+    joining = fitted.record["joining"]
+    assert joining["apart"]["t1"][0] == 2  # of four
+    assert joining["together"]["t1"][0] == 4
+    assert joining["joined"]
+    assert fitted.settings.joint_t1 is not None
+    assert fitted.settings.joint_t1.other > 0
+
+
 def test_an_interrupted_calibration_goes_on(
     cohort: Path, known_study: KnownStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fixed = replace(known_study.segmenter, weights_sha256="0" * 64)
-    patients = calibration.read_cohort(cohort).patients[:2]
-    calibration._all_cases(patients, fixed, tmp_path / "out", Silent())
-    monkeypatch.setattr(calibration, "patient_cases", None)  # must not be called again
-    again = calibration._all_cases(patients, fixed, tmp_path / "out", Silent())
-    assert all(len(cases) == 4 for cases in again.values())
+    two = found_in(cohort, known_study.segmenter, tmp_path / "work", slice(2))
+    before = cases_of(two)
+    monkeypatch.setattr(calibration, "run_networks", None)  # must not be called again
+    assert cases_of(two) == before
+    assert len(before) == 2 * 4 * 2
 
 
 def test_another_cohort_with_the_same_names_is_read_anew(
     cohort: Path, known_study: KnownStudy, tmp_path: Path
 ) -> None:
-    fixed = replace(known_study.segmenter, weights_sha256="0" * 64)
-    first = calibration.read_cohort(cohort).patients[:1]
-    before = calibration._all_cases(first, fixed, tmp_path / "out", Silent())
+    first = found_in(cohort, known_study.segmenter, tmp_path / "work", slice(1))
+    before = cases_of(first)
     for s in Sequence:  # the same name, and no lesion now
         shutil.copy(cohort / "p7" / f"{s}_lesions.nii.gz", cohort / "p0" / f"{s}_lesions.nii.gz")
-    after = calibration._all_cases(first, fixed, tmp_path / "out", Silent())
-    assert {case.metastases for cases in before.values() for case in cases} == {1}
-    assert {case.metastases for cases in after.values() for case in cases} == {0}
+    after = cases_of(first)
+    assert {case.metastases for case in before} == {1}
+    assert {case.metastases for case in after} == {0}
 
 
 def test_a_card_takes_only_figures_of_its_own_bundle(

@@ -15,8 +15,10 @@ from pelvimets.core.judging import (
     features,
     gather_evidence,
     judge_lesions,
+    surroundings,
 )
 from pelvimets.core.lesions import label_lesions
+from pelvimets.core.segmentation import Segmented
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Bone, Sequence
 
@@ -42,10 +44,15 @@ def study(dwi: Volume, t1: Volume | None, settings=SETTINGS):
     return BoneMasks(bones), labels, probability
 
 
+def evidence_on_dwi(labels, probability, adc) -> Evidence:
+    around = surroundings(Sequence.DWI, probability, adc)
+    return gather_evidence(labels[Sequence.DWI], around, SETTINGS)[1]
+
+
 def test_evidence_on_one_lesion() -> None:
     adc = Volume(np.full((24, 30, 30), 800.0, np.float32), OTHER)
     _, labels, probability = study(blob(FINE, 0.9), blob(OTHER, 0.7))
-    found = gather_evidence(Sequence.DWI, labels[Sequence.DWI], probability, adc, SETTINGS)[1]
+    found = evidence_on_dwi(labels, probability, adc)
     assert found.score == pytest.approx(0.9)
     assert found.mean_probability == pytest.approx(0.9)
     assert found.volume_cm3 == pytest.approx(4 / 3 * np.pi * 0.9**3, rel=0.1)
@@ -55,7 +62,7 @@ def test_evidence_on_one_lesion() -> None:
 
 def test_what_is_not_there_is_no_evidence() -> None:
     _, labels, probability = study(blob(FINE, 0.9), None)
-    alone = gather_evidence(Sequence.DWI, labels[Sequence.DWI], probability, None, SETTINGS)[1]
+    alone = evidence_on_dwi(labels, probability, None)
     assert alone.other_score is None
     assert alone.adc_um2_per_s is None
 
@@ -64,14 +71,14 @@ def test_a_place_outside_the_other_field_is_no_evidence_against() -> None:
     elsewhere = Geometry.from_axes(OTHER.shape, OTHER.spacing, (200.0, 0.0, 0.0))
     empty = Volume(np.zeros(OTHER.shape, np.float32), elsewhere)
     _, labels, probability = study(blob(FINE, 0.9), empty)
-    found = gather_evidence(Sequence.DWI, labels[Sequence.DWI], probability, None, SETTINGS)[1]
+    found = evidence_on_dwi(labels, probability, None)
     assert found.other_score is None
 
 
 def test_a_place_that_the_other_sequence_denies_is_evidence_against() -> None:
     empty = Volume(np.zeros(OTHER.shape, np.float32), OTHER)
     _, labels, probability = study(blob(FINE, 0.9), empty)
-    found = gather_evidence(Sequence.DWI, labels[Sequence.DWI], probability, None, SETTINGS)[1]
+    found = evidence_on_dwi(labels, probability, None)
     assert found.other_score == 0.0
     judge = JudgeSettings(score=1.0, other=0.5)
     confirmed = replace(found, other_score=0.9)
@@ -101,7 +108,7 @@ def test_lesions_below_the_smallest_score_go_and_the_rest_is_numbered_anew() -> 
     settings = LesionSettings(smallest_score=0.8)
     bones, labels, probability = study(dwi, None, settings)
     assert labels[Sequence.DWI].array.max() == 2
-    masks = judge_lesions(bones, labels, probability, None, settings)
+    masks = judge_lesions(Segmented(bones, labels, probability, probability), None, settings)
     np.testing.assert_array_equal(masks.by_sequence[Sequence.DWI].array > 0, small.array > 0)
     assert masks.scores[Sequence.DWI] == {1: pytest.approx(0.95)}
     assert masks.patient_scores[Sequence.DWI] == pytest.approx(0.95)
@@ -110,7 +117,7 @@ def test_lesions_below_the_smallest_score_go_and_the_rest_is_numbered_anew() -> 
 def test_a_patient_without_a_lesion_still_has_a_score() -> None:
     bones, labels, probability = study(blob(FINE, 0.3), None)
     assert not labels[Sequence.DWI].array.any()
-    masks = judge_lesions(bones, labels, probability, None, SETTINGS)
+    masks = judge_lesions(Segmented(bones, labels, probability, probability), None, SETTINGS)
     assert masks.patient_scores[Sequence.DWI] == pytest.approx(0.3)
     assert masks.scores[Sequence.DWI] == {}
 

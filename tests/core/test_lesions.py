@@ -16,6 +16,7 @@ from pelvimets.core.lesions import (
     near_bone,
 )
 from pelvimets.core.measure import measure
+from pelvimets.core.segmentation import Segmented
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Bone, Sequence, Side
 
@@ -98,7 +99,7 @@ def study_masks(dwi_balls, t1_balls):
     }
     bones = BoneMasks({Sequence.DWI: dwi_bones, Sequence.T1: t1_bones})
     labels = {s: label_lesions(p, bones.by_sequence[s], SETTINGS) for s, p in probability.items()}
-    return bones, judge_lesions(bones, labels, probability, None, SETTINGS)
+    return bones, judge_lesions(Segmented(bones, labels, probability, probability), None, SETTINGS)
 
 
 def measured(bones, lesions, adc=None):

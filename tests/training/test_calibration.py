@@ -5,11 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pelvimets.config import JudgeSettings, LesionSettings
+from pelvimets.config import JointSettings, JudgeSettings, LesionSettings
 from pelvimets.core.judging import FEATURES, Evidence, chance_of_metastasis
 from pelvimets.errors import CohortError
 from pelvimets.labels import Sequence
-from pelvimets.training.calibration import Candidate, CandidateCase, fit_judge, fit_reading
+from pelvimets.training.calibration import (
+    Candidate,
+    CandidateCase,
+    JointVoxels,
+    fit_joint,
+    fit_judge,
+    fit_reading,
+)
 
 
 def drawn_case(number: int, rng: np.random.Generator, sequence=Sequence.DWI) -> CandidateCase:
@@ -60,6 +67,27 @@ def test_a_sequence_on_which_candidates_say_little_decides_nothing() -> None:
     )
     settings = fit_reading({0.5: cases}, LesionSettings()).settings
     assert settings.weak_sequences == ("t1",)
+
+
+def test_how_sequences_are_joined_is_a_logistic_regression() -> None:
+    rng = np.random.default_rng(0)
+    own, other = rng.normal(-2, 2, (2, 40_000)).astype(np.float32)
+    chance = 1 / (1 + np.exp(-(0.6 * own + 0.9 * other + 0.4)))
+    voxels = JointVoxels(own, other, rng.random(40_000) < chance)
+    half = [JointVoxels(*(a[n::2] for a in (own, other, voxels.right))) for n in range(2)]
+    fitted = fit_joint(half)
+    assert fitted.own == pytest.approx(0.6, abs=0.05)
+    assert fitted.other == pytest.approx(0.9, abs=0.05)
+    assert fitted.intercept == pytest.approx(0.4, abs=0.1)
+    nothing = JointVoxels(own, other, np.zeros(40_000, dtype=bool))
+    assert fit_joint([nothing]) == JointSettings()  # as without
+
+
+def test_f1_is_that_of_the_lesions_listed() -> None:
+    fitted = fit_reading({0.5: cohort()}, LesionSettings())
+    found, listed, metastases = np.sum(list(fitted.sums.values()), axis=0)
+    recall, precision = found / metastases, found / listed
+    assert fitted.f1 == pytest.approx(2 * recall * precision / (recall + precision))
 
 
 def test_the_judge_is_a_logistic_regression() -> None:

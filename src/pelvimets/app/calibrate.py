@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from pelvimets.config import LesionSettings, settings_to_dict
-from pelvimets.core.judging import Evidence, gather_evidence
-from pelvimets.core.lesions import faint_lesions, label_lesions
-from pelvimets.core.segmentation import Segmented, segment_study
+from pelvimets.config import JointSettings, LesionSettings, settings_to_dict
+from pelvimets.core.joint import log_odds, other_of, read_together
+from pelvimets.core.judging import Evidence, Surroundings, gather_evidence, surroundings
+from pelvimets.core.lesions import (
+    faint_lesions,
+    inside_bone,
+    label_above,
+    near_bone,
+    shown_lesions,
+)
+from pelvimets.core.segmentation import run_networks
 from pelvimets.core.segmenter import Segmenter
+from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
 from pelvimets.evaluation.lesions import find_overlaps
 from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.io.arrays import ArrayFolder
 from pelvimets.io.bundle import read_description, rewrite_bundle
 from pelvimets.io.cohort import CohortPatient, Split, read_case, read_cohort
 from pelvimets.io.nifti_study import read_nifti_study
-from pelvimets.io.output import check_output, write_json
+from pelvimets.io.output import check_output
 from pelvimets.io.phantom_record import phantom_command
 from pelvimets.io.stamps import stamp
 from pelvimets.labels import Sequence
@@ -34,11 +42,16 @@ from pelvimets.training.calibration import (
     Candidate,
     CandidateCase,
     CasesByThreshold,
+    Fitted,
+    JointVoxels,
+    fit_joint,
     fit_reading,
 )
 from pelvimets.training.card import model_card
 
 _SMALLEST_IOU = EvaluationSettings().smallest_iou
+_VOXELS = 30_000  # of a sequence of a patient, to fit how sequences are joined
+_NOTHING = 1e-3
 
 
 class CalibrationObserver(Protocol):
@@ -69,10 +82,10 @@ class CalibrationRequest:
 
 
 def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dict[str, Any]:
-    """Fit threshold, judges, smallest score and operating point; write a bundle with them.
+    """Fit how sequences are joined, threshold, judges, cuts; write a bundle with them.
 
-    What was found on each patient is kept in ``<out>.work``, so that an interrupted run goes
-    on where it was.
+    What the networks found in each patient is kept in ``<out>.work``, so that an interrupted
+    run goes on where it was. Sequences are joined only if F1 of the lesions gains by it.
 
     Returns:
         The record that the model card shows.
@@ -84,9 +97,9 @@ def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dic
     source = bundle_folder(request.bundle)
     check_output(request.out, overwrite=request.overwrite, result_marker=DESCRIPTION_NAME)
     segmenter = load_segmenter(source)
-    patients = _patients(request)
-    cases = _all_cases(patients, segmenter, request.out, observer)
-    fitted = fit_reading(cases, segmenter.settings.lesions)
+    work = request.out.with_name(f"{request.out.name}.work") / segmenter.weights_sha256[:16]
+    found = FoundPatients(_patients(request), segmenter, work, observer)
+    fitted = fit_calibration(found, segmenter.settings.lesions)
     settings = replace(segmenter.settings, lesions=fitted.settings)
     made = phantom_command(request.cohort)
     record = {**fitted.record, "cohort": request.cohort.name, "made_by": made}
@@ -98,6 +111,96 @@ def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dic
     card = model_card(description)
     rewrite_bundle(source, request.out, description, card, overwrite=request.overwrite)
     return record
+
+
+def fit_calibration(found: Iterable[FoundPatient], settings: LesionSettings) -> Fitted:
+    """Fit on what the networks found: each sequence by itself, and both together.
+
+    Args:
+        found: The patients; gone through three times.
+        settings: Of the bundle so far; its own joining, if any, is replaced.
+
+    Returns:
+        The better of the two by F1 of the lesions; its record holds both under ``joining``.
+    """
+    apart = replace(settings, joint_dwi=None, joint_t1=None)
+    joints = _joints(found)
+    together = replace(apart, joint_dwi=joints[Sequence.DWI], joint_t1=joints[Sequence.T1])
+    if together == apart:
+        return fit_reading(candidate_cases(found, apart), apart)
+    fitted = [fit_reading(candidate_cases(found, own), own) for own in (apart, together)]
+    best = max(fitted, key=lambda own: own.f1)
+    joining = {"apart": fitted[0].sums, "together": fitted[1].sums, "joined": best is fitted[1]}
+    return replace(best, record={**best.record, "joining": joining})
+
+
+def _joints(found: Iterable[FoundPatient]) -> dict[Sequence, JointSettings | None]:
+    """How the other sequence counts in the voxels of each, for patients with both."""
+    drawn: dict[Sequence, list[JointVoxels]] = {s: [] for s in Sequence}
+    for patient in found:
+        for sequence in patient.truth:
+            voxels = _joint_voxels(patient, sequence)
+            drawn[sequence] += [] if voxels is None else [voxels]
+    return {s: fit_joint(own) if own else None for s, own in drawn.items()}
+
+
+def _joint_voxels(patient: FoundPatient, sequence: Sequence) -> JointVoxels | None:
+    """Some voxels near the bones of one sequence, where the other one looked, too."""
+    other = other_of(sequence, patient.own)
+    if other is None:
+        return None
+    inside = near_bone(patient.bones[sequence], LesionSettings().bone_margin_mm)
+    here, there = log_odds(patient.own[sequence], other, JointSettings().reach_mm)
+    places = np.flatnonzero(inside & ~np.isnan(there))
+    seed = int.from_bytes(hashlib.sha256(patient.key.encode()).digest()[:8])
+    drawn = np.random.default_rng(seed).choice(places, min(_VOXELS, len(places)), replace=False)
+    real = patient.truth[sequence].array > 0
+    return JointVoxels(*(array.ravel()[drawn] for array in (here, there, real)))
+
+
+def candidate_cases(found: Iterable[FoundPatient], settings: LesionSettings) -> CasesByThreshold:
+    """Candidates of all patients at each threshold.
+
+    Args:
+        found: The patients.
+        settings: How sequences are joined, smallest lesion.
+    """
+    gathered: dict[float, list[CandidateCase]] = {t: [] for t in THRESHOLDS}
+    for patient in found:
+        probability = read_together(patient.own, settings)
+        for sequence in patient.truth:
+            around = surroundings(sequence, patient.own, patient.adc)
+            inside = inside_bone(probability[sequence], patient.bones[sequence], settings)
+            for threshold, cases in gathered.items():
+                own = replace(settings, threshold=threshold)
+                cases.append(_case(patient, sequence, inside, around, own))
+    return {threshold: tuple(cases) for threshold, cases in gathered.items()}
+
+
+def _case(
+    patient: FoundPatient,
+    sequence: Sequence,
+    inside: Volume,
+    around: Surroundings,
+    settings: LesionSettings,
+) -> CandidateCase:
+    truth = patient.truth[sequence]
+    labels = shown_lesions(label_above(inside, settings), around.own, settings)
+    evidence = gather_evidence(labels, around, settings)
+    right = right_labels(labels.array, truth.array)
+    faint: dict[int, Evidence] = {}
+    if not evidence:
+        below = faint_lesions(inside, patient.bones[sequence], settings)
+        faint = gather_evidence(below, around, settings)
+    found, real = labels.array > 0, truth.array > 0
+    return CandidateCase(
+        patient=patient.key,
+        sequence=sequence,
+        metastases=len(np.unique(truth.array[real])),
+        candidates=tuple(Candidate(e, n in right) for n, e in evidence.items()),
+        faint=tuple(faint.values()),
+        voxels=(int((found & real).sum()), int(found.sum()), int(real.sum())),
+    )
 
 
 def _patients(request: CalibrationRequest) -> tuple[CohortPatient, ...]:
@@ -113,49 +216,84 @@ def _patients(request: CalibrationRequest) -> tuple[CohortPatient, ...]:
     return patients
 
 
-def _all_cases(
-    patients: tuple[CohortPatient, ...],
-    segmenter: Segmenter,
-    out: Path,
-    observer: CalibrationObserver,
-) -> CasesByThreshold:
-    work = out.with_name(f"{out.name}.work") / segmenter.weights_sha256[:16]
-    gathered: dict[float, list[CandidateCase]] = {t: [] for t in THRESHOLDS}
-    for number, patient in enumerate(patients):
-        observer.read(patient.key, number, len(patients))
-        path = work / f"{patient.key}-{_stamp(patient, segmenter)}.json"
-        if not path.is_file():
-            work.mkdir(parents=True, exist_ok=True)
-            write_json(path, patient_cases(patient, segmenter))
-        for row in json.loads(path.read_text(encoding="utf-8")):
-            gathered[row["threshold"]].append(_case_from_dict(row))
-    observer.read("", len(patients), len(patients))
-    return {threshold: tuple(found) for threshold, found in gathered.items()}
+@dataclass(frozen=True, eq=False)
+class FoundPatient:
+    """What the networks found in one patient, and the truth.
+
+    Attributes:
+        key: Of the patient.
+        own: Lesion probability of each sequence's network.
+        bones: Bone masks.
+        truth: Reference lesions, numbered.
+        adc: ADC map in um2/s, or None.
+    """
+
+    key: str
+    own: dict[Sequence, Volume]
+    bones: dict[Sequence, Volume]
+    truth: dict[Sequence, Volume]
+    adc: Volume | None
 
 
-def _stamp(patient: CohortPatient, segmenter: Segmenter) -> str:
-    """What the cases of a patient were made from: his files and how they are read."""
-    images = [patient.image_path(s) for s in Sequence]
-    masks = [patient.mask_path(s, "lesions") for s in Sequence]
-    files = stamp([*images, *masks, patient.adc_path])
-    return hashlib.sha256(f"{files}{segmenter.settings}".encode()).hexdigest()[:12]
+@dataclass(frozen=True)
+class FoundPatients:
+    """The patients of a cohort one by one; the networks read each only once.
+
+    Attributes:
+        patients: Who.
+        segmenter: The networks.
+        work: Folder where what they found is kept.
+        observer: Told of each patient that is gone through.
+    """
+
+    patients: tuple[CohortPatient, ...]
+    segmenter: Segmenter
+    work: Path
+    observer: CalibrationObserver
+
+    def __iter__(self) -> Iterator[FoundPatient]:
+        """Read those that are not kept; go through all."""
+        for number, patient in enumerate(self.patients):
+            self.observer.read(patient.key, number, len(self.patients))
+            yield self._found(patient)
+        self.observer.read("", len(self.patients), len(self.patients))
+
+    def _found(self, patient: CohortPatient) -> FoundPatient:
+        truth = {s: _reference(patient, s) for s in patient.sequences}
+        study = read_nifti_study(
+            dwi=_path(patient, Sequence.DWI),
+            t1=_path(patient, Sequence.T1),
+            adc=patient.adc_path if patient.adc_path.is_file() else None,
+        )
+        kept = self._read_once(patient, study)
+        adc = study.adc.volume if study.adc else None
+        own, bones = (
+            {s: image.with_array(kept[f"{s.value}_{kind}"]) for s, image in study.images.items()}
+            for kind in ("lesions", "bones")
+        )
+        own = {s: volume.with_array(volume.array.astype(np.float32)) for s, volume in own.items()}
+        return FoundPatient(patient.key, own, bones, truth, adc)
+
+    def _read_once(self, patient: CohortPatient, study: Study) -> dict[str, npt.NDArray[Any]]:
+        folder = ArrayFolder(self.work, compressed=True)
+        name = f"{patient.key}-{self._stamp(patient)}"
+        if name not in folder.names():
+            bones, own = run_networks(study.images, self.segmenter)
+            masks = {f"{s.value}_bones": v.array for s, v in bones.by_sequence.items()}
+            lesions = {f"{s.value}_lesions": _rounded(v.array) for s, v in own.items()}
+            folder.write(name, {**masks, **lesions})
+        return folder.read(name)
+
+    def _stamp(self, patient: CohortPatient) -> str:
+        """What was read, and how."""
+        files = stamp([patient.image_path(s) for s in Sequence])
+        settings = replace(self.segmenter.settings, lesions=LesionSettings())
+        return hashlib.sha256(f"{files}{settings}".encode()).hexdigest()[:12]
 
 
-def patient_cases(patient: CohortPatient, segmenter: Segmenter) -> list[dict[str, Any]]:
-    """Candidates of one patient on each sequence and at each threshold, as plain data."""
-    truth = {s: _reference(patient, s) for s in patient.sequences}
-    study = read_nifti_study(
-        dwi=_path(patient, Sequence.DWI),
-        t1=_path(patient, Sequence.T1),
-        adc=patient.adc_path if patient.adc_path.is_file() else None,
-    )
-    found = segment_study(study.images, segmenter)
-    adc = study.adc.volume if study.adc else None
-    return [
-        _case(patient.key, s, t, found, adc, truth[s], segmenter.settings.lesions)
-        for s in study.sequences
-        for t in THRESHOLDS
-    ]
+def _rounded(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
+    """Half precision, and 0 where nothing is seen, so that it takes little space."""
+    return np.where(probability < _NOTHING, 0, probability).astype(np.float16)
 
 
 def _path(patient: CohortPatient, sequence: Sequence) -> Path | None:
@@ -172,52 +310,7 @@ def _reference(patient: CohortPatient, sequence: Sequence) -> Volume:
     return lesions
 
 
-def _case(
-    key: str,
-    sequence: Sequence,
-    threshold: float,
-    segmented: Segmented,
-    adc: Volume | None,
-    truth: Volume,
-    settings: LesionSettings,
-) -> dict[str, Any]:
-    settings = replace(settings, threshold=threshold)
-    own, bones = segmented.probability[sequence], segmented.bones.by_sequence[sequence]
-    labels = label_lesions(own, bones, settings)
-    evidence = gather_evidence(sequence, labels, segmented.probability, adc, settings)
-    right = right_labels(labels.array, truth.array)
-    faint: dict[int, Evidence] = {}
-    if not evidence:
-        below = faint_lesions(own, bones, settings)
-        faint = gather_evidence(sequence, below, segmented.probability, adc, settings)
-    found, real = labels.array > 0, truth.array > 0
-    return {
-        "threshold": threshold,
-        "patient": key,
-        "sequence": sequence.value,
-        "metastases": len(np.unique(truth.array[real])),
-        "candidates": [{**asdict(e), "right": n in right} for n, e in evidence.items()],
-        "faint": [asdict(e) for e in faint.values()],
-        "voxels": [int((found & real).sum()), int(found.sum()), int(real.sum())],
-    }
-
-
 def right_labels(found: npt.NDArray[Any], truth: npt.NDArray[Any]) -> set[int]:
     """Labels that meet a reference lesion with enough overlap over union."""
     overlaps = find_overlaps(truth.astype(np.int32), found.astype(np.int32))
     return {overlap.prediction for overlap in overlaps if overlap.iou >= _SMALLEST_IOU}
-
-
-def _case_from_dict(row: Mapping[str, Any]) -> CandidateCase:
-    both, found, real = row["voxels"]
-    return CandidateCase(
-        patient=row["patient"],
-        sequence=Sequence(row["sequence"]),
-        metastases=row["metastases"],
-        candidates=tuple(
-            Candidate(Evidence(**{k: v for k, v in c.items() if k != "right"}), c["right"])
-            for c in row["candidates"]
-        ),
-        faint=tuple(Evidence(**e) for e in row["faint"]),
-        voxels=(both, found, real),
-    )

@@ -101,7 +101,7 @@ def process_study(
     adc = study.adc.volume if study.adc else None
     settings = segmenter.settings.lesions
     with clock.stage("judge lesions"):
-        masks = judge_lesions(found.bones, found.candidates, found.probability, adc, settings)
+        masks = judge_lesions(found, adc, settings)
     with clock.stage("measure"):
         findings = measure(
             found.bones,
@@ -187,7 +187,7 @@ def _check_source(source: StudyInput, options: RunOptions) -> None:
 
 def _stages(source: StudyInput, options: RunOptions) -> int:
     sequences = 2 if source.path else sum(f is not None for f in (source.dwi, source.t1))
-    return 2 + 2 * sequences + 4 + options.dicom
+    return 2 + 2 * sequences + 5 + options.dicom
 
 
 def _read(

@@ -16,10 +16,12 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 
 from pelvimets.config import JudgeSettings, LesionSettings
-from pelvimets.core.findings import BoneMasks, LesionMasks
+from pelvimets.core.findings import LesionMasks
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.joint import covered, other_of
 from pelvimets.core.lesions import faint_lesions, lesion_score, renumbered
 from pelvimets.core.resample import interpolate_probability, resample_labels
+from pelvimets.core.segmentation import Segmented
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
 
@@ -88,19 +90,41 @@ def _logit(probability: float) -> float:
     return float(logit(np.clip(probability, _LEAST_SURE, _SUREST)))
 
 
-def judge_lesions(
-    bones: BoneMasks,
-    candidates: Mapping[Sequence, Volume],
-    probability: Mapping[Sequence, Volume],
-    adc: Volume | None,
-    settings: LesionSettings,
-) -> LesionMasks:
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What is known around the candidates of a sequence.
+
+    Attributes:
+        own: Probability of the sequence's network.
+        other: That of the other sequence on the same grid, NaN outside its field; None if it
+            was not read.
+        adc: ADC map in um2/s on its own grid, or None.
+    """
+
+    own: Volume
+    other: npt.NDArray[np.float32] | None
+    adc: Volume | None
+
+
+def surroundings(
+    sequence: Sequence, own: Mapping[Sequence, Volume], adc: Volume | None
+) -> Surroundings:
+    """What there is to judge the candidates of a sequence by.
+
+    Args:
+        sequence: The sequence on which they were found.
+        own: Lesion probability of each network that read the study.
+        adc: ADC map in um2/s, or None.
+    """
+    other, grid = other_of(sequence, own), own[sequence].geometry
+    return Surroundings(own[sequence], None if other is None else _on_grid(other, grid), adc)
+
+
+def judge_lesions(found: Segmented, adc: Volume | None, settings: LesionSettings) -> LesionMasks:
     """Score all candidates of a study and drop those below ``settings.smallest_score``.
 
     Args:
-        bones: Bone masks.
-        candidates: Label maps of ``label_lesions``.
-        probability: The network's lesion probabilities on the same grids.
+        found: Bones, candidates and probabilities.
         adc: ADC map in um2/s on its own grid, or None.
         settings: With the judge of each sequence.
 
@@ -110,64 +134,54 @@ def judge_lesions(
     kept: dict[Sequence, Volume] = {}
     scores: dict[Sequence, dict[int, float]] = {}
     patient: dict[Sequence, float] = {}
-    for sequence, labels in candidates.items():
-        found = candidate_scores(sequence, labels, probability, adc, settings)
-        good = [n for n, score in found.items() if score >= settings.smallest_score]
+    for sequence, labels in found.candidates.items():
+        around, judge = surroundings(sequence, found.own, adc), settings.judge(sequence)
+        judged = candidate_scores(labels, around, judge, settings)
+        good = [n for n, score in judged.items() if score >= settings.smallest_score]
         kept[sequence] = labels.with_array(renumbered(labels.array, good))
-        scores[sequence] = {new: found[n] for new, n in enumerate(good, start=1)}
-        if not found:
-            faint = faint_lesions(probability[sequence], bones.by_sequence[sequence], settings)
-            found = candidate_scores(sequence, faint, probability, adc, settings)
-        highest = max(found.values(), default=0.0)
-        patient[sequence] = chance_of_metastases(highest, settings.judge(sequence))
-    return LesionMasks(kept, dict(probability), scores, patient)
+        scores[sequence] = {new: judged[n] for new, n in enumerate(good, start=1)}
+        if not judged:
+            bones = found.bones.by_sequence[sequence]
+            faint = faint_lesions(found.probability[sequence], bones, settings)
+            judged = candidate_scores(faint, around, judge, settings)
+        highest = max(judged.values(), default=0.0)
+        patient[sequence] = chance_of_metastases(highest, judge)
+    return LesionMasks(kept, dict(found.probability), scores, patient)
 
 
 def candidate_scores(
-    sequence: Sequence,
-    labels: Volume,
-    probability: Mapping[Sequence, Volume],
-    adc: Volume | None,
-    settings: LesionSettings,
+    labels: Volume, around: Surroundings, judge: JudgeSettings | None, settings: LesionSettings
 ) -> dict[int, float]:
     """Score of each label of a sequence's label map."""
-    judge = settings.judge(sequence)
-    evidence = gather_evidence(sequence, labels, probability, adc, settings)
+    evidence = gather_evidence(labels, around, settings)
     return {n: chance_of_metastasis(found, judge) for n, found in evidence.items()}
 
 
 def gather_evidence(
-    sequence: Sequence,
-    labels: Volume,
-    probability: Mapping[Sequence, Volume],
-    adc: Volume | None,
-    settings: LesionSettings,
+    labels: Volume, around: Surroundings, settings: LesionSettings
 ) -> dict[int, Evidence]:
     """Evidence on each label of a sequence's label map.
 
     Args:
-        sequence: The sequence on which the candidates were found.
-        labels: Their label map.
-        probability: Lesion probabilities of every sequence that was read.
-        adc: ADC map in um2/s, or None.
+        labels: Label map of the candidates.
+        around: What is known around them.
         settings: Smallest lesion.
     """
     if not labels.array.any():
         return {}
     boxes = cc3d.statistics(labels.array)["bounding_boxes"]
-    other = next((p for s, p in probability.items() if s is not sequence), None)
-    there = _on_grid(other, labels.geometry) if other is not None else None
+    adc = around.adc
     on_adc = resample_labels(labels, adc.geometry) if adc is not None else None
     evidence = {}
     for number in range(1, len(boxes)):
         box = boxes[number]
         mask = labels.array[box] == number
-        values = probability[sequence].array[box][mask]
+        values = around.own.array[box][mask]
         evidence[number] = Evidence(
             score=lesion_score(values, labels.geometry, settings),
             mean_probability=float(values.mean(dtype=np.float64)),
             volume_cm3=float(mask.sum() * labels.geometry.voxel_volume_mm3 / 1000),
-            other_score=_score_there(there, labels.geometry, box, mask, settings),
+            other_score=_score_there(around.other, labels.geometry, box, mask, settings),
             adc_um2_per_s=_median_there(adc, on_adc, number),
         )
     return evidence
@@ -176,20 +190,8 @@ def gather_evidence(
 def _on_grid(other: Volume, grid: Geometry) -> npt.NDArray[np.float32]:
     """The other sequence's probability on this grid; NaN outside its field."""
     values = interpolate_probability(other.array, other.geometry, grid)
-    values[~_covered(other.geometry, grid)] = np.nan
+    values[~covered(other.geometry, grid)] = np.nan
     return values
-
-
-def _covered(field: Geometry, grid: Geometry) -> npt.NDArray[np.bool_]:
-    """Voxels of a grid whose centre lies in a field of view."""
-    to_field = field.inverse @ grid.matrix
-    steps = [np.arange(n, dtype=np.float32) for n in grid.shape]
-    covered = np.ones(grid.shape, dtype=bool)
-    for row, length in zip(to_field[:3].astype(np.float32), field.shape, strict=True):
-        lines = [c * s for c, s in zip(row[:3], steps, strict=True)]
-        index = lines[0][:, None, None] + lines[1][None, :, None] + lines[2] + row[3]
-        covered &= (index >= -0.5) & (index <= length - 0.5)
-    return covered
 
 
 def _score_there(

@@ -40,13 +40,48 @@ def label_lesions(probability: Volume, bones: Volume, settings: LesionSettings) 
     Returns:
         uint16 label map on the same grid; lesions are numbered by falling volume.
     """
-    mask = near_bone(bones, settings.bone_margin_mm) & (probability.array >= settings.threshold)
+    return label_above(inside_bone(probability, bones, settings), settings)
+
+
+def inside_bone(probability: Volume, bones: Volume, settings: LesionSettings) -> Volume:
+    """The probability where a lesion may lie, 0 elsewhere."""
+    inside = near_bone(bones, settings.bone_margin_mm)
+    return probability.with_array(np.where(inside, probability.array, np.float32(0)))
+
+
+def label_above(probability: Volume, settings: LesionSettings) -> Volume:
+    """As ``label_lesions``, for a probability that is 0 where no lesion may lie."""
+    mask = probability.array >= settings.threshold
     components, _ = _components(mask, settings.connectivity)
     sizes = np.bincount(components.ravel())[1:]
     smallest = settings.drop_below_cm3 * 1000 / probability.geometry.voxel_volume_mm3
     by_size = np.argsort(-sizes, kind="stable")
     kept = [i + 1 for i in by_size if sizes[i] >= smallest - 1e-6]
     return probability.with_array(renumbered(components, kept))
+
+
+def shown_lesions(lesions: Volume, own: Volume, settings: LesionSettings) -> Volume:
+    """Lesions that a sequence's own network sees, if faintly; the others are dropped.
+
+    Args:
+        lesions: Label map, drawn from both sequences.
+        own: Probability of the sequence's network on the same grid.
+        settings: ``smallest_own`` is the least score.
+    """
+    boxes = cc3d.statistics(lesions.array)["bounding_boxes"] if lesions.array.any() else []
+    kept = [
+        number
+        for number, box in enumerate(boxes)
+        if number and _own_score(lesions, own, number, box, settings) >= settings.smallest_own
+    ]
+    return lesions.with_array(renumbered(lesions.array, kept))
+
+
+def _own_score(
+    lesions: Volume, own: Volume, number: int, box: Box, settings: LesionSettings
+) -> float:
+    values = own.array[box][lesions.array[box] == number]
+    return lesion_score(values, lesions.geometry, settings)
 
 
 def renumbered(

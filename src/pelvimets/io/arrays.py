@@ -1,4 +1,4 @@
-"""Named sets of arrays in a folder: one uncompressed archive each, so that reading is cheap."""
+"""Named sets of arrays in a folder, one archive each."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ _SUFFIX = ".npz"
 
 @dataclass(frozen=True)
 class ArrayFolder:
-    """A folder of array sets; it may be filled while others read from it."""
+    """A folder of array sets; it may be filled while others read from it.
+
+    Attributes:
+        folder: Where.
+        compressed: Whether to save space; uncompressed sets are cheap to read.
+    """
 
     folder: Path
+    compressed: bool = False
 
     def names(self) -> tuple[str, ...]:
         """Names of the sets there are now, sorted."""
@@ -31,7 +37,8 @@ class ArrayFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.folder / f".{name}.{os.getpid()}.part"  # others may write the same
         with aside.open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
+            save = np.savez_compressed if self.compressed else np.savez
+            save(stream, **arrays)  # type: ignore[arg-type]
         aside.replace(self.folder / f"{name}{_SUFFIX}")
 
     def read(self, name: str) -> dict[str, npt.NDArray[Any]]:
@@ -46,7 +53,7 @@ class ArrayFolder:
                 return {key: kept[key] for key in kept.files}
         except (OSError, ValueError, KeyError) as error:
             raise InputError(
-                "A kept training sample cannot be read",
+                "A kept set of arrays cannot be read",
                 got=f"{path}: {error}",
-                remedy="Delete the folder of samples; it is made again",
+                remedy="Delete its folder; it is made again",
             ) from error

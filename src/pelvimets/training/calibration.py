@@ -16,7 +16,7 @@ from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
-from pelvimets.config import JudgeSettings, LesionSettings
+from pelvimets.config import JointSettings, JudgeSettings, LesionSettings
 from pelvimets.core.judging import FEATURES, Evidence, features
 from pelvimets.errors import CohortError
 from pelvimets.evaluation.roc import calibration
@@ -25,7 +25,7 @@ from pelvimets.labels import Sequence
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-THRESHOLDS = (0.2, 0.35, 0.5, 0.65)
+THRESHOLDS = (0.1, 0.2, 0.35, 0.5)
 FEWEST = 8  # right and false candidates each, below which nothing is fitted
 _CUTS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 WEAK_F1 = 0.5  # below, a sequence's lesions are listed but decide nothing
@@ -78,6 +78,15 @@ class Gain:
     average_precision: float
 
 
+@dataclass(frozen=True, eq=False)
+class JointVoxels:
+    """Voxels near the bones of one sequence: both networks' logits (n,), and the truth (n,)."""
+
+    own: npt.NDArray[np.float32]
+    other: npt.NDArray[np.float32]
+    right: BoolArray
+
+
 @dataclass(frozen=True)
 class Fitted:
     """Chosen settings and what they reach on the validation cohort.
@@ -89,6 +98,35 @@ class Fitted:
 
     settings: LesionSettings
     record: dict[str, Any]
+
+    @property
+    def f1(self) -> float:
+        """Of the lesions listed on all sequences."""
+        found, listed, metastases = np.sum(list(self.sums.values()), axis=0)
+        return float(2 * found / max(listed + metastases, 1))
+
+    @property
+    def sums(self) -> dict[str, tuple[int, int, int]]:
+        """Lesions (found, listed, all metastases) on each sequence."""
+        return {
+            name: (own["found"], own["listed"], own["metastases"])
+            for name, own in self.record["sequences"].items()
+        }
+
+
+def fit_joint(drawn: list[JointVoxels]) -> JointSettings:
+    """Logistic regression from both networks' logits to metastasis, over voxels of many patients.
+
+    Two weights and an intercept on many thousand voxels; they are not left out in the
+    cross-validation of what follows.
+    """
+    logits = np.concatenate([np.stack([v.own, v.other], axis=1) for v in drawn])
+    right = np.concatenate([v.right for v in drawn])
+    if right.all() or not right.any():
+        return JointSettings()
+    model = LogisticRegression(C=1.0).fit(logits, right)
+    own, other = (round(float(w), 6) for w in model.coef_[0])
+    return JointSettings(own=own, other=other, intercept=round(float(model.intercept_[0]), 6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +180,19 @@ def _own(cases: tuple[CandidateCase, ...], sequence: Sequence) -> tuple[Candidat
 
 
 def _best_judged(cases: CasesByThreshold, sequence: Sequence) -> _Judged:
-    """The sequence at the threshold whose judged candidates reach the best F1."""
-    judged = [_judge(sequence, t, _own(found, sequence)) for t, found in cases.items()]
+    """The sequence at the threshold whose judged candidates reach the best F1.
+
+    Thresholds with too few candidates to weigh are passed over, unless all have.
+    """
+    own = {t: _own(found, sequence) for t, found in cases.items()}
+    enough = {t: found for t, found in own.items() if _enough(found)} or own
+    judged = [_judge(sequence, t, found) for t, found in enough.items()]
     return max(judged, key=lambda one: f1([one], best_cut([one])))
+
+
+def _enough(cases: tuple[CandidateCase, ...]) -> bool:
+    right = [candidate.right for case in cases for candidate in case.candidates]
+    return FEWEST <= sum(right) <= len(right) - FEWEST
 
 
 def _dice(cases: tuple[CandidateCase, ...]) -> float:
@@ -338,6 +386,8 @@ def _sequence_record(judged: _Judged, settings: LesionSettings) -> dict[str, Any
         "candidates": len(judged.right),
         "right": int(judged.right.sum()),
         "metastases": sum(case.metastases for case in judged.cases),
+        "found": found,
+        "listed": int(listed.sum()),
         "recall": round(found / max(sum(case.metastases for case in judged.cases), 1), 4),
         "precision": round(found / max(int(listed.sum()), 1), 4),
         "gains": {gain.evidence: round(gain.average_precision, 4) for gain in judged.gains},

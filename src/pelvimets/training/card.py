@@ -102,6 +102,7 @@ def _calibration(record: Facts | None) -> list[str]:
         "",
         *([f"    {record['made_by']} -o COHORT", ""] if record.get("made_by") else []),
         *_table(head, rows),
+        *_joining(record.get("joining")),
         "",
         "Average precision over the candidates, as each kind of evidence is added:",
         "",
@@ -118,6 +119,31 @@ def _calibration(record: Facts | None) -> list[str]:
         f"suspicion of M1b from {record['operating_point']:g}.",
         *_weak(record),
     ]
+
+
+def _joining(joining: Facts | None) -> list[str]:
+    """What the other sequence's network gains in each voxel."""
+    if joining is None:
+        return []
+    rows = [
+        (MrSequence(name).title, *(_found(joining[way][name]) for way in ("apart", "together")))
+        for name in joining["apart"]
+    ]
+    head = ("sequence", "each sequence by itself", "both together")
+    chosen = "joined" if joining["joined"] else "not joined, since F1 did not gain"
+    return [
+        "",
+        "Recall; precision where masks are drawn from one network's probability or from both:",
+        "",
+        *_table(head, rows),
+        "",
+        f"In this bundle they are {chosen}.",
+    ]
+
+
+def _found(sums: Sequence[int]) -> str:
+    found, listed, metastases = sums
+    return f"{found / max(metastases, 1):.3f}; {found / max(listed, 1):.3f}"
 
 
 def _weak(record: Facts) -> list[str]:
