@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from pelvimets.app.samples import PhantomPool, begin_pool, cohort_splits, prepare_cohort
+from pelvimets.app.samples import (
+    PhantomPool,
+    begin_pool,
+    cohort_splits,
+    prepare_cohort,
+    sample_store,
+)
 from pelvimets.app.start import adopted, load_start, start_source
 from pelvimets.app.train import run_settings, train_run
 from pelvimets.cli.main import app
@@ -101,6 +109,29 @@ def test_from_bones_to_lesions_and_on(cohort: Path, small: Path, tmp_path: Path)
     on = train_run(run_settings("lesions", lesions, epochs=2), cohort, lesions, workers=0)
     assert on.steps == 4
     assert len(RunFolder(lesions).read_curve()) == 2
+
+
+def test_a_network_of_one_sequence_learns_from_it_alone(
+    cohort: Path, small: Path, tmp_path: Path
+) -> None:
+    for patient in ("p0", "p1", "p2"):
+        for kind in ("", "_bones", "_lesions"):
+            shutil.copy(
+                cohort / patient / f"dwi{kind}.nii.gz", cohort / patient / f"t1{kind}.nii.gz"
+            )
+    run = tmp_path / "run"
+    settings = run_settings("bones", run, changes=small, sequence=Sequence.T1)
+    assert settings.sequences == ("t1",)
+    train_run(settings, cohort, run, workers=0)
+    assert run_settings("bones", run).sequences == ("t1",)  # a begun run keeps it
+    store = sample_store(run / "samples" / "train")
+    assert store.names() == ("p0_dwi", "p0_t1", "p1_dwi", "p1_t1")
+    assert replace(store, sequences=("t1",)).names() == ("p0_t1", "p1_t1")
+    (table,) = run.glob("log/version_*/metrics.csv")
+    (columns,) = (line for line in table.read_text().splitlines() if "score" in line)
+    assert "dice_t1" in columns and "dice_dwi" not in columns
+    with pytest.raises(SettingsError, match="Choose from dwi, t1"):
+        replace(settings, sequences=("t2",))
 
 
 def test_a_run_goes_on_as_it_began_or_not_at_all(cohort: Path, small: Path, tmp_path: Path) -> None:

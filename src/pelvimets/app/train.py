@@ -71,6 +71,7 @@ def run_settings(
     preset: str | None = None,
     changes: Path | None = None,
     start_from: str | Path | None = None,
+    sequence: Sequence | None = None,
     minutes: float | None = None,
     epochs: int | None = None,
 ) -> TrainingSettings:
@@ -84,6 +85,7 @@ def run_settings(
         preset: By name; None takes ``default`` for a new run.
         changes: File of settings that replace single ones.
         start_from: As for ``train_run``.
+        sequence: Learn from this one alone; None leaves it.
         minutes, epochs: Length of the run; None leaves it.
 
     Raises:
@@ -99,6 +101,8 @@ def run_settings(
             settings = adopted(settings, start_source(start_from))
         if changes is not None:
             settings = overridden(settings, read_settings_file(changes))
+    if sequence is not None:
+        settings = replace(settings, sequences=(sequence.value,))
     if minutes is not None:
         settings = replace(settings, minutes=minutes)
     return settings if epochs is None else replace(settings, epochs=epochs)
@@ -150,11 +154,15 @@ def train_run(
     chosen = first_alone(job.prepare)
     background = data is None and launched().first
     filler = fill_pool(settings, job.store, pool) if background else None
+    training, validation = (
+        replace(sample_store(job.store / part, chosen.get(part)), sequences=settings.sequences)
+        for part in ("train", "validation")
+    )
     try:
         module = train(
             settings,
-            sample_store(job.store / "train", chosen.get("train")),
-            sample_store(job.store / "validation", chosen.get("validation")),
+            training,
+            validation,
             run,
             start=start,
             workers=workers,

@@ -102,7 +102,10 @@ def prepared_samples(
             names = _first_patients(store, data.pool)
         else:
             names = prepare_cohort(data.cohort, settings, store, data.splits, progress)
-    training, validation = (sample_store(store / p, names[p]) for p in ("train", "validation"))
+    training, validation = (
+        replace(sample_store(store / part, names[part]), sequences=settings.sequences)
+        for part in ("train", "validation")
+    )
     return training, validation
 
 

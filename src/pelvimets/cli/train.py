@@ -36,6 +36,10 @@ def train(
         Path | None,
         typer.Option(help="JSON or YAML file of settings that replace those of the preset."),
     ] = None,
+    sequence: Annotated[
+        Sequence | None,
+        typer.Option(help="Learn from this one alone, for a network of its own. [default: both]"),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0.1, help="The schedule ends after this time.")
     ] = None,
@@ -86,6 +90,7 @@ def train(
                     preset=preset,
                     changes=settings,
                     start_from=start_from,
+                    sequence=sequence,
                     minutes=minutes,
                     epochs=epochs,
                 ),

@@ -9,6 +9,7 @@ from typing import Any
 
 from pelvimets.config import GridSettings, IntensitySettings, settings_from_dict
 from pelvimets.errors import SettingsError
+from pelvimets.labels import Sequence
 from pelvimets.model.inputs import BONE_INPUTS, BONE_OUTPUTS, LESION_INPUTS, LESION_OUTPUTS
 from pelvimets.model.settings import NetworkSettings
 
@@ -124,6 +125,7 @@ class TrainingSettings:
         network: Form of the network.
         stages: Coarse to fine, with rising ``until``, the last one 1.
         augmentation, loss, centres: See there.
+        sequences: Sequences to learn from and to measure on, by their short names.
         region_margin_voxels: Lesions only: the loss looks this far around the bones.
         simulated_share: Share of patches from simulated examinations, where digital patients
             of both kinds are there.
@@ -152,6 +154,7 @@ class TrainingSettings:
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: LossSettings = field(default_factory=LossSettings)
     centres: PatchCentres = field(default_factory=PatchCentres)
+    sequences: tuple[str, ...] = tuple(s.value for s in Sequence)
     region_margin_voxels: int = 3
     simulated_share: float = 0.8
     epochs: int = 60
@@ -170,6 +173,12 @@ class TrainingSettings:
     seed: int = 2021
 
     def __post_init__(self) -> None:
+        if not self.sequences or not set(self.sequences) <= set(Sequence):
+            raise SettingsError(
+                "Unknown sequences to learn from",
+                got=list(self.sequences),
+                remedy=f"Choose from {', '.join(Sequence)}",
+            )
         ends = [stage.until for stage in self.stages]
         if not ends or ends != sorted(ends) or ends[-1] != 1:
             raise SettingsError("Stages need rising ends, the last one 1", got=ends)

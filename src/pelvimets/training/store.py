@@ -36,14 +36,17 @@ class SampleStore:
     Attributes:
         arrays: The store.
         chosen: Samples to use; None takes all there are, also those that come later.
+        sequences: Of these alone, by their short names.
     """
 
     arrays: ArrayStore
     chosen: tuple[str, ...] | None = None
+    sequences: tuple[str, ...] = tuple(s.value for s in Sequence)
 
     def names(self) -> tuple[str, ...]:
         """Names of the samples to use, sorted."""
-        return self.arrays.names() if self.chosen is None else tuple(sorted(self.chosen))
+        names = self.arrays.names() if self.chosen is None else tuple(sorted(self.chosen))
+        return tuple(name for name in names if name.rpartition("_")[2] in self.sequences)
 
     def write(self, sample: Sample) -> None:
         """Keep a sample."""
