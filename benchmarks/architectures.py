@@ -157,7 +157,10 @@ def measured(name: str, budget: Budget, out: Path) -> dict[str, Any]:
     os.environ["OMP_NUM_THREADS"] = str(budget.threads)
     import torch
 
+    from pelvimets.training.run import keep_freed_memory
+
     torch.set_num_threads(budget.threads)
+    keep_freed_memory()
     settings = settings_of(name, budget)
     torch.manual_seed(settings.seed)
     network, multiple_of = build(name, settings)

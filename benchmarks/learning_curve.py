@@ -93,8 +93,10 @@ def measured(run: Run, out: Path, threads: int) -> dict[str, Any]:
     import torch
 
     from pelvimets.model.variants import make_network
+    from pelvimets.training.run import keep_freed_memory
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     budget = Budget(run.minutes, None, run.patients, VALIDATION, "coarse", threads)
     settings = settings_of("unet", budget)
     learned, tested = (out / "+".join(names) for names in (run.learned, run.measured))

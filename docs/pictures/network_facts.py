@@ -62,6 +62,7 @@ class Rules:
     operating_point: float
     weak_sequences: tuple[str, ...]
     judged: bool
+    joined: bool
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def _rules(reading: ReadingSettings) -> Rules:
         operating_point=lesions.operating_point,
         weak_sequences=lesions.weak_sequences,
         judged=any(lesions.judge(sequence) for sequence in Sequence),
+        joined=any(lesions.joint(sequence) for sequence in Sequence),
     )
 
 

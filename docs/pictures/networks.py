@@ -202,6 +202,8 @@ def draw_stage(page: Page, facts: Facts) -> None:
 def stage_words(facts: Facts) -> str:
     rules = facts.rules
     lines = ["a lesion on either", "sequence counts; seen", "on both, it is one", ""]
+    if rules.joined:
+        lines += ["masks from both", "sequences' networks", ""]
     if rules.judged:
         lines += ["score from both", "sequences, ADC, size", ""]
     lines += ["suspicious for M1b", f"from a score of {rules.operating_point:.3g}"]
