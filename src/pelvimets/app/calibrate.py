@@ -190,8 +190,7 @@ def _case(
     right = right_labels(labels.array, truth.array)
     faint: dict[int, Evidence] = {}
     if not evidence:
-        below = faint_lesions(inside, patient.bones[sequence], settings)
-        faint = gather_evidence(below, around, settings)
+        faint = gather_evidence(faint_lesions(inside, settings), around, settings)
     found, real = labels.array > 0, truth.array > 0
     return CandidateCase(
         patient=patient.key,

@@ -19,7 +19,7 @@ from pelvimets.config import JudgeSettings, LesionSettings
 from pelvimets.core.findings import LesionMasks
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.joint import covered, other_of
-from pelvimets.core.lesions import faint_lesions, lesion_score, renumbered
+from pelvimets.core.lesions import faint_lesions, inside_bone, lesion_score, renumbered
 from pelvimets.core.resample import interpolate_probability, resample_labels
 from pelvimets.core.segmentation import Segmented
 from pelvimets.core.volume import Volume
@@ -142,8 +142,8 @@ def judge_lesions(found: Segmented, adc: Volume | None, settings: LesionSettings
         scores[sequence] = {new: judged[n] for new, n in enumerate(good, start=1)}
         if not judged:
             bones = found.bones.by_sequence[sequence]
-            faint = faint_lesions(found.probability[sequence], bones, settings)
-            judged = candidate_scores(faint, around, judge, settings)
+            inside = inside_bone(found.probability[sequence], bones, settings)
+            judged = candidate_scores(faint_lesions(inside, settings), around, judge, settings)
         highest = max(judged.values(), default=0.0)
         patient[sequence] = chance_of_metastases(highest, judge)
     return LesionMasks(kept, dict(found.probability), scores, patient)

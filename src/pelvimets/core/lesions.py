@@ -93,9 +93,9 @@ def renumbered(
     return np.asarray(numbers[labels])
 
 
-def faint_lesions(probability: Volume, bones: Volume, settings: LesionSettings) -> Volume:
-    """As ``label_lesions``, down to a very low probability: what ranks patients without lesion."""
-    return label_lesions(probability, bones, replace(settings, threshold=_FAINT))
+def faint_lesions(probability: Volume, settings: LesionSettings) -> Volume:
+    """As ``label_above``, down to a very low probability: what ranks patients without lesion."""
+    return label_above(probability, replace(settings, threshold=_FAINT))
 
 
 def _components(
