@@ -122,6 +122,15 @@ def test_a_patient_without_a_lesion_still_has_a_score() -> None:
     assert masks.scores[Sequence.DWI] == {}
 
 
+def test_a_wide_faint_place_does_not_make_a_patient_suspicious() -> None:
+    """A judge that likes large candidates has never seen what is no candidate."""
+    settings = LesionSettings(judge_dwi=JudgeSettings(volume=5.0))
+    bones, labels, probability = study(blob(FINE, 0.3, radius=30.0), None)
+    found = Segmented(bones, labels, probability, probability)
+    patient = judge_lesions(found, None, settings).patient_scores[Sequence.DWI]
+    assert patient == pytest.approx(0.25 * 0.3)
+
+
 def test_judges_survive_a_bundle() -> None:
     settings = LesionSettings(judge_dwi=JudgeSettings(adc=-2.0), weak_sequences=("t1",))
     assert settings_from_dict(LesionSettings, settings_to_dict(settings)) == settings

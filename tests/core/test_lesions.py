@@ -8,7 +8,7 @@ from pelvimets.core.findings import BoneMasks
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.judging import judge_lesions
 from pelvimets.core.lesions import (
-    faint_lesions,
+    faint_score,
     inside_bone,
     label_lesions,
     largest_axial_diameter_mm,
@@ -56,7 +56,7 @@ def test_probability_away_from_bone_is_no_lesion():
     bones = pelvis()
     found = probability_on(bones.geometry, ((0, -20, 30), 12, 0.99))
     assert not label_lesions(found, bones, SETTINGS).array.any()
-    assert not faint_lesions(inside_bone(found, bones, SETTINGS), SETTINGS).array.any()
+    assert faint_score(inside_bone(found, bones, SETTINGS), SETTINGS) == 0
 
 
 def test_near_bone_reaches_the_margin_and_no_further():

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from pelvimets.config import JointSettings, JudgeSettings, LesionSettings
-from pelvimets.core.judging import FEATURES, Evidence, chance_of_metastasis
+from pelvimets.core.judging import (
+    FEATURES,
+    Evidence,
+    chance_of_faint,
+    chance_of_metastases,
+    chance_of_metastasis,
+)
 from pelvimets.errors import CohortError
 from pelvimets.labels import Sequence
 from pelvimets.training.calibration import (
@@ -30,7 +36,7 @@ def drawn_case(number: int, rng: np.random.Generator, sequence=Sequence.DWI) -> 
         volume = float(np.exp(rng.normal(0.5, 0.6)))
         candidates.append(Candidate(Evidence(score, score - 0.1, volume, other, adc), right))
     return CandidateCase(
-        f"p{number}", sequence, 3 if sick else 0, tuple(candidates), (), (10, 12, 14)
+        f"p{number}", sequence, 3 if sick else 0, tuple(candidates), 0.0, (10, 12, 14)
     )
 
 
@@ -119,6 +125,23 @@ def test_a_judge_serves_studies_without_the_other_sequence_or_adc() -> None:
         for o, a in ((0.9, 750.0), (None, None), (0.05, 1900.0))
     ]
     assert chances[0] > chances[1] > chances[2]
+
+
+def test_patients_without_a_candidate_are_ranked_by_what_is_faint() -> None:
+    """Below those whom the judge suspects, and by how near a candidate they come."""
+    cases = [case for case in cohort() if case.candidates]
+    empty = [
+        CandidateCase(f"q{n}", s, 0, (), faint, (0, 0, 0))
+        for n, faint in enumerate((0.01, 0.2, 0.4))
+        for s in Sequence
+    ]
+    judge = fit_reading({0.5: (*cases, *empty)}, LesionSettings()).settings.judge_dwi
+    chances = [
+        chance_of_metastases(chance_of_faint(case.faint, judge), judge)
+        for case in empty
+        if case.sequence is Sequence.DWI
+    ]
+    assert chances == sorted(chances) and chances[0] < chances[-1] < 0.5
 
 
 def test_too_few_candidates_are_refused_with_a_remedy() -> None:

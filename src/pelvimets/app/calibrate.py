@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from pelvimets.config import JointSettings, LesionSettings, settings_to_dict
 from pelvimets.core.joint import log_odds, other_of, read_together
-from pelvimets.core.judging import Evidence, Surroundings, gather_evidence, surroundings
+from pelvimets.core.judging import Surroundings, gather_evidence, surroundings
 from pelvimets.core.lesions import (
-    faint_lesions,
+    faint_score,
     inside_bone,
     label_above,
     near_bone,
@@ -188,16 +188,13 @@ def _case(
     labels = shown_lesions(label_above(inside, settings), around.own, settings)
     evidence = gather_evidence(labels, around, settings)
     right = right_labels(labels.array, truth.array)
-    faint: dict[int, Evidence] = {}
-    if not evidence:
-        faint = gather_evidence(faint_lesions(inside, settings), around, settings)
     found, real = labels.array > 0, truth.array > 0
     return CandidateCase(
         patient=patient.key,
         sequence=sequence,
         metastases=len(np.unique(truth.array[real])),
         candidates=tuple(Candidate(e, n in right) for n, e in evidence.items()),
-        faint=tuple(faint.values()),
+        faint=0.0 if evidence else faint_score(inside, settings),
         voxels=(int((found & real).sum()), int(found.sum()), int(real.sum())),
     )
 

@@ -19,7 +19,7 @@ from pelvimets.config import JudgeSettings, LesionSettings
 from pelvimets.core.findings import LesionMasks
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.joint import covered, other_of
-from pelvimets.core.lesions import faint_lesions, inside_bone, lesion_score, renumbered
+from pelvimets.core.lesions import faint_score, inside_bone, lesion_score, renumbered
 from pelvimets.core.resample import interpolate_probability, resample_labels
 from pelvimets.core.segmentation import Segmented
 from pelvimets.core.volume import Volume
@@ -27,6 +27,7 @@ from pelvimets.labels import Sequence
 
 _SUREST = 0.999  # of a probability before its logit is taken
 _LEAST_SURE = 0.001
+_FAINT_SHARE = 0.25
 FEATURES = ("score", "mean", "volume", "other", "alone", "adc", "no_adc")
 """Names of the features, each with its weight in ``JudgeSettings``."""
 
@@ -77,6 +78,15 @@ def chance_of_metastasis(evidence: Evidence, judge: JudgeSettings | None) -> flo
         return evidence.score
     weights = [getattr(judge, name) for name in FEATURES]
     return float(expit(judge.intercept + features(evidence) @ weights))
+
+
+def chance_of_faint(score: float, judge: JudgeSettings | None) -> float:
+    """Score of what stays below the threshold of a candidate, 0-1, to rank patients without one.
+
+    A judge has learned on candidates and would be sure of wide faint places; so the probability
+    counts, at a quarter, below nearly all candidates.
+    """
+    return score if judge is None else _FAINT_SHARE * score
 
 
 def chance_of_metastases(highest: float, judge: JudgeSettings | None) -> float:
@@ -143,8 +153,8 @@ def judge_lesions(found: Segmented, adc: Volume | None, settings: LesionSettings
         if not judged:
             bones = found.bones.by_sequence[sequence]
             inside = inside_bone(found.probability[sequence], bones, settings)
-            judged = candidate_scores(faint_lesions(inside, settings), around, judge, settings)
-        highest = max(judged.values(), default=0.0)
+            judged = {0: chance_of_faint(faint_score(inside, settings), judge)}
+        highest = max(judged.values())
         patient[sequence] = chance_of_metastases(highest, judge)
     return LesionMasks(kept, dict(found.probability), scores, patient)
 

@@ -93,9 +93,21 @@ def renumbered(
     return np.asarray(numbers[labels])
 
 
-def faint_lesions(probability: Volume, settings: LesionSettings) -> Volume:
-    """As ``label_above``, down to a very low probability: what ranks patients without lesion."""
-    return label_above(probability, replace(settings, threshold=_FAINT))
+def faint_score(probability: Volume, settings: LesionSettings) -> float:
+    """Highest ``lesion_score`` of what shows at a very low probability; 0 if nothing does.
+
+    Args:
+        probability: 0 where no lesion may lie.
+        settings: Smallest lesion.
+    """
+    faint = label_above(probability, replace(settings, threshold=_FAINT)).array
+    boxes = cc3d.statistics(faint)["bounding_boxes"] if faint.any() else []
+    scores = (
+        lesion_score(probability.array[box][faint[box] == n], probability.geometry, settings)
+        for n, box in enumerate(boxes)
+        if n
+    )
+    return max(scores, default=0.0)
 
 
 def _components(

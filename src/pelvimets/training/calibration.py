@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from pelvimets.config import JointSettings, JudgeSettings, LesionSettings
-from pelvimets.core.judging import FEATURES, Evidence, features
+from pelvimets.core.judging import FEATURES, Evidence, chance_of_faint, features
 from pelvimets.errors import CohortError
 from pelvimets.evaluation.roc import calibration
 from pelvimets.labels import Sequence
@@ -55,7 +55,7 @@ class CandidateCase:
         patient, sequence: Whose.
         metastases: Reference lesions on the sequence.
         candidates: Those at the threshold.
-        faint: Evidence on what shows at a very low threshold, where there are no candidates.
+        faint: See ``core.lesions.faint_score``; counts where there are no candidates.
         voxels: Lesion voxels in (both, prediction, reference).
     """
 
@@ -63,7 +63,7 @@ class CandidateCase:
     sequence: Sequence
     metastases: int
     candidates: tuple[Candidate, ...]
-    faint: tuple[Evidence, ...]
+    faint: float
     voxels: tuple[int, int, int]
 
 
@@ -212,15 +212,11 @@ def _judge(sequence: Sequence, threshold: float, cases: tuple[CandidateCase, ...
     owner = np.array([n for n, _ in found])
     evidence = [c.evidence for _, c in found]
     scores = _left_out(evidence, right, owner, FEATURES)
-    patients = _patient_maxima(cases, evidence, right, owner, scores)
+    judge = replace(fit_judge(evidence, right, FEATURES), threshold=threshold)
+    patients = _patient_maxima(cases, owner, scores, judge)
     sick = np.array([case.metastases > 0 for case in cases])
     intercept, slope = _platt(patients, sick)
-    judge = replace(
-        fit_judge(evidence, right, FEATURES),
-        threshold=threshold,
-        patient_intercept=intercept,
-        patient_slope=slope,
-    )
+    judge = replace(judge, patient_intercept=intercept, patient_slope=slope)
     gains = tuple(
         Gain(name, _average_precision(right, _left_out(evidence, right, owner, used)))
         for name, used in _STEPS
@@ -284,18 +280,16 @@ def _left_out(
 
 def _patient_maxima(
     cases: tuple[CandidateCase, ...],
-    evidence: list[Evidence],
-    right: BoolArray,
     owner: npt.NDArray[Any],
     scores: FloatArray,
+    judge: JudgeSettings,
 ) -> FloatArray:
     """Highest score of each patient, from what is faint where there is no candidate."""
-    judge = fit_judge(evidence, right, FEATURES)
-    maxima = np.zeros(len(cases))
-    for n, case in enumerate(cases):
-        own = scores[owner == n] if case.candidates else _chances(judge, list(case.faint))
-        maxima[n] = own.max(initial=0.0)
-    return maxima
+    highest = (
+        scores[owner == n].max() if case.candidates else chance_of_faint(case.faint, judge)
+        for n, case in enumerate(cases)
+    )
+    return np.array(list(highest))
 
 
 def _platt(scores: FloatArray, sick: BoolArray) -> tuple[float, float]:
