@@ -124,7 +124,7 @@ def fit_calibration(found: Iterable[FoundPatient], settings: LesionSettings) -> 
         The better of the two by F1 of the lesions; its record holds both under ``joining``.
     """
     apart = replace(settings, joint_dwi=None, joint_t1=None)
-    joints = _joints(found)
+    joints = _joints(found, settings.bone_margin_mm)
     together = replace(apart, joint_dwi=joints[Sequence.DWI], joint_t1=joints[Sequence.T1])
     if together == apart:
         return fit_reading(candidate_cases(found, apart), apart)
@@ -134,22 +134,26 @@ def fit_calibration(found: Iterable[FoundPatient], settings: LesionSettings) -> 
     return replace(best, record={**best.record, "joining": joining})
 
 
-def _joints(found: Iterable[FoundPatient]) -> dict[Sequence, JointSettings | None]:
+def _joints(
+    found: Iterable[FoundPatient], margin_mm: float
+) -> dict[Sequence, JointSettings | None]:
     """How the other sequence counts in the voxels of each, for patients with both."""
     drawn: dict[Sequence, list[JointVoxels]] = {s: [] for s in Sequence}
     for patient in found:
         for sequence in patient.truth:
-            voxels = _joint_voxels(patient, sequence)
+            voxels = _joint_voxels(patient, sequence, margin_mm)
             drawn[sequence] += [] if voxels is None else [voxels]
     return {s: fit_joint(own) if own else None for s, own in drawn.items()}
 
 
-def _joint_voxels(patient: FoundPatient, sequence: Sequence) -> JointVoxels | None:
+def _joint_voxels(
+    patient: FoundPatient, sequence: Sequence, margin_mm: float
+) -> JointVoxels | None:
     """Some voxels near the bones of one sequence, where the other one looked, too."""
     other = other_of(sequence, patient.own)
     if other is None:
         return None
-    inside = near_bone(patient.bones[sequence], LesionSettings().bone_margin_mm)
+    inside = near_bone(patient.bones[sequence], margin_mm)
     here, there = log_odds(patient.own[sequence], other, JointSettings().reach_mm)
     places = np.flatnonzero(inside & ~np.isnan(there))
     seed = int.from_bytes(hashlib.sha256(patient.key.encode()).digest()[:8])

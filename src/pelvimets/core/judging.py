@@ -150,13 +150,15 @@ def judge_lesions(found: Segmented, adc: Volume | None, settings: LesionSettings
         good = [n for n, score in judged.items() if score >= settings.smallest_score]
         kept[sequence] = labels.with_array(renumbered(labels.array, good))
         scores[sequence] = {new: judged[n] for new, n in enumerate(good, start=1)}
-        if not judged:
-            bones = found.bones.by_sequence[sequence]
-            inside = inside_bone(found.probability[sequence], bones, settings)
-            judged = {0: chance_of_faint(faint_score(inside, settings), judge)}
-        highest = max(judged.values())
+        highest = max(judged.values()) if judged else _highest_faint(sequence, found, settings)
         patient[sequence] = chance_of_metastases(highest, judge)
     return LesionMasks(kept, dict(found.probability), scores, patient)
+
+
+def _highest_faint(sequence: Sequence, found: Segmented, settings: LesionSettings) -> float:
+    bones = found.bones.by_sequence[sequence]
+    inside = inside_bone(found.probability[sequence], bones, settings)
+    return chance_of_faint(faint_score(inside, settings), settings.judge(sequence))
 
 
 def candidate_scores(

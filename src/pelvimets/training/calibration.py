@@ -203,7 +203,7 @@ def _dice(cases: tuple[CandidateCase, ...]) -> float:
 def _judge(sequence: Sequence, threshold: float, cases: tuple[CandidateCase, ...]) -> _Judged:
     found = [(n, c) for n, case in enumerate(cases) for c in case.candidates]
     right = np.array([c.right for _, c in found], dtype=bool)
-    if right.sum() < FEWEST or (~right).sum() < FEWEST:
+    if not _enough(cases):
         raise CohortError(
             f"Too few candidates on {sequence.title} to weigh the evidence",
             got=f"{int(right.sum())} right, {int((~right).sum())} false",
