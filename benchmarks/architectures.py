@@ -132,7 +132,7 @@ def settings_of(name: str, budget: Budget) -> Any:
 
 
 def store(out: Path, split: str) -> SampleStore:
-    from pelvimets.io.arrays import ArrayFolder
+    from pelvimets.io.record.arrays import ArrayFolder
     from pelvimets.training.store import SampleStore
 
     return SampleStore(ArrayFolder(out / "samples" / split))

@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pelvimets.evaluation import hausdorff_distance, measure_labels
-from pelvimets.evaluation.detection import detect
-from pelvimets.evaluation.intervals import (
+from pelvimets.evaluation.measures.detection import detect
+from pelvimets.evaluation.readings import FalseItem, LesionTally, ReferenceItem
+from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.evaluation.statistics.intervals import (
     auc_replicates,
     mean_replicates,
     ratio_replicates,
     resample_counts,
 )
-from pelvimets.evaluation.readings import FalseItem, LesionTally, ReferenceItem
-from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.labels import Bone
 
 SHAPE, SPACING = (64, 224, 224), (4.0, 1.8, 1.8)

@@ -25,10 +25,10 @@ from pelvimets.core.volume import Volume
 from pelvimets.evaluation import dice
 from pelvimets.labels import Bone, Sequence
 from pelvimets.model.bundle import load_segmenter
-from pelvimets.phantom.build import build_patient
-from pelvimets.phantom.imaging import examine
-from pelvimets.phantom.population import PatientPlan, Population, draw_cohort
-from pelvimets.phantom.scanner import AVANTO, DISCOVERY, Scanner
+from pelvimets.phantom.cohort.build import build_patient
+from pelvimets.phantom.cohort.population import PatientPlan, Population, draw_cohort
+from pelvimets.phantom.physics.imaging import examine
+from pelvimets.phantom.physics.scanner import AVANTO, DISCOVERY, Scanner
 
 SEED = 95001
 SMALLEST_CM3 = 1.0

@@ -22,13 +22,13 @@ from scipy import ndimage
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import resample_image
 from pelvimets.core.volume import Volume
-from pelvimets.phantom.build import PatientSettings, build_patient
-from pelvimets.phantom.examination import Artefacts
-from pelvimets.phantom.imaging import ImagedPatient, examine
-from pelvimets.phantom.mimics import MimicSettings
-from pelvimets.phantom.patient import DigitalPatient, MimicKind
-from pelvimets.phantom.scanner import DISCOVERY, SCANNERS, Scanner
-from pelvimets.phantom.sequences import DixonImage
+from pelvimets.phantom.anatomy.patient import DigitalPatient, MimicKind
+from pelvimets.phantom.cohort.build import PatientSettings, build_patient
+from pelvimets.phantom.disease.mimics import MimicSettings
+from pelvimets.phantom.physics.examination import Artefacts
+from pelvimets.phantom.physics.imaging import ImagedPatient, examine
+from pelvimets.phantom.physics.scanner import DISCOVERY, SCANNERS, Scanner
+from pelvimets.phantom.physics.sequences import DixonImage
 
 BONE, LESION, MIMIC = (255, 200, 0), (255, 40, 110), (60, 220, 255)
 SEED = 2  # a man whose vessels lie inside the field

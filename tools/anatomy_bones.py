@@ -15,7 +15,7 @@ import trimesh
 from scipy import ndimage
 
 from pelvimets.core.geometry import Geometry
-from pelvimets.phantom.assembly import (
+from pelvimets.phantom.anatomy.assembly import (
     FEMUR_MESHES,
     FEMUR_ORIGIN_M,
     HEAD_RADIUS_MM,
@@ -25,10 +25,10 @@ from pelvimets.phantom.assembly import (
     mesh_poses,
     posed_triangles,
 )
-from pelvimets.phantom.distances import depth_mm, distance_to_mm
-from pelvimets.phantom.lattice import interpolation_matrix, upsample
-from pelvimets.phantom.patient import Landmarks
-from pelvimets.phantom.tissues import Skeleton
+from pelvimets.phantom.anatomy.distances import depth_mm, distance_to_mm
+from pelvimets.phantom.anatomy.lattice import interpolation_matrix, upsample
+from pelvimets.phantom.anatomy.patient import Landmarks
+from pelvimets.phantom.anatomy.tissues import Skeleton
 
 GRID = Geometry.from_axes((210, 160, 220), (2.0, 2.0, 2.0), (-219.0, -169.0, -130.0))
 

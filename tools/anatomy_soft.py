@@ -6,9 +6,9 @@ import numpy as np
 from anatomy_bones import CT_BOTTOM_MM, GRID, Ct
 from scipy import ndimage
 
-from pelvimets.phantom.distances import depth_mm, distance_to_mm
-from pelvimets.phantom.patient import Tissue
-from pelvimets.phantom.tissues import Skeleton, sacral_path
+from pelvimets.phantom.anatomy.distances import depth_mm, distance_to_mm
+from pelvimets.phantom.anatomy.patient import Tissue
+from pelvimets.phantom.anatomy.tissues import Skeleton, sacral_path
 
 SPACING = GRID.spacing
 Z, Y, X = (

@@ -28,7 +28,7 @@ from anatomy_bones import (
 )
 from anatomy_soft import lumbar_canal, soft_tissue
 
-from pelvimets.phantom.tissues import Skeleton, atlas_code
+from pelvimets.phantom.anatomy.tissues import Skeleton, atlas_code
 
 OUT = Path(__file__).parents[1] / "src" / "pelvimets" / "resources" / "anatomy"
 T = TypeVar("T")

@@ -14,10 +14,10 @@ from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.volume import Volume
 from pelvimets.labels import LESION_COLOUR, Bone, Sequence
-from pelvimets.phantom.build import PatientSettings, build_patient
-from pelvimets.phantom.imaging import ImagedPatient, examine
-from pelvimets.phantom.scanner import DISCOVERY
-from pelvimets.phantom.sequences import DixonImage
+from pelvimets.phantom.cohort.build import PatientSettings, build_patient
+from pelvimets.phantom.physics.imaging import ImagedPatient, examine
+from pelvimets.phantom.physics.scanner import DISCOVERY
+from pelvimets.phantom.physics.sequences import DixonImage
 
 SEED = 11  # a man with a metastasis beside a hip joint
 LESION_VOLUMES_CM3 = (14.0, 6.0, 3.0, 1.5, 0.8)

@@ -20,7 +20,7 @@ from pelvimets.app.predict import StudyInput, predict
 from pelvimets.app.view import open_desk
 from pelvimets.config import ReadingSettings
 from pelvimets.core.segmenter import FixedSegmenter
-from pelvimets.io.nifti import read_nifti
+from pelvimets.io.nifti.files import read_nifti
 from pelvimets.web import bind_viewer
 from tests.web.browser import browser, fresh_page
 

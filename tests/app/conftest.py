@@ -11,7 +11,7 @@ import pytest
 from pelvimets.config import GridSettings, ReadingSettings
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.core.volume import Volume
-from pelvimets.io.nifti import write_nifti
+from pelvimets.io.nifti.files import write_nifti
 from pelvimets.labels import Sequence
 from tests.core.test_bones import pelvis
 from tests.core.test_lesions import ball

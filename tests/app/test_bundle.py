@@ -25,8 +25,8 @@ from pelvimets.config import GridSettings, settings_to_dict
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
-from pelvimets.io.nifti import write_nifti
-from pelvimets.io.run_folder import RunFolder
+from pelvimets.io.nifti.files import write_nifti
+from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.settings import NetworkSettings

@@ -14,11 +14,11 @@ from pelvimets.app.exchange import export_nnunet, import_nifti, import_nnunet
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
-from pelvimets.io.cohort import Split, read_case, read_cohort, write_table
-from pelvimets.io.nifti import read_nifti, write_nifti
-from pelvimets.io.nifti_pairs import PairsOptions
-from pelvimets.io.nnunet import NnunetOptions
-from pelvimets.io.nnunet_export import Extra, Kind, NnunetOrder
+from pelvimets.io.cohort.folder import Split, read_case, read_cohort, write_table
+from pelvimets.io.exchange.nnunet import NnunetOptions
+from pelvimets.io.exchange.nnunet_export import Extra, Kind, NnunetOrder
+from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.io.nifti.pairs import PairsOptions
 from pelvimets.labels import Bone, Sequence
 from tests.io.exchange_samples import GRIDS, bones, image, lesions, write_cohort, write_dataset
 

@@ -16,8 +16,8 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.segmentation import segment_bones
 from pelvimets.core.volume import Volume
 from pelvimets.errors import BundleError, OutputError
-from pelvimets.io.bundle import write_bundle
-from pelvimets.io.nifti import read_nifti, write_nifti
+from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.io.record.bundle import write_bundle
 from pelvimets.labels import Bone, Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.export import network_bytes, to_openvino

@@ -18,12 +18,12 @@ from pelvimets.app.phantom import (
     make_phantom,
 )
 from pelvimets.errors import CohortError, OutputError
-from pelvimets.io.cohort import Split, read_case, read_cohort
-from pelvimets.io.nifti import read_nifti
+from pelvimets.io.cohort.folder import Split, read_case, read_cohort
+from pelvimets.io.nifti.files import read_nifti
 from pelvimets.labels import Sequence
-from pelvimets.phantom.anatomy import AnatomySettings
-from pelvimets.phantom.build import PatientSettings
-from pelvimets.phantom.population import Part, Population
+from pelvimets.phantom.anatomy.healthy import AnatomySettings
+from pelvimets.phantom.cohort.build import PatientSettings
+from pelvimets.phantom.cohort.population import Part, Population
 
 COARSE = PatientSettings(anatomy=AnatomySettings(spacing_mm=5.0))
 ORDER = CohortOrder(Population.LESIONS, 2, seed=3, scanner="achieva", settings=COARSE)

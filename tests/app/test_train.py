@@ -31,10 +31,10 @@ from pelvimets.cli.training_bar import duration, epoch_words
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, PelvimetsError, SettingsError
-from pelvimets.io.cohort import read_cohort
-from pelvimets.io.nifti import write_nifti
-from pelvimets.io.run_folder import RunFolder
-from pelvimets.io.settings_file import read_settings_file
+from pelvimets.io.cohort.folder import read_cohort
+from pelvimets.io.nifti.files import write_nifti
+from pelvimets.io.record.run_folder import RunFolder
+from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.labels import Sequence
 from pelvimets.training.observing import RunState
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS, PAPER_BONES

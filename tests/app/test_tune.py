@@ -22,18 +22,18 @@ from pelvimets.cli.main import app
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import VerificationError
-from pelvimets.io.nifti import write_nifti
-from pelvimets.io.run_folder import RunFolder
-from pelvimets.io.search_folder import SearchFolder
-from pelvimets.io.search_storage import open_storage
+from pelvimets.io.nifti.files import write_nifti
+from pelvimets.io.record.run_folder import RunFolder
+from pelvimets.io.record.search_folder import SearchFolder
+from pelvimets.io.record.search_storage import open_storage
 from pelvimets.training.overrides import overridden
 from pelvimets.training.presets import DEFAULT_BONES, preset_settings
 from pelvimets.training.sample import Sample
-from pelvimets.training.search import Objective, RunningTrial, Search
-from pelvimets.training.search_records import Fate, TrialRecord
-from pelvimets.training.search_space import Choice, Range, default_space, with_values
+from pelvimets.training.search.records import Fate, TrialRecord
+from pelvimets.training.search.searching import Objective, RunningTrial, Search
+from pelvimets.training.search.space import Choice, Range, default_space, with_values
+from pelvimets.training.search.trial import train_trial
 from pelvimets.training.settings import TrainingSettings, training_settings
-from pelvimets.training.trial import train_trial
 from tests.training.conftest import Samples, made_sample
 from tests.training.search_database import empty_database, no_wait_for_the_disk
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import pelvimets
 from pelvimets.cli.main import app
-from pelvimets.io.nifti import write_nifti
+from pelvimets.io.nifti.files import write_nifti
 from tests.core.test_bones import pelvis
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from pelvimets.cli.main import app
 from pelvimets.errors import CohortError
-from pelvimets.io.cohort import read_cohort
+from pelvimets.io.cohort.folder import read_cohort
 from tests.io.exchange_samples import write_cohort
 
 

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from pelvimets.app import phantom as app_phantom
 from pelvimets.cli.phantom import app
-from pelvimets.io.phantom_series import DicomStyle
-from pelvimets.phantom.checks import CheckRow, Reference
-from pelvimets.phantom.population import Part, Population
+from pelvimets.io.phantom.series import DicomStyle
+from pelvimets.phantom.cohort.checks import CheckRow, Reference
+from pelvimets.phantom.cohort.population import Part, Population
 
 
 @pytest.fixture

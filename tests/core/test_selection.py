@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from pelvimets.config import SelectionSettings
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.selection import select
-from pelvimets.core.series import SeriesFacts
-from pelvimets.core.series_t1 import periods_of_phase
+from pelvimets.core.series.facts import SeriesFacts
+from pelvimets.core.series.selection import select
+from pelvimets.core.series.t1 import periods_of_phase
 from pelvimets.core.study import SeriesRole
 from pelvimets.errors import GeometryError, SelectionError, SettingsError
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
-from pelvimets.io.nifti import write_nifti
+from pelvimets.io.nifti.files import write_nifti
 
 GRIDS = {
     "dwi": Geometry.from_axes((10, 24, 30), (8.0, 4.0, 4.0), origin=(-60.0, -48.0, 0.0)),

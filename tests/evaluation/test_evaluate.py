@@ -21,8 +21,8 @@ from pelvimets.evaluation import dice, hausdorff_distance
 from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.results import summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
-from pelvimets.io.nifti import read_nifti, write_nifti
-from pelvimets.io.results import CaseStore
+from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.io.record.results import CaseStore
 from pelvimets.training.card import model_card
 
 QUICK = EvaluationSettings(bootstrap_samples=200, in_silico=True)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import SettingsError
-from pelvimets.evaluation import detection
-from pelvimets.evaluation.lesions import (
+from pelvimets.evaluation.measures import detection
+from pelvimets.evaluation.measures.lesions import (
     LinkedLesion,
     Overlap,
     SequenceLesions,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pelvimets.evaluation.published import audit, audit_table
-from pelvimets.evaluation.published_facts import Verdict, paper_facts
+from pelvimets.evaluation.published.facts import Verdict, paper_facts
+from pelvimets.evaluation.published.recomputed import audit, audit_table
 
 
 @pytest.fixture(scope="module")

@@ -9,25 +9,25 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
 from pelvimets.evaluation import checks
-from pelvimets.evaluation.case import (
-    CaseResult,
-    SequenceMasks,
-    SequenceScores,
-    measure_case,
-)
-from pelvimets.evaluation.claim import ITEMS
-from pelvimets.evaluation.facts import PatientFacts, characterise
-from pelvimets.evaluation.overlays import (
+from pelvimets.evaluation.figures.overlays import (
     HEIGHT,
     PREDICTION_COLOUR,
     REFERENCE_COLOUR,
     bone_overlay,
     lesion_overlay,
 )
-from pelvimets.evaluation.patients import judge
+from pelvimets.evaluation.measures.case import (
+    CaseResult,
+    SequenceMasks,
+    SequenceScores,
+    measure_case,
+)
+from pelvimets.evaluation.measures.patients import judge
 from pelvimets.evaluation.readings import PatientCall, Reading, call_patient, tally_lesions
+from pelvimets.evaluation.report.claim import ITEMS
 from pelvimets.evaluation.settings import EvaluationSettings
-from pelvimets.evaluation.tables import Table
+from pelvimets.evaluation.tables.facts import PatientFacts, characterise
+from pelvimets.evaluation.tables.table import Table
 from pelvimets.labels import Sequence
 
 SETTINGS = EvaluationSettings(bootstrap_samples=100)

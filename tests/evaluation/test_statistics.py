@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pelvimets.errors import InputError, SettingsError
-from pelvimets.evaluation import agreement, comparing, intervals, roc
+from pelvimets.evaluation.measures import roc
+from pelvimets.evaluation.statistics import agreement, comparing, intervals
 
 # Bland and Altman, Lancet 1986;i:307-310: peak flow, first readings (l/min).
 LARGE_METER = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]

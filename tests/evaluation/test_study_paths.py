@@ -22,10 +22,10 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.evaluation import dice
-from pelvimets.evaluation.readers import CONSENSUS, pair_kind
 from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.settings import EvaluationSettings
-from pelvimets.io.nifti import read_nifti, write_nifti
+from pelvimets.evaluation.statistics.readers import CONSENSUS, pair_kind
+from pelvimets.io.nifti.files import read_nifti, write_nifti
 
 QUICK = EvaluationSettings(bootstrap_samples=100, in_silico=True)
 

@@ -15,7 +15,7 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.measure import measure
 from pelvimets.core.study import Acquisition, SeriesRole, SourceReference, Study
 from pelvimets.core.volume import Volume
-from pelvimets.io.dicom_results import write_dicom_results
+from pelvimets.io.dicom.results import write_dicom_results
 from pelvimets.labels import Bone, Sequence
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7)

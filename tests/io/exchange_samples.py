@@ -9,8 +9,8 @@ import numpy as np
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
-from pelvimets.io.cohort import write_table
-from pelvimets.io.nifti import write_nifti
+from pelvimets.io.cohort.folder import write_table
+from pelvimets.io.nifti.files import write_nifti
 from pelvimets.labels import Sequence
 
 GRIDS = {

@@ -9,8 +9,8 @@ import pytest
 from dicom_samples import block, dwi, t1, write
 
 from pelvimets.errors import ArchiveError, ResourceError
-from pelvimets.io import archive
-from pelvimets.io.archive import ArchiveLimits, is_zip, unpack
+from pelvimets.io.dicom import archive
+from pelvimets.io.dicom.archive import ArchiveLimits, is_zip, unpack
 from pelvimets.io.study import open_study
 
 

@@ -10,8 +10,15 @@ import pytest
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, GeometryError, OutputError
-from pelvimets.io.cohort import Split, is_cohort, read_case, read_cohort, table_text, write_table
-from pelvimets.io.nifti import write_nifti
+from pelvimets.io.cohort.folder import (
+    Split,
+    is_cohort,
+    read_case,
+    read_cohort,
+    table_text,
+    write_table,
+)
+from pelvimets.io.nifti.files import write_nifti
 from pelvimets.labels import Sequence
 
 GRID = Geometry.from_axes((3, 4, 5), (8.0, 2.0, 2.0))

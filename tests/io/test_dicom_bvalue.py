@@ -5,8 +5,8 @@ import struct
 import pytest
 from pydicom.dataset import Dataset
 
-from pelvimets.io.dicom_bvalue import b_value, direction, directionality
-from pelvimets.io.dicom_header import Header
+from pelvimets.io.dicom.bvalue import b_value, direction, directionality
+from pelvimets.io.dicom.header import Header
 
 
 def header(

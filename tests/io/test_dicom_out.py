@@ -24,11 +24,11 @@ from pelvimets.core.findings import LesionMasks
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, OutputError, VerificationError
-from pelvimets.io.dicom_report import encapsulated_pdf
-from pelvimets.io.dicom_seg import build_segmentation, segment_maps
-from pelvimets.io.dicom_source import source_images
-from pelvimets.io.dicom_verify import verify_segmentation
-from pelvimets.io.source_headers import read_source_headers, write_source_headers
+from pelvimets.io.dicom.report import encapsulated_pdf
+from pelvimets.io.dicom.seg import build_segmentation, segment_maps
+from pelvimets.io.dicom.source import source_images
+from pelvimets.io.dicom.source_headers import read_source_headers, write_source_headers
+from pelvimets.io.dicom.verify import verify_segmentation
 from pelvimets.labels import Bone, Sequence
 
 GRID = axial((5, 9, 7), (5.0, 2.0, 2.5))  # 63 pixels: frames do not end on a byte

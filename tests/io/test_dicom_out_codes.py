@@ -3,7 +3,7 @@
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
-from pelvimets.io import dicom_codes
+from pelvimets.io.dicom import codes as dicom_codes
 from pelvimets.labels import LESION_CODE, Bone
 
 NOT_IN_DICOM = {Bone.LUMBAR_VERTEBRA, Bone.FEMORAL_NECK, Bone.PUBIS}

@@ -13,7 +13,7 @@ import pytest
 import SimpleITK as sitk
 from dicom_out_study import STUDY_UID, axial, make_case, turned, write
 
-from pelvimets.io.dicom_seg import segment_maps
+from pelvimets.io.dicom.seg import segment_maps
 from pelvimets.labels import Sequence
 
 GRID = axial((5, 9, 7), (5.0, 2.0, 2.5))

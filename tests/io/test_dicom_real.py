@@ -17,7 +17,7 @@ from pelvimets.core.resample import from_sitk
 from pelvimets.core.study import SeriesRole
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, SelectionError
-from pelvimets.io.nifti import read_nifti
+from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.study import inspect, open_study, read_study
 
 ARCHIVES = Path(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError
-from pelvimets.io.nifti import read_nifti, write_nifti
+from pelvimets.io.nifti.files import read_nifti, write_nifti
 
 ORIENTATIONS = [
     (order, flips)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pelvimets.errors import CohortError, InputError
-from pelvimets.io.cohort_import import PlannedPatient, check_names
-from pelvimets.io.nifti_pairs import PairsOptions, find_files, plan_pairs
-from pelvimets.io.nnunet import Channel, NnunetOptions, plan_nnunet
+from pelvimets.io.cohort.importing import PlannedPatient, check_names
+from pelvimets.io.exchange.nnunet import Channel, NnunetOptions, plan_nnunet
+from pelvimets.io.nifti.pairs import PairsOptions, find_files, plan_pairs
 from pelvimets.labels import Bone, Sequence
 from tests.io.exchange_samples import GRIDS, write_dataset
 

@@ -21,7 +21,7 @@ from dicom_out_study import STUDY_UID, axial, make_case, write
 
 from pelvimets.app.pacs import fetch_study, push_results
 from pelvimets.errors import InputError, OutputError
-from pelvimets.io.pacs import DicomwebNode, DimseNode, fetch, parse_node, store
+from pelvimets.io.pacs.transfer import DicomwebNode, DimseNode, fetch, parse_node, store
 from pelvimets.labels import Sequence
 
 PLUGIN_NAME = "libOrthancDicomWeb.so"

@@ -33,8 +33,8 @@ from pydicom.uid import (
 
 from pelvimets.core.study import SeriesRole
 from pelvimets.errors import GeometryError, InputError, SelectionError
-from pelvimets.io.dicom_scan import scan
-from pelvimets.io.nifti import write_nifti
+from pelvimets.io.dicom.scan import scan
+from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.study import inspect, open_study, read_nifti_study, read_study
 
 

@@ -14,7 +14,7 @@ from pelvimets.config import GridSettings, ReadingSettings, settings_to_dict
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import BundleError, OutputError
-from pelvimets.io.bundle import write_bundle
+from pelvimets.io.record.bundle import write_bundle
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import bundle_info, installed_bundles, load_segmenter
 from pelvimets.model.export import network_bytes, to_openvino

@@ -6,7 +6,7 @@ import numpy as np
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.labels import Bone, Side
-from pelvimets.phantom.patient import (
+from pelvimets.phantom.anatomy.patient import (
     DigitalPatient,
     Landmarks,
     Lesion,

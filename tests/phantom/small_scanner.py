@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pelvimets.phantom.scanner import Scanner
-from pelvimets.phantom.sequences import Field
+from pelvimets.phantom.physics.scanner import Scanner
+from pelvimets.phantom.physics.sequences import Field
 
 
 def coarse(field: Field, pixels: int, slices: int) -> Field:

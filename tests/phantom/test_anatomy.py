@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from pelvimets.errors import SettingsError
 from pelvimets.labels import Bone
-from pelvimets.phantom.anatomy import AnatomySettings, axes_of, build_anatomy, draw_anatomy
-from pelvimets.phantom.atlas import SOURCES, load_atlas
-from pelvimets.phantom.convention import Part, structures
-from pelvimets.phantom.patient import Landmarks, Tissue
-from pelvimets.phantom.variation import (
+from pelvimets.phantom.anatomy.atlas import SOURCES, load_atlas
+from pelvimets.phantom.anatomy.convention import Part, structures
+from pelvimets.phantom.anatomy.healthy import AnatomySettings, axes_of, build_anatomy, draw_anatomy
+from pelvimets.phantom.anatomy.patient import Landmarks, Tissue
+from pelvimets.phantom.anatomy.variation import (
     VariationSettings,
     draw_variation,
     jacobian,

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from pelvimets.core.geometry import Geometry
-from pelvimets.phantom.assembly import (
+from pelvimets.phantom.anatomy.assembly import (
     fill_surface,
     mesh_poses,
     mesh_to_lps_mm,
     posed_triangles,
     winding_number,
 )
-from pelvimets.phantom.distances import depth_mm, distance_to_mm
+from pelvimets.phantom.anatomy.distances import depth_mm, distance_to_mm
 
 
 def cube(half: float) -> np.ndarray:

@@ -11,19 +11,19 @@ import pytest
 
 from pelvimets.errors import SettingsError
 from pelvimets.labels import Bone, Side
-from pelvimets.phantom.anatomy import AnatomySettings
-from pelvimets.phantom.build import PatientSettings, build_follow_up, build_patient
-from pelvimets.phantom.burden import BurdenSettings, draw_volumes
-from pelvimets.phantom.disease import DiseaseSettings
-from pelvimets.phantom.follow_up import FollowUpSettings
-from pelvimets.phantom.mimics import MimicSettings
-from pelvimets.phantom.patient import (
+from pelvimets.phantom.anatomy.healthy import AnatomySettings
+from pelvimets.phantom.anatomy.patient import (
     DigitalPatient,
     LesionCourse,
     LesionKind,
     MimicKind,
     Tissue,
 )
+from pelvimets.phantom.cohort.build import PatientSettings, build_follow_up, build_patient
+from pelvimets.phantom.disease.burden import BurdenSettings, draw_volumes
+from pelvimets.phantom.disease.follow_up import FollowUpSettings
+from pelvimets.phantom.disease.metastases import DiseaseSettings
+from pelvimets.phantom.disease.mimics import MimicSettings
 
 COARSE = AnatomySettings(spacing_mm=3.0)
 SICK = PatientSettings(anatomy=COARSE, metastases_probability=1.0)

@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from pelvimets.errors import SettingsError
-from pelvimets.phantom.build import PatientSettings
-from pelvimets.phantom.patient import LesionKind
-from pelvimets.phantom.population import (
+from pelvimets.phantom.anatomy.patient import LesionKind
+from pelvimets.phantom.cohort.build import PatientSettings
+from pelvimets.phantom.cohort.population import (
     FIGURES,
     Part,
     Population,

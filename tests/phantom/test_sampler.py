@@ -11,11 +11,16 @@ from hypothesis import strategies as st
 
 from pelvimets.errors import SettingsError
 from pelvimets.labels import Bone
-from pelvimets.phantom.degrade import DegradeSettings
-from pelvimets.phantom.lattice import interpolation_matrix, smooth_noise, upsample
-from pelvimets.phantom.patient import MimicKind
-from pelvimets.phantom.sampled_disease import DiseaseSampling
-from pelvimets.phantom.sampler import FieldSettings, SamplerSettings, TrainingSample, draw_sample
+from pelvimets.phantom.anatomy.lattice import interpolation_matrix, smooth_noise, upsample
+from pelvimets.phantom.anatomy.patient import MimicKind
+from pelvimets.phantom.samples.degrade import DegradeSettings
+from pelvimets.phantom.samples.disease import DiseaseSampling
+from pelvimets.phantom.samples.sampler import (
+    FieldSettings,
+    SamplerSettings,
+    TrainingSample,
+    draw_sample,
+)
 
 SHAPE, SPACING = (24, 48, 48), (8.0, 8.0, 8.0)
 CLEAN = DegradeSettings(

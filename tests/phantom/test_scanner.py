@@ -13,16 +13,16 @@ from small_scanner import small
 
 from pelvimets.errors import SettingsError
 from pelvimets.labels import Bone
-from pelvimets.phantom.diffusion import adc_map
-from pelvimets.phantom.epi import distorted, with_ghost
-from pelvimets.phantom.examination import Artefacts
-from pelvimets.phantom.field_map import field_offset_ppm
-from pelvimets.phantom.imaging import examine
-from pelvimets.phantom.patient import Tissue
-from pelvimets.phantom.reception import averaged_magnitude, coil_field
-from pelvimets.phantom.sampling import Axis, averaging, band_limit
-from pelvimets.phantom.scanner import ACHIEVA, DISCOVERY, INTERA, SCANNERS, scanner_named
-from pelvimets.phantom.sequences import DixonImage
+from pelvimets.phantom.anatomy.patient import Tissue
+from pelvimets.phantom.physics.diffusion import adc_map
+from pelvimets.phantom.physics.epi import distorted, with_ghost
+from pelvimets.phantom.physics.examination import Artefacts
+from pelvimets.phantom.physics.field_map import field_offset_ppm
+from pelvimets.phantom.physics.imaging import examine
+from pelvimets.phantom.physics.reception import averaged_magnitude, coil_field
+from pelvimets.phantom.physics.sampling import Axis, averaging, band_limit
+from pelvimets.phantom.physics.scanner import ACHIEVA, DISCOVERY, INTERA, SCANNERS, scanner_named
+from pelvimets.phantom.physics.sequences import DixonImage
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pelvimets.errors import SettingsError
 from pelvimets.labels import Sequence
-from pelvimets.phantom.patient import Tissue
-from pelvimets.phantom.scanner import AVANTO, DISCOVERY, SCANNERS
-from pelvimets.phantom.sequences import DixonImage
-from pelvimets.phantom.signal import (
+from pelvimets.phantom.anatomy.patient import Tissue
+from pelvimets.phantom.physics.scanner import AVANTO, DISCOVERY, SCANNERS
+from pelvimets.phantom.physics.sequences import DixonImage
+from pelvimets.phantom.physics.signal import (
     combine_dixon,
     diffusion_water,
     fat_left,
@@ -21,7 +21,7 @@ from pelvimets.phantom.signal import (
     spoiled_gradient_echo,
     tissue_intensities,
 )
-from pelvimets.phantom.tissue_parameters import (
+from pelvimets.phantom.physics.tissue_parameters import (
     PARAMETERS,
     SOURCES,
     at_field,

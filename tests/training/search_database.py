@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from pelvimets.io.search_storage import open_storage, sqlite_url
+from pelvimets.io.record.search_storage import open_storage, sqlite_url
 
 
 def empty_database(file: Path) -> str:

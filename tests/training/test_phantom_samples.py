@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from pelvimets.labels import Sequence
-from pelvimets.phantom.anatomy import AnatomySettings
-from pelvimets.phantom.protocols import draw_scanner
-from pelvimets.phantom.scanner import SCANNERS
+from pelvimets.phantom.anatomy.healthy import AnatomySettings
+from pelvimets.phantom.physics.protocols import draw_scanner
+from pelvimets.phantom.physics.scanner import SCANNERS
 from pelvimets.training.data import PatchDataset
 from pelvimets.training.patches import lesions_of
 from pelvimets.training.phantom_samples import (

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from pelvimets.config import settings_to_dict
 from pelvimets.errors import InputError, ResourceError, SettingsError, VerificationError
-from pelvimets.io.search_storage import _unreachable, masked_url, open_storage, sqlite_url
+from pelvimets.io.record.search_storage import _unreachable, masked_url, open_storage, sqlite_url
 from pelvimets.training.overrides import overridden
 from pelvimets.training.presets import (
     DEFAULT_BONES,
@@ -27,9 +27,8 @@ from pelvimets.training.presets import (
     PAPER_BONES,
     PAPER_LESIONS,
 )
-from pelvimets.training.search import RunningTrial, Search, differences
-from pelvimets.training.search_budget import in_epochs, in_minutes
-from pelvimets.training.search_records import (
+from pelvimets.training.search.budget import in_epochs, in_minutes
+from pelvimets.training.search.records import (
     Fate,
     TrialRecord,
     best,
@@ -38,7 +37,8 @@ from pelvimets.training.search_records import (
     places_taken,
     remaining_minutes,
 )
-from pelvimets.training.search_space import (
+from pelvimets.training.search.searching import RunningTrial, Search, differences
+from pelvimets.training.search.space import (
     Choice,
     Range,
     Value,
@@ -318,9 +318,9 @@ def test_what_is_no_fault_of_a_trial_ends_the_search_and_the_trial_is_begun_agai
 
 KILLED = """
     import os, sys
-    from pelvimets.io.search_storage import open_storage
-    from pelvimets.training.search import Search
-    from pelvimets.training.search_space import Choice, Range
+    from pelvimets.io.record.search_storage import open_storage
+    from pelvimets.training.search.searching import Search
+    from pelvimets.training.search.space import Choice, Range
     SPACE = {"x": Range(0.0, 1.0), "kind": Choice(("flat", "steep"))}
     opened = open_storage(sys.argv[1], heartbeat_seconds=60, grace_seconds=120)
     search = Search(opened.__enter__(), "study", {"task": "bones", "preset": "default"}, SPACE)

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from pelvimets.errors import ResourceError, SettingsError
-from pelvimets.io.search_storage import masked_url, open_storage
-from pelvimets.training.search import Search
-from pelvimets.training.search_records import Fate, TrialRecord, places_taken
-from pelvimets.training.search_space import Choice, Range
+from pelvimets.io.record.search_storage import masked_url, open_storage
+from pelvimets.training.search.records import Fate, TrialRecord, places_taken
+from pelvimets.training.search.searching import Search
+from pelvimets.training.search.space import Choice, Range
 
 SPACE = {"x": Range(0.0, 1.0), "kind": Choice(("flat", "steep"))}
 PLAN = {"task": "bones", "preset": "default"}
@@ -25,9 +25,9 @@ PASSWORD = "s3cr et@%"
 
 WORKER = """
     import sys, time
-    from pelvimets.io.search_storage import open_storage
-    from pelvimets.training.search import Search
-    from pelvimets.training.search_space import Choice, Range
+    from pelvimets.io.record.search_storage import open_storage
+    from pelvimets.training.search.searching import Search
+    from pelvimets.training.search.space import Choice, Range
     SPACE = {"x": Range(0.0, 1.0), "kind": Choice(("flat", "steep"))}
     url, total, behaviour = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     plan = {"task": "bones", "preset": "default"}

@@ -12,7 +12,7 @@ from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.measure import measure
 from pelvimets.core.volume import Volume
-from pelvimets.io.nifti import write_nifti
+from pelvimets.io.nifti.files import write_nifti
 from pelvimets.labels import Bone, Sequence
 from pelvimets.report.data import findings_to_dict
 

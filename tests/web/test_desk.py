@@ -13,8 +13,8 @@ from pelvimets.app.view import ReviewDesk, export_case
 from pelvimets.core.corrected import ReviewedStudy
 from pelvimets.core.review import Verdict
 from pelvimets.errors import InputError, ReviewError
-from pelvimets.io.cohort import read_case, read_cohort
-from pelvimets.io.nifti import read_nifti
+from pelvimets.io.cohort.folder import read_case, read_cohort
+from pelvimets.io.nifti.files import read_nifti
 from pelvimets.labels import Bone, Sequence, Side
 from pelvimets.report.data import findings_from_dict
 from tests.web.conftest import Ticking

@@ -15,7 +15,7 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.review import LesionReview, Origin, Review, Verdict
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, ReviewError
-from pelvimets.io.review import (
+from pelvimets.io.record.review import (
     ReviewFolder,
     read_review,
     review_from_dict,

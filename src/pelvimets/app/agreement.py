@@ -11,9 +11,10 @@ from pelvimets.app.evaluate import check_study_extra
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, PelvimetsError
 from pelvimets.evaluation.checks import Problem, Weight
-from pelvimets.evaluation.page import Page, PageFigure, render_page
-from pelvimets.evaluation.plain import NOTICE, NOTICE_IN_SILICO
-from pelvimets.evaluation.readers import (
+from pelvimets.evaluation.report.page import Page, PageFigure, render_page
+from pelvimets.evaluation.report.plain import NOTICE, NOTICE_IN_SILICO
+from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.evaluation.statistics.readers import (
     PairCase,
     PairSummary,
     ReaderCase,
@@ -23,10 +24,9 @@ from pelvimets.evaluation.readers import (
     model_rank,
     summarise_pairs,
 )
-from pelvimets.evaluation.settings import EvaluationSettings
-from pelvimets.io.evaluation_input import patients_of, read_label_mask
-from pelvimets.io.output import check_output, staged_folder, write_json, write_text
-from pelvimets.io.results import write_figures, write_tables
+from pelvimets.io.cohort.evaluation_input import patients_of, read_label_mask
+from pelvimets.io.record.output import check_output, staged_folder, write_json, write_text
+from pelvimets.io.record.results import write_figures, write_tables
 from pelvimets.labels import Sequence as MrSequence
 
 MODEL = "model"

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from pelvimets.app.predict import RunOptions, StudyInput, predict
 from pelvimets.errors import InputError, PelvimetsError
-from pelvimets.io.cohort import CohortPatient, is_cohort, read_cohort
-from pelvimets.io.output import RECORD_NAME
-from pelvimets.io.study_folders import has_nifti_images, studies_in
+from pelvimets.io.cohort.folder import CohortPatient, is_cohort, read_cohort
+from pelvimets.io.cohort.study_folders import has_nifti_images, studies_in
+from pelvimets.io.record.output import RECORD_NAME
 from pelvimets.labels import Sequence
 
 _DIED = "The worker process died, most likely for lack of memory. Use fewer --jobs."

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pelvimets.config import ReadingSettings, settings_to_dict
-from pelvimets.io.bundle import write_bundle
-from pelvimets.io.run_folder import RunFolder
+from pelvimets.io.record.bundle import write_bundle
+from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import FORMAT
 from pelvimets.training.card import model_card

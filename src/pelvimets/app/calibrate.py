@@ -26,15 +26,15 @@ from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
-from pelvimets.evaluation.lesions import find_overlaps
+from pelvimets.evaluation.measures.lesions import find_overlaps
 from pelvimets.evaluation.settings import EvaluationSettings
-from pelvimets.io.arrays import ArrayFolder
-from pelvimets.io.bundle import read_description, rewrite_bundle
-from pelvimets.io.cohort import CohortPatient, Split, read_case, read_cohort
-from pelvimets.io.nifti_study import read_nifti_study
-from pelvimets.io.output import check_output
-from pelvimets.io.phantom_record import phantom_command
-from pelvimets.io.stamps import stamp
+from pelvimets.io.cohort.folder import CohortPatient, Split, read_case, read_cohort
+from pelvimets.io.nifti.study import read_nifti_study
+from pelvimets.io.phantom.record import phantom_command
+from pelvimets.io.record.arrays import ArrayFolder
+from pelvimets.io.record.bundle import read_description, rewrite_bundle
+from pelvimets.io.record.output import check_output
+from pelvimets.io.record.stamps import stamp
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import DESCRIPTION_NAME, bundle_folder, load_segmenter
 from pelvimets.training.calibration import (

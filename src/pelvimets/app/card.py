@@ -12,10 +12,10 @@ import numpy as np
 
 from pelvimets.config import settings_to_dict
 from pelvimets.errors import CohortError, InputError
-from pelvimets.io.bundle import RELIABILITY_NAME, read_description, rewrite_bundle
-from pelvimets.io.output import RECORD_NAME
-from pelvimets.io.phantom_record import phantom_command
-from pelvimets.io.results import read_figure, read_results
+from pelvimets.io.phantom.record import phantom_command
+from pelvimets.io.record.bundle import RELIABILITY_NAME, read_description, rewrite_bundle
+from pelvimets.io.record.output import RECORD_NAME
+from pelvimets.io.record.results import read_figure, read_results
 from pelvimets.labels import Bone, Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.training.card import model_card

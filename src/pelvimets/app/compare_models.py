@@ -8,12 +8,12 @@ from pathlib import Path
 from pelvimets import __version__
 from pelvimets.app.evaluate import check_study_extra
 from pelvimets.evaluation.checks import Problem, Weight
-from pelvimets.evaluation.comparison import Comparison, compare_models, comparison_tables
-from pelvimets.evaluation.page import Page, PageFigure, render_page
-from pelvimets.evaluation.plain import NOTICE, NOTICE_IN_SILICO
+from pelvimets.evaluation.report.page import Page, PageFigure, render_page
+from pelvimets.evaluation.report.plain import NOTICE, NOTICE_IN_SILICO
 from pelvimets.evaluation.settings import EvaluationSettings
-from pelvimets.io.output import check_output, staged_folder, write_json, write_text
-from pelvimets.io.results import read_results, write_figures, write_tables
+from pelvimets.evaluation.statistics.comparison import Comparison, compare_models, comparison_tables
+from pelvimets.io.record.output import check_output, staged_folder, write_json, write_text
+from pelvimets.io.record.results import read_results, write_figures, write_tables
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from pelvimets import __version__
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import PelvimetsError, VerificationError
-from pelvimets.io.nifti import read_nifti, write_nifti
+from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import installed_bundles, load_segmenter
 

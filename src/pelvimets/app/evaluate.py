@@ -12,27 +12,27 @@ from typing import Protocol
 
 from pelvimets import __version__
 from pelvimets.errors import CohortError, InputError, MissingExtraError, PelvimetsError
-from pelvimets.evaluation.case import LESIONS, CaseResult, SequenceMasks, measure_case
 from pelvimets.evaluation.checks import Problem, Weight, check_splits
-from pelvimets.evaluation.facts import PatientFacts
-from pelvimets.evaluation.overlays import bone_overlay, lesion_overlay
+from pelvimets.evaluation.figures.overlays import bone_overlay, lesion_overlay
+from pelvimets.evaluation.measures.case import LESIONS, CaseResult, SequenceMasks, measure_case
 from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.results import CohortResults, summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings
-from pelvimets.evaluation.tables import number_interval, percent_interval
-from pelvimets.io.cohort import CohortPatient
-from pelvimets.io.evaluation_input import (
+from pelvimets.evaluation.tables.facts import PatientFacts
+from pelvimets.evaluation.tables.table import number_interval, percent_interval
+from pelvimets.io.cohort.evaluation_input import (
     CaseFolders,
     fingerprint,
     is_digital,
     patients_of,
     read_case_input,
 )
-from pelvimets.io.nifti import read_nifti
-from pelvimets.io.output import check_output, staged_folder
-from pelvimets.io.results import CaseStore, write_picture
+from pelvimets.io.cohort.folder import CohortPatient
+from pelvimets.io.nifti.files import read_nifti
+from pelvimets.io.record.output import check_output, staged_folder
+from pelvimets.io.record.results import CaseStore, write_picture
 from pelvimets.labels import Sequence as MrSequence
-from pelvimets.phantom.patient import MimicKind
+from pelvimets.phantom.anatomy.patient import MimicKind
 
 ALL_SPLITS = "all"
 _STUDY_PACKAGES = ("matplotlib", "pandas", "pingouin", "sklearn", "statsmodels", "yaml")

@@ -9,9 +9,6 @@ from matplotlib.figure import Figure
 
 from pelvimets import __version__
 from pelvimets.app.evaluate import Measured, headlines, picture_name, settings_to_plain
-from pelvimets.evaluation.case import LESIONS
-from pelvimets.evaluation.claim import claim_table
-from pelvimets.evaluation.cohort_tables import cohort_tables
 from pelvimets.evaluation.figures import (
     Example,
     FlowStep,
@@ -26,13 +23,16 @@ from pelvimets.evaluation.figures import (
     roc_figure,
     violin_figure,
 )
-from pelvimets.evaluation.page import Page, PageFigure, render_page
-from pelvimets.evaluation.plain import NOTICE, NOTICE_IN_SILICO, results_to_dict
+from pelvimets.evaluation.measures.case import LESIONS
+from pelvimets.evaluation.measures.voxel import summarise
+from pelvimets.evaluation.report.claim import claim_table
+from pelvimets.evaluation.report.page import Page, PageFigure, render_page
+from pelvimets.evaluation.report.plain import NOTICE, NOTICE_IN_SILICO, results_to_dict
 from pelvimets.evaluation.results import CohortResults, VoxelRow
-from pelvimets.evaluation.tables import Table
-from pelvimets.evaluation.voxel import summarise
-from pelvimets.io.output import write_json, write_text
-from pelvimets.io.results import CaseStore, read_picture, write_figures, write_tables
+from pelvimets.evaluation.tables.cohort import cohort_tables
+from pelvimets.evaluation.tables.table import Table
+from pelvimets.io.record.output import write_json, write_text
+from pelvimets.io.record.results import CaseStore, read_picture, write_figures, write_tables
 from pelvimets.labels import Sequence as MrSequence
 
 FIGURE_TITLES = {

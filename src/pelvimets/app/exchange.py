@@ -10,23 +10,23 @@ from typing import Any, Protocol
 import numpy as np
 
 from pelvimets import __version__
-from pelvimets.io.cohort import Split, read_cohort
-from pelvimets.io.cohort_import import (
+from pelvimets.io.cohort.folder import Split, read_cohort
+from pelvimets.io.cohort.importing import (
     ImportPlan,
     check_sources,
     write_cohort,
 )
-from pelvimets.io.cohort_splits import with_splits
-from pelvimets.io.nifti_pairs import FoundFile, PairsOptions, find_files, plan_pairs
-from pelvimets.io.nnunet import NnunetOptions, plan_nnunet
-from pelvimets.io.nnunet_export import (
+from pelvimets.io.cohort.splits import with_splits
+from pelvimets.io.exchange.nnunet import NnunetOptions, plan_nnunet
+from pelvimets.io.exchange.nnunet_export import (
     NnunetOrder,
     check_cases,
     check_dataset_name,
     export_cases,
     write_dataset,
 )
-from pelvimets.io.output import check_output, staged_folder, write_json
+from pelvimets.io.nifti.pairs import FoundFile, PairsOptions, find_files, plan_pairs
+from pelvimets.io.record.output import check_output, staged_folder, write_json
 
 MARKER = "exchange.json"
 

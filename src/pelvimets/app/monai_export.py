@@ -10,9 +10,9 @@ from typing import Any
 from pelvimets import __version__
 from pelvimets.app.exchange import MARKER
 from pelvimets.config import settings_from_dict, settings_to_dict
-from pelvimets.io.bundle import CARD_NAME, LICENSE_NAME
-from pelvimets.io.monai_bundle import MonaiNetwork, write_monai_bundle
-from pelvimets.io.output import check_output, staged_folder, write_json
+from pelvimets.io.exchange.monai_bundle import MonaiNetwork, write_monai_bundle
+from pelvimets.io.record.bundle import CARD_NAME, LICENSE_NAME
+from pelvimets.io.record.output import check_output, staged_folder, write_json
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import (
     DESCRIPTION_NAME,

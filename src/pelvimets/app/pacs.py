@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pelvimets.errors import InputError
-from pelvimets.io.output import staged_folder
-from pelvimets.io.pacs import fetch, parse_node, save, store
+from pelvimets.io.pacs.transfer import fetch, parse_node, save, store
+from pelvimets.io.record.output import staged_folder
 
 DICOM_FOLDER = "dicom"
 

@@ -14,18 +14,15 @@ import numpy as np
 from pelvimets import __version__
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
-from pelvimets.io.cohort import TABLE_NAME, write_table
-from pelvimets.io.nifti import write_nifti
-from pelvimets.io.output import staged_folder, write_json
-from pelvimets.io.phantom_dicom import write_phantom_study
-from pelvimets.io.phantom_record import PATIENT_RECORD, open_cohort_folder, read_record
-from pelvimets.io.phantom_series import DicomStyle
-from pelvimets.phantom.build import PatientSettings, build_follow_up, build_patient
-from pelvimets.phantom.checks import CheckRow, check_table
-from pelvimets.phantom.examination import Artefacts
-from pelvimets.phantom.imaging import ImagedPatient, examine
-from pelvimets.phantom.placement import Truth
-from pelvimets.phantom.population import (
+from pelvimets.io.cohort.folder import TABLE_NAME, write_table
+from pelvimets.io.nifti.files import write_nifti
+from pelvimets.io.phantom.record import PATIENT_RECORD, open_cohort_folder, read_record
+from pelvimets.io.phantom.series import DicomStyle
+from pelvimets.io.phantom.study import write_phantom_study
+from pelvimets.io.record.output import staged_folder, write_json
+from pelvimets.phantom.cohort.build import PatientSettings, build_follow_up, build_patient
+from pelvimets.phantom.cohort.checks import CheckRow, check_table
+from pelvimets.phantom.cohort.population import (
     Part,
     PatientPlan,
     Population,
@@ -33,8 +30,11 @@ from pelvimets.phantom.population import (
     draw_plan,
     enrolment_flow,
 )
-from pelvimets.phantom.scanner import Scanner, scanner_named, scanner_of
-from pelvimets.phantom.sequences import DixonImage
+from pelvimets.phantom.physics.examination import Artefacts
+from pelvimets.phantom.physics.imaging import ImagedPatient, examine
+from pelvimets.phantom.physics.placement import Truth
+from pelvimets.phantom.physics.scanner import Scanner, scanner_named, scanner_of
+from pelvimets.phantom.physics.sequences import DixonImage
 
 FLOW_NAME = "flow.csv"
 Stage = Callable[[str], None]

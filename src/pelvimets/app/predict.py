@@ -39,10 +39,10 @@ from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError
-from pelvimets.io.dicom_source import HeadersBySeries
-from pelvimets.io.nifti import nifti_geometry
-from pelvimets.io.nifti_study import read_nifti_study
-from pelvimets.io.output import RECORD_NAME, staged_folder, write_json
+from pelvimets.io.dicom.source import HeadersBySeries
+from pelvimets.io.nifti.files import nifti_geometry
+from pelvimets.io.nifti.study import read_nifti_study
+from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json
 from pelvimets.io.study import OpenStudy, open_study
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter

@@ -17,17 +17,17 @@ from pelvimets.app.evaluate import (
     measure_cohort,
 )
 from pelvimets.errors import InputError, SettingsError
-from pelvimets.evaluation.beside_paper import bones_beside_paper, lesions_beside_paper
 from pelvimets.evaluation.checks import Problem, Weight
-from pelvimets.evaluation.page import Page, PageFigure, render_page
-from pelvimets.evaluation.plain import NOTICE_IN_SILICO
-from pelvimets.evaluation.published import audit, audit_table
-from pelvimets.evaluation.published_facts import Finding, paper_facts
+from pelvimets.evaluation.published.beside_paper import bones_beside_paper, lesions_beside_paper
+from pelvimets.evaluation.published.facts import Finding, paper_facts
+from pelvimets.evaluation.published.recomputed import audit, audit_table
+from pelvimets.evaluation.report.page import Page, PageFigure, render_page
+from pelvimets.evaluation.report.plain import NOTICE_IN_SILICO
 from pelvimets.evaluation.results import CohortResults, summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings
-from pelvimets.evaluation.tables import Table
-from pelvimets.io.output import check_output, staged_folder, write_json, write_text
-from pelvimets.io.results import CaseStore, write_tables
+from pelvimets.evaluation.tables.table import Table
+from pelvimets.io.record.output import check_output, staged_folder, write_json, write_text
+from pelvimets.io.record.results import CaseStore, write_tables
 
 COHORT_SIZES = {"bones": 88, "lesions": 34, "external": 63}
 """The paper's test sets (Tables 2 and 3)."""
@@ -103,7 +103,7 @@ def digital_study(
 
 def _make_digital(like: str, patients: int, seed: int, folder: Path, jobs: int) -> None:
     from pelvimets.app.phantom import CohortOrder, make_cohort
-    from pelvimets.phantom.population import Population
+    from pelvimets.phantom.cohort.population import Population
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     make_cohort(CohortOrder(Population(like), patients, seed), folder, jobs=jobs)
@@ -317,7 +317,7 @@ _SHOWN = ("figure3_bones", "figure4a_lesions", "roc", "froc")
 
 def _figures(folder: Path, title: str) -> list[PageFigure]:
     from pelvimets.app.evaluation_output import FIGURE_TITLES
-    from pelvimets.io.results import read_figure
+    from pelvimets.io.record.results import read_figure
 
     found = [(name, read_figure(folder / "figures", name)) for name in _SHOWN]
     return [

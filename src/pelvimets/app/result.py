@@ -15,15 +15,15 @@ from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
 from pelvimets.core.review import Review
 from pelvimets.core.study import Acquisition, SeriesDecision, SeriesRole, SourceReference, Study
 from pelvimets.errors import InputError
-from pelvimets.io.dicom_results import write_dicom_results
-from pelvimets.io.dicom_source import HeadersBySeries
-from pelvimets.io.nifti import read_nifti, write_nifti
-from pelvimets.io.output import RECORD_NAME, staged_folder, write_json, write_text
-from pelvimets.io.source_headers import (
+from pelvimets.io.dicom.results import write_dicom_results
+from pelvimets.io.dicom.source import HeadersBySeries
+from pelvimets.io.dicom.source_headers import (
     SOURCE_HEADERS_NAME,
     read_source_headers,
     write_source_headers,
 )
+from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json, write_text
 from pelvimets.labels import Sequence
 from pelvimets.report.content import Provenance, ReportContent, report_content
 from pelvimets.report.data import findings_to_dict, lesions_csv

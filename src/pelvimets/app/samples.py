@@ -13,15 +13,15 @@ import numpy as np
 from pelvimets.config import GridSettings, IntensitySettings, settings_to_dict
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, SettingsError
-from pelvimets.io.arrays import ArrayFolder
-from pelvimets.io.cohort import Case, Cohort, CohortPatient, read_case
-from pelvimets.io.run_folder import RunFolder
-from pelvimets.io.sample_index import SampleIndex
-from pelvimets.io.stamps import stamp
+from pelvimets.io.cohort.folder import Case, Cohort, CohortPatient, read_case
+from pelvimets.io.cohort.sample_index import SampleIndex
+from pelvimets.io.record.arrays import ArrayFolder
+from pelvimets.io.record.run_folder import RunFolder
+from pelvimets.io.record.stamps import stamp
 from pelvimets.labels import Bone, Sequence
-from pelvimets.phantom.atlas import SOURCES
-from pelvimets.phantom.population import PatientPlan
-from pelvimets.phantom.sampler import SamplerSettings
+from pelvimets.phantom.anatomy.atlas import SOURCES
+from pelvimets.phantom.cohort.population import PatientPlan
+from pelvimets.phantom.samples.sampler import SamplerSettings
 from pelvimets.training.phantom_samples import (
     EXAMINATIONS,
     TRAINING_SEEDS,

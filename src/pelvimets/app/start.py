@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pelvimets.config import GridSettings, ReadingSettings
 from pelvimets.errors import InputError, SettingsError
-from pelvimets.io.run_folder import RunFolder
+from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import (
     DESCRIPTION_NAME,

@@ -20,9 +20,9 @@ from pelvimets.app.samples import (
 from pelvimets.app.start import StartSource, adopted, load_start, start_source
 from pelvimets.config import settings_to_dict
 from pelvimets.errors import CohortError, InputError
-from pelvimets.io.cohort import read_cohort
-from pelvimets.io.run_folder import RunFolder
-from pelvimets.io.settings_file import read_settings_file
+from pelvimets.io.cohort.folder import read_cohort
+from pelvimets.io.record.run_folder import RunFolder
+from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.labels import Sequence
 from pelvimets.training.overrides import check_goes_on, overridden
 from pelvimets.training.presets import preset_settings

@@ -13,14 +13,14 @@ from pelvimets.app.tune_output import Study, write_outputs, write_tables
 from pelvimets.app.tune_samples import TuneData, prepared_samples, tune_data
 from pelvimets.config import settings_to_dict
 from pelvimets.errors import VerificationError
-from pelvimets.io.run_folder import RunFolder
-from pelvimets.io.search_folder import SearchFolder
-from pelvimets.io.search_storage import masked_url, open_storage
-from pelvimets.io.settings_file import read_settings_file
+from pelvimets.io.record.run_folder import RunFolder
+from pelvimets.io.record.search_folder import SearchFolder
+from pelvimets.io.record.search_storage import masked_url, open_storage
+from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.training.overrides import overridden
 from pelvimets.training.presets import preset_settings
-from pelvimets.training.search_budget import in_epochs, in_minutes
-from pelvimets.training.search_space import (
+from pelvimets.training.search.budget import in_epochs, in_minutes
+from pelvimets.training.search.space import (
     default_space,
     space_from_dict,
     space_to_dict,
@@ -31,8 +31,8 @@ from pelvimets.training.search_space import (
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
-    from pelvimets.training.search import Objective, RunningTrial, Search
-    from pelvimets.training.search_records import TrialRecord
+    from pelvimets.training.search.records import TrialRecord
+    from pelvimets.training.search.searching import Objective, RunningTrial, Search
 
 SEARCH_POOL = PhantomPool(patients=200, simulated=20, validation_per_sequence=6)
 _POLL_SECONDS = 2.0
@@ -163,7 +163,7 @@ def tune(
         ResourceError: if the database does not answer.
         VerificationError: if all trials failed.
     """
-    from pelvimets.training.trial import train_trial
+    from pelvimets.training.search.trial import train_trial
 
     base = study.base
     study.folder.make()
@@ -202,7 +202,7 @@ def open_search(
     Raises:
         SettingsError: if it was begun with another plan.
     """
-    from pelvimets.training.search import Search
+    from pelvimets.training.search.searching import Search
 
     return Search(
         storage,
@@ -228,7 +228,7 @@ def run_search(
     Raises:
         VerificationError: if all trials failed.
     """
-    from pelvimets.training.search_records import best
+    from pelvimets.training.search.records import best
 
     observer.begun(search.records())
     try:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pelvimets.io.search_folder import SearchFolder, locked
+from pelvimets.io.record.search_folder import SearchFolder, locked
 from pelvimets.training.presets import preset_settings
-from pelvimets.training.search_space import SearchSpace, overrides, with_values
+from pelvimets.training.search.space import SearchSpace, overrides, with_values
 from pelvimets.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from pelvimets.training.search import Search
-    from pelvimets.training.search_records import TrialRecord
+    from pelvimets.training.search.records import TrialRecord
+    from pelvimets.training.search.searching import Search
 
 _FEWEST_FOR_IMPORTANCE = 4
 
@@ -64,7 +64,7 @@ def write_outputs(search: Search, study: Study, keep: int) -> tuple[str, ...]:
 
 def write_tables(search: Search, study: Study, keep: int) -> None:
     """Write the table of trials and the best settings; drop checkpoints of the others."""
-    from pelvimets.training.search_records import Fate, best
+    from pelvimets.training.search.records import Fate, best
 
     records = search.records()
     kept = {r.run for r in best(records, keep)}
@@ -81,7 +81,7 @@ def write_tables(search: Search, study: Study, keep: int) -> None:
 
 def trial_rows(records: Sequence[TrialRecord], space: SearchSpace) -> list[dict[str, object]]:
     """The table of trials; those that came too late for a place are left out."""
-    from pelvimets.training.search_records import Fate
+    from pelvimets.training.search.records import Fate
 
     return [
         {
@@ -103,7 +103,7 @@ def trial_rows(records: Sequence[TrialRecord], space: SearchSpace) -> list[dict[
 
 
 def _write_figures(study: Study, records: Sequence[TrialRecord]) -> list[str]:
-    from pelvimets.training.search_figures import history_figure, values_figure
+    from pelvimets.training.search.figures import history_figure, values_figure
 
     if not any(r.score is not None for r in records):
         return ["No figures: no trial has a score yet"]
@@ -117,7 +117,7 @@ def _write_figures(study: Study, records: Sequence[TrialRecord]) -> list[str]:
 def _write_importance(
     search: Search, study: Study, records: Sequence[TrialRecord], *, draw: bool
 ) -> list[str]:
-    from pelvimets.training.search_records import Fate
+    from pelvimets.training.search.records import Fate
 
     finished = [r.score for r in records if r.fate is Fate.FINISHED]
     if len(finished) < _FEWEST_FOR_IMPORTANCE or len(set(finished)) < 2:
@@ -130,7 +130,7 @@ def _write_importance(
     with locked(study.folder.folder):
         study.folder.write_table("importance", rows)
         if draw:
-            from pelvimets.training.search_figures import importance_figure
+            from pelvimets.training.search.figures import importance_figure
 
             figure = importance_figure(importances, in_silico=study.in_silico)
             study.folder.write_figure("importance", figure)

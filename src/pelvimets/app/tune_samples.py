@@ -16,9 +16,9 @@ from pelvimets.app.samples import (
     sample_store,
     splits_of_run,
 )
-from pelvimets.io.cohort import Cohort, read_cohort
-from pelvimets.io.run_folder import RunFolder
-from pelvimets.io.search_folder import locked
+from pelvimets.io.cohort.folder import Cohort, read_cohort
+from pelvimets.io.record.run_folder import RunFolder
+from pelvimets.io.record.search_folder import locked
 from pelvimets.labels import Sequence
 from pelvimets.training.settings import TrainingSettings
 from pelvimets.training.splits import Splits

@@ -24,10 +24,10 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.measure import tracking_uid
 from pelvimets.core.review import Drawing, Origin, Review, Verdict
 from pelvimets.errors import InputError, ReviewError
-from pelvimets.io import review as store
-from pelvimets.io.cohort import is_cohort, read_cohort, write_table
-from pelvimets.io.output import write_text
-from pelvimets.io.review import ReviewFolder
+from pelvimets.io.cohort.folder import is_cohort, read_cohort, write_table
+from pelvimets.io.record import review as store
+from pelvimets.io.record.output import write_text
+from pelvimets.io.record.review import ReviewFolder
 from pelvimets.labels import Sequence
 from pelvimets.report.data import findings_from_dict, findings_to_dict, lesions_csv
 

@@ -127,7 +127,7 @@ def import_nnunet(
 ) -> None:
     """Make a cohort of nnU-Net (version 2) raw data: a data set per task and sequence."""
     from pelvimets.app.exchange import import_nnunet as run
-    from pelvimets.io.nnunet import Channel, NnunetOptions
+    from pelvimets.io.exchange.nnunet import Channel, NnunetOptions
 
     options = NnunetOptions(
         labels=_assigned(label_map, "--map", str, _structure),
@@ -177,7 +177,7 @@ def import_nifti(
 ) -> None:
     """Make a cohort of a folder of NIfTI images and masks, by the names of the files."""
     from pelvimets.app.exchange import import_nifti as run
-    from pelvimets.io.nifti_pairs import PairsOptions
+    from pelvimets.io.nifti.pairs import PairsOptions
 
     options = PairsOptions(
         patterns=tuple(_pair(text, "--pattern") for text in pattern or ()),
@@ -198,7 +198,7 @@ def import_nifti(
 
 def _show_files(folder: Path, options: object) -> None:
     from pelvimets.app.exchange import recognised
-    from pelvimets.io.nifti_pairs import PairsOptions
+    from pelvimets.io.nifti.pairs import PairsOptions
 
     assert isinstance(options, PairsOptions)
     rows = [(f.name, f.patient or "-", f.slot or "left out") for f in recognised(folder, options)]
@@ -221,7 +221,7 @@ def export_nnunet(
 ) -> None:
     """Write a cohort as nnU-Net (version 2) raw data, its splits kept."""
     from pelvimets.app.exchange import export_nnunet as run
-    from pelvimets.io.nnunet_export import Extra, Kind, NnunetOrder
+    from pelvimets.io.exchange.nnunet_export import Extra, Kind, NnunetOrder
     from pelvimets.labels import Sequence
 
     both = sequence is SequenceName.BOTH

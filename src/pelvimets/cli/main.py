@@ -125,7 +125,7 @@ def _refuse_series_options(dwi_series: str | None, t1_series: str | None) -> Non
 
 def _predict_one(source: StudyInput, out: Path, options: RunOptions) -> None:
     from pelvimets.app.predict import predict as run
-    from pelvimets.io.output import check_output
+    from pelvimets.io.record.output import check_output
     from pelvimets.report.data import suspicion_wording
 
     check_output(out, overwrite=options.overwrite)

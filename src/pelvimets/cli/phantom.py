@@ -11,9 +11,9 @@ import typer
 from pelvimets.cli import console
 
 if TYPE_CHECKING:
-    from pelvimets.io.phantom_series import DicomStyle
-    from pelvimets.phantom.build import PatientSettings
-    from pelvimets.phantom.examination import Artefacts
+    from pelvimets.io.phantom.series import DicomStyle
+    from pelvimets.phantom.cohort.build import PatientSettings
+    from pelvimets.phantom.physics.examination import Artefacts
 
 Kind = TypeVar("Kind", bound=StrEnum)
 
@@ -61,7 +61,7 @@ def phantom(
     if out is None:
         raise typer.BadParameter("Give the folder of the patient.", param_hint="--out")
     from pelvimets.app.phantom import PhantomOrder, make_phantom
-    from pelvimets.phantom.population import Part, Population
+    from pelvimets.phantom.cohort.population import Part, Population
 
     order = PhantomOrder(
         seed=seed,
@@ -99,7 +99,7 @@ def cohort(
 ) -> None:
     """Make a study population as in the paper, with splits and the enrolment flow."""
     from pelvimets.app.phantom import CohortOrder, make_cohort
-    from pelvimets.phantom.population import Population
+    from pelvimets.phantom.cohort.population import Population
 
     order = CohortOrder(
         population=_one_of(Population, like, "--like"),
@@ -164,13 +164,13 @@ def _one_of(kind: type[Kind], value: str, option: str) -> Kind:
 
 
 def _dicom_style(value: str | None) -> DicomStyle | None:
-    from pelvimets.io.phantom_series import DicomStyle
+    from pelvimets.io.phantom.series import DicomStyle
 
     return _one_of(DicomStyle, value, "--dicom") if value else None
 
 
 def _artefacts(values: list[str] | None) -> Artefacts:
-    from pelvimets.phantom.examination import Artefacts
+    from pelvimets.phantom.physics.examination import Artefacts
 
     artefacts = Artefacts()
     for text in values or []:
@@ -187,8 +187,8 @@ def _artefacts(values: list[str] | None) -> Artefacts:
 
 
 def _settings(sources: list[str] | None) -> PatientSettings:
-    from pelvimets.phantom.anatomy import AnatomySettings
-    from pelvimets.phantom.build import PatientSettings
+    from pelvimets.phantom.anatomy.healthy import AnatomySettings
+    from pelvimets.phantom.cohort.build import PatientSettings
 
     return (
         PatientSettings(anatomy=AnatomySettings(sources=tuple(sources)))

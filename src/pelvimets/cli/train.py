@@ -77,7 +77,7 @@ def train(
     require_torch()
     from pelvimets.app.train import PhantomPool, run_settings, train_run
     from pelvimets.cli.training_bar import training_bar
-    from pelvimets.phantom.atlas import SOURCES
+    from pelvimets.phantom.anatomy.atlas import SOURCES
     from pelvimets.training.processes import launched
 
     first = launched().first

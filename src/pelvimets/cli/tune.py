@@ -18,7 +18,7 @@ from pelvimets.errors import MissingExtraError
 if TYPE_CHECKING:
     from pelvimets.app.tune import TuneSummary
     from pelvimets.app.tune_output import Study
-    from pelvimets.training.search_records import TrialRecord
+    from pelvimets.training.search.records import TrialRecord
 
 _PATIENTS_PER_LINE = 50
 
@@ -179,7 +179,7 @@ class TuneBar:
 
     def begun(self, records: Sequence[TrialRecord]) -> None:
         """Show where an earlier start has ended."""
-        from pelvimets.training.search_records import ended
+        from pelvimets.training.search.records import ended
 
         self._done = len(ended(records))
         self._progress.update(self._samples, visible=False)
@@ -193,7 +193,7 @@ class TuneBar:
 
     def finished(self, trial: TrialRecord, records: Sequence[TrialRecord]) -> None:
         """One line for the trial."""
-        from pelvimets.training.search_records import best, ended, remaining_minutes
+        from pelvimets.training.search.records import best, ended, remaining_minutes
 
         self._done = len(ended(records))
         self._progress.update(self._trials, completed=self._done)

@@ -4,7 +4,7 @@ It knows masks, scores and patients, never a network. Arrays are (z, y, x), spac
 in the same order.
 """
 
-from pelvimets.evaluation.distances import (
+from pelvimets.evaluation.measures.distances import (
     Surface,
     SurfaceDistances,
     average_symmetric_surface_distance,
@@ -12,8 +12,12 @@ from pelvimets.evaluation.distances import (
     normalised_surface_distance,
     surface_distances,
 )
-from pelvimets.evaluation.overlap import dice, intersection_over_union, volumetric_similarity
-from pelvimets.evaluation.voxel import (
+from pelvimets.evaluation.measures.overlap import (
+    dice,
+    intersection_over_union,
+    volumetric_similarity,
+)
+from pelvimets.evaluation.measures.voxel import (
     Summary,
     VoxelMeasures,
     measure_labels,

@@ -10,8 +10,8 @@ from enum import StrEnum
 import numpy as np
 
 from pelvimets.errors import CohortError
-from pelvimets.evaluation.case import CaseResult
-from pelvimets.evaluation.facts import PatientFacts
+from pelvimets.evaluation.measures.case import CaseResult
+from pelvimets.evaluation.tables.facts import PatientFacts
 
 
 class Weight(StrEnum):

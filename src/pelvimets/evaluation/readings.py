@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from pelvimets.evaluation.case import CaseResult
-from pelvimets.evaluation.lesions import (
+from pelvimets.evaluation.measures.case import CaseResult
+from pelvimets.evaluation.measures.lesions import (
     LesionRecord,
     LinkedLesion,
     Matching,

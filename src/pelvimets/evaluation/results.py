@@ -8,15 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pelvimets.evaluation import checks
-from pelvimets.evaluation.agreement import (
-    BlandAltman,
-    bland_altman,
-    concordance,
-    intraclass_correlation,
-)
-from pelvimets.evaluation.case import LESIONS, CaseResult
 from pelvimets.evaluation.checks import Problem
-from pelvimets.evaluation.detection import (
+from pelvimets.evaluation.measures.case import LESIONS, CaseResult
+from pelvimets.evaluation.measures.detection import (
     Detection,
     Group,
     detect,
@@ -26,10 +20,9 @@ from pelvimets.evaluation.detection import (
     groups_by_count,
     groups_by_volume,
 )
-from pelvimets.evaluation.facts import Characteristics, PatientFacts, characterise
-from pelvimets.evaluation.intervals import Interval
-from pelvimets.evaluation.masks import FloatArray
-from pelvimets.evaluation.patients import PatientFigures, judge
+from pelvimets.evaluation.measures.masks import FloatArray
+from pelvimets.evaluation.measures.patients import PatientFigures, judge
+from pelvimets.evaluation.measures.voxel import MEASURES, Summary, VoxelMeasures, summarise
 from pelvimets.evaluation.readings import (
     LesionTally,
     PatientCall,
@@ -37,15 +30,22 @@ from pelvimets.evaluation.readings import (
     call_patient,
     tally_lesions,
 )
-from pelvimets.evaluation.sequence_tests import (
+from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
+from pelvimets.evaluation.statistics.agreement import (
+    BlandAltman,
+    bland_altman,
+    concordance,
+    intraclass_correlation,
+)
+from pelvimets.evaluation.statistics.intervals import Interval
+from pelvimets.evaluation.statistics.sequence_tests import (
     GroupTest,
     StructureTest,
     compare_groups,
     compare_sequences,
     compare_structures,
 )
-from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
-from pelvimets.evaluation.voxel import MEASURES, Summary, VoxelMeasures, summarise
+from pelvimets.evaluation.tables.facts import Characteristics, PatientFacts, characterise
 from pelvimets.labels import Bone
 from pelvimets.labels import Sequence as MrSequence
 

@@ -14,8 +14,8 @@ from pydicom.dataset import Dataset
 from pelvimets.config import SelectionSettings
 from pelvimets.core.adc import adc_um2_per_s
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.selection import Selection, select
-from pelvimets.core.series_table import Choice
+from pelvimets.core.series.selection import Selection, select
+from pelvimets.core.series.table import Choice
 from pelvimets.core.study import (
     Acquisition,
     SeriesDecision,
@@ -25,13 +25,13 @@ from pelvimets.core.study import (
 )
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError
-from pelvimets.io.archive import ArchiveLimits, is_zip, unpack
-from pelvimets.io.dicom_frames import Frame
-from pelvimets.io.dicom_pixels import read_trace
-from pelvimets.io.dicom_scan import Scan, ScannedSeries, read_header, scan
-from pelvimets.io.dicom_volumes import DicomVolume, volumes_of
-from pelvimets.io.nifti import SUFFIXES
-from pelvimets.io.nifti_study import missing_notes, read_nifti_study
+from pelvimets.io.dicom.archive import ArchiveLimits, is_zip, unpack
+from pelvimets.io.dicom.frames import Frame
+from pelvimets.io.dicom.pixels import read_trace
+from pelvimets.io.dicom.scan import Scan, ScannedSeries, read_header, scan
+from pelvimets.io.dicom.volumes import DicomVolume, volumes_of
+from pelvimets.io.nifti.files import SUFFIXES
+from pelvimets.io.nifti.study import missing_notes, read_nifti_study
 
 __all__ = ["OpenStudy", "inspect", "open_study", "read_nifti_study", "read_study"]
 

@@ -19,7 +19,7 @@ from sklearn.metrics import average_precision_score
 from pelvimets.config import JointSettings, JudgeSettings, LesionSettings
 from pelvimets.core.judging import FEATURES, Evidence, chance_of_faint, features
 from pelvimets.errors import CohortError
-from pelvimets.evaluation.roc import calibration
+from pelvimets.evaluation.measures.roc import calibration
 from pelvimets.labels import Sequence
 
 FloatArray = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from pelvimets.phantom.lattice import smooth_noise
+from pelvimets.phantom.anatomy.lattice import smooth_noise
 from pelvimets.training.sample import LESION_BIT, Sample, UInt8Array, bones_of
 from pelvimets.training.settings import Augmentation, PatchCentres, Stage
 

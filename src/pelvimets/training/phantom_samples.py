@@ -18,15 +18,20 @@ from pelvimets.config import GridSettings, IntensitySettings
 from pelvimets.core.intensity import normalise
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
-from pelvimets.phantom.atlas import SOURCES
-from pelvimets.phantom.build import PatientSettings, build_patient
-from pelvimets.phantom.examination import Artefacts
-from pelvimets.phantom.imaging import examine
-from pelvimets.phantom.placement import Truth
-from pelvimets.phantom.population import PatientPlan, Population, draw_cohort
-from pelvimets.phantom.protocols import draw_artefacts, draw_scanner
-from pelvimets.phantom.sampler import FieldSettings, SamplerSettings, TrainingSample, draw_sample
-from pelvimets.phantom.scanner import Scanner, scanner_named
+from pelvimets.phantom.anatomy.atlas import SOURCES
+from pelvimets.phantom.cohort.build import PatientSettings, build_patient
+from pelvimets.phantom.cohort.population import PatientPlan, Population, draw_cohort
+from pelvimets.phantom.physics.examination import Artefacts
+from pelvimets.phantom.physics.imaging import examine
+from pelvimets.phantom.physics.placement import Truth
+from pelvimets.phantom.physics.protocols import draw_artefacts, draw_scanner
+from pelvimets.phantom.physics.scanner import Scanner, scanner_named
+from pelvimets.phantom.samples.sampler import (
+    FieldSettings,
+    SamplerSettings,
+    TrainingSample,
+    draw_sample,
+)
 from pelvimets.training.sample import SIMULATED, Sample, prepare_sample, sample_from_arrays
 
 FIELD_MM = (320.0, 304.0, 416.0)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pelvimets.evaluation.figures.overlays import RgbArray
 from pelvimets.evaluation.figures.style import new_figure
-from pelvimets.evaluation.overlays import RgbArray
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pelvimets.evaluation.figures.style import READING_LOOKS, letter, new_figure
-from pelvimets.evaluation.patients import PatientFigures
+from pelvimets.evaluation.measures.patients import PatientFigures
 from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.results import CohortResults
-from pelvimets.evaluation.tables import number_interval
+from pelvimets.evaluation.tables.table import number_interval
 
 
 def _scored(results: CohortResults) -> dict[Reading, PatientFigures]:

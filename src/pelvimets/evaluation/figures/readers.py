@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from pelvimets.evaluation.comparison import Comparison
 from pelvimets.evaluation.figures.style import SEQUENCE_LOOKS, letter, new_figure
-from pelvimets.evaluation.readers import PairCase, pair_kind
-from pelvimets.evaluation.voxel import MEASURE_TITLES
+from pelvimets.evaluation.measures.voxel import MEASURE_TITLES
+from pelvimets.evaluation.statistics.comparison import Comparison
+from pelvimets.evaluation.statistics.readers import PairCase, pair_kind
 from pelvimets.labels import Sequence as MrSequence
 
 _SHADES = {

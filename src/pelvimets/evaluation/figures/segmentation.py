@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from scipy.stats import gaussian_kde
 
-from pelvimets.evaluation.case import LESIONS
 from pelvimets.evaluation.figures.style import SEQUENCE_LOOKS, Look, letter, new_figure
-from pelvimets.evaluation.intervals import Interval
-from pelvimets.evaluation.masks import FloatArray
+from pelvimets.evaluation.measures.case import LESIONS
+from pelvimets.evaluation.measures.masks import FloatArray
+from pelvimets.evaluation.measures.voxel import MEASURE_TITLES
 from pelvimets.evaluation.results import CohortResults, VolumeAgreement
-from pelvimets.evaluation.voxel import MEASURE_TITLES
+from pelvimets.evaluation.statistics.intervals import Interval
 from pelvimets.labels import Bone
 from pelvimets.labels import Sequence as MrSequence
 

@@ -1,0 +1,1 @@
+"""Series choice: what each volume is, and which are taken."""

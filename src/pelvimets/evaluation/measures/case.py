@@ -1,0 +1,285 @@
+"""One patient measured: everything that the cohort's figures are made from, as plain data.
+
+Matching is left to the cohort level, so that one measured case serves every match rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pelvimets.core.volume import Volume
+from pelvimets.errors import GeometryError
+from pelvimets.evaluation.measures.lesions import (
+    LesionRecord,
+    LinkedLesion,
+    Overlap,
+    SequenceLesions,
+    describe_lesions,
+    find_overlaps,
+    link_sequences,
+    number_lesions,
+)
+from pelvimets.evaluation.measures.voxel import VoxelMeasures, measure_labels, measure_mask
+from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.labels import Bone, Sequence
+
+LESIONS = "lesions"
+"""Name of all lesions together among the structures."""
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceMasks:
+    """Masks of one sequence; None where there is none.
+
+    Attributes:
+        reference_bones, prediction_bones: ``Bone`` values.
+        reference_lesions, prediction_lesions: 0 is background.
+        mimics: Values of known mimics of the reference.
+    """
+
+    reference_bones: Volume | None = None
+    prediction_bones: Volume | None = None
+    reference_lesions: Volume | None = None
+    prediction_lesions: Volume | None = None
+    mimics: Volume | None = None
+
+
+@dataclass(frozen=True)
+class SequenceScores:
+    """Scores of a prediction on one sequence; None where the prediction gives none."""
+
+    patient_score: float | None = None
+    m1_suspected: bool | None = None
+    lesion_scores: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SequenceResult:
+    """One sequence of one patient, measured.
+
+    Attributes:
+        structures: Voxel measures by bone key, and of ``lesions``.
+        lesions: None if either lesion mask is missing.
+        scores: As predicted.
+        shape, spacing_mm: Grid of the reference (z, y, x).
+    """
+
+    structures: Mapping[str, VoxelMeasures]
+    lesions: SequenceLesions | None
+    scores: SequenceScores
+    shape: tuple[int, int, int] | None = None
+    spacing_mm: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One patient, measured.
+
+    Attributes:
+        patient: Name.
+        sequences: By sequence.
+        linked_reference, linked_prediction: Lesions of both sequences joined by place; None
+            unless both sequences have lesion masks.
+        problems: What could not be computed, in words.
+    """
+
+    patient: str
+    sequences: Mapping[Sequence, SequenceResult]
+    linked_reference: tuple[LinkedLesion, ...] | None = None
+    linked_prediction: tuple[LinkedLesion, ...] | None = None
+    problems: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CaseResult:
+        """Rebuild from plain data."""
+        sequences = {Sequence(k): _sequence_result(v) for k, v in data["sequences"].items()}
+        return cls(
+            patient=data["patient"],
+            sequences=sequences,
+            linked_reference=_linked(data["linked_reference"]),
+            linked_prediction=_linked(data["linked_prediction"]),
+            problems=tuple(data["problems"]),
+        )
+
+
+def _sequence_result(data: Mapping[str, Any]) -> SequenceResult:
+    scores = data["scores"]
+    lesions = data["lesions"]
+    return SequenceResult(
+        {k: VoxelMeasures.from_dict(_with_nan(v)) for k, v in data["structures"].items()},
+        None if lesions is None else _sequence_lesions(lesions),
+        SequenceScores(
+            scores["patient_score"],
+            scores["m1_suspected"],
+            {int(k): float(v) for k, v in scores["lesion_scores"].items()},
+        ),
+        None if data["shape"] is None else _triple(data["shape"]),
+        None if data["spacing_mm"] is None else _triple(data["spacing_mm"]),
+    )
+
+
+def _triple(values: list[Any]) -> tuple[Any, Any, Any]:
+    return values[0], values[1], values[2]
+
+
+def _with_nan(measures: Mapping[str, float | None]) -> dict[str, float]:
+    return {k: float("nan") if v is None else v for k, v in measures.items()}
+
+
+def _sequence_lesions(data: Mapping[str, Any]) -> SequenceLesions:
+    def records(rows: list[dict[str, Any]]) -> tuple[LesionRecord, ...]:
+        return tuple(
+            LesionRecord(**{**row, "centre_lps_mm": tuple(row["centre_lps_mm"])}) for row in rows
+        )
+
+    overlaps = tuple(Overlap(**row) for row in data["overlaps"])
+    return SequenceLesions(records(data["reference"]), records(data["prediction"]), overlaps)
+
+
+def _linked(rows: list[dict[str, Any]] | None) -> tuple[LinkedLesion, ...] | None:
+    if rows is None:
+        return None
+    return tuple(LinkedLesion(tuple(row["dwi"]), tuple(row["t1"])) for row in rows)
+
+
+def measure_case(
+    patient: str,
+    masks: Mapping[Sequence, SequenceMasks],
+    scores: Mapping[Sequence, SequenceScores],
+    settings: EvaluationSettings,
+    mimic_names: Mapping[int, str] | None = None,
+    problems: tuple[str, ...] = (),
+) -> CaseResult:
+    """Measure one patient.
+
+    What cannot be computed (a mask missing, on another grid, or with unknown labels) is named
+    in the result's problems; the rest is computed.
+
+    Args:
+        patient: Name.
+        masks: Masks per sequence.
+        scores: Scores per sequence; may lack sequences.
+        settings: How lesions are told apart.
+        mimic_names: Names of the values in the mimic masks.
+        problems: Known already, for example from reading.
+    """
+    notes = list(problems)
+    results: dict[Sequence, SequenceResult] = {}
+    numbered: dict[str, dict[Sequence, Volume]] = {"reference": {}, "prediction": {}}
+    for sequence, given in masks.items():
+        checked = _on_one_grid(given, sequence, notes)
+        score = scores.get(sequence, SequenceScores())
+        structures = _bone_measures(checked, sequence, notes)
+        lesions = None
+        if checked.reference_lesions is not None and checked.prediction_lesions is not None:
+            pair = _numbered(checked.reference_lesions, checked.prediction_lesions, settings)
+            numbered["reference"][sequence], numbered["prediction"][sequence] = pair
+            structures[LESIONS] = measure_mask(
+                pair[0].array > 0, pair[1].array > 0, pair[0].geometry.spacing
+            )
+            lesions = _lesions(pair, checked, score, mimic_names)
+        grid = checked.reference_bones or checked.reference_lesions
+        results[sequence] = SequenceResult(
+            structures,
+            lesions,
+            score,
+            None if grid is None else grid.geometry.shape,
+            None if grid is None else grid.geometry.spacing,
+        )
+    return CaseResult(
+        patient,
+        results,
+        _link(numbered["reference"]),
+        _link(numbered["prediction"]),
+        tuple(notes),
+    )
+
+
+def _link(volumes: Mapping[Sequence, Volume]) -> tuple[LinkedLesion, ...] | None:
+    if set(volumes) != set(Sequence):
+        return None
+    return link_sequences(volumes[Sequence.DWI], volumes[Sequence.T1])
+
+
+def _on_one_grid(masks: SequenceMasks, sequence: Sequence, notes: list[str]) -> SequenceMasks:
+    """Masks that share the grid of the reference; others are named and left out."""
+    reference = masks.reference_bones or masks.reference_lesions
+    kept: dict[str, Volume | None] = {}
+    for name, volume in vars(masks).items():
+        kept[name] = volume
+        if volume is None or reference is None or volume.geometry.matches(reference.geometry):
+            continue
+        kept[name] = None
+        words = name.replace("_", " ")
+        notes.append(
+            f"{sequence.title}: the {words} lie on another grid than the reference "
+            f"({_grid_words(volume)}; reference {_grid_words(reference)}); left out. "
+            "Resample them to the reference with nearest neighbour."
+        )
+    return SequenceMasks(**kept)
+
+
+def _grid_words(volume: Volume) -> str:
+    spacing = " x ".join(f"{mm:.3g}" for mm in volume.geometry.spacing)
+    return f"{volume.array.shape} voxels of {spacing} mm"
+
+
+def _bone_measures(
+    masks: SequenceMasks, sequence: Sequence, notes: list[str]
+) -> dict[str, VoxelMeasures]:
+    if masks.reference_bones is None or masks.prediction_bones is None:
+        return {}
+    pair = masks.reference_bones, masks.prediction_bones
+    for name, volume in zip(("reference", "prediction"), pair, strict=True):
+        unknown = sorted(set(np.unique(volume.array).tolist()) - {0, *(int(b) for b in Bone)})
+        if unknown:
+            notes.append(
+                f"{sequence.title}: the {name}'s bone mask has unknown labels "
+                f"{unknown[:10]}; they are not measured. Known are 1-8 (Table 4's order)."
+            )
+    measured = measure_labels(pair[0].array, pair[1].array, pair[0].geometry.spacing, Bone)
+    return {Bone(label).key: measures for label, measures in measured.items()}
+
+
+def _numbered(
+    reference: Volume, prediction: Volume, settings: EvaluationSettings
+) -> tuple[Volume, Volume]:
+    if reference.array.shape != prediction.array.shape:
+        raise GeometryError("Lesion masks differ in shape")
+    first, second = (
+        volume.with_array(number_lesions(volume.array, settings.connectivity, settings.instances))
+        for volume in (reference, prediction)
+    )
+    return first, second
+
+
+def _lesions(
+    pair: tuple[Volume, Volume],
+    masks: SequenceMasks,
+    scores: SequenceScores,
+    mimic_names: Mapping[int, str] | None,
+) -> SequenceLesions:
+    bones = masks.reference_bones or masks.prediction_bones
+    bone_array = None if bones is None else bones.array
+    assert masks.prediction_lesions is not None
+    return SequenceLesions(
+        describe_lesions(pair[0].array, pair[0].geometry, bones=bone_array),
+        describe_lesions(
+            pair[1].array,
+            pair[1].geometry,
+            bones=bone_array,
+            labels=masks.prediction_lesions.array,
+            scores=scores.lesion_scores,
+            mimics=None if masks.mimics is None else masks.mimics.array,
+            mimic_names=mimic_names,
+        ),
+        find_overlaps(pair[0].array, pair[1].array),
+    )

@@ -1,0 +1,148 @@
+"""The paper's value beside the value found on another cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pelvimets.evaluation.measures.case import LESIONS
+from pelvimets.evaluation.measures.voxel import MEASURE_TITLES
+from pelvimets.evaluation.readings import Reading
+from pelvimets.evaluation.results import CohortResults, VoxelSummary
+from pelvimets.evaluation.tables.table import (
+    DASH,
+    Table,
+    mean_sd,
+    number_interval,
+    percent,
+    percent_interval,
+)
+from pelvimets.labels import Bone
+from pelvimets.labels import Sequence as MrSequence
+
+_COLUMNS = ("Level", "Measure", "DWI, paper", "DWI, here", "T1, paper", "T1, here")
+_SHOWN = ("dsc", "vs", "hd_mm")
+_NOTE = (
+    "Paper: men, one centre (Liu et al., Front Oncol 2021;11:773299). Here: in-silico, digital "
+    "patients. The two are not the same population; they stand side by side, not in competition."
+)
+_SEQUENCES = tuple(MrSequence)
+
+
+def bones_beside_paper(results: CohortResults, facts: Mapping[str, Any]) -> Table:
+    """Table 4 of the paper beside the bones of this cohort."""
+    rows = [
+        row
+        for bone in Bone
+        for row in _voxel_rows(results, bone.key, facts["table4_bones"][bone.key])
+    ]
+    title = "Bones: the paper's Table 4 beside this cohort"
+    return Table("beside_paper_bones", title, _COLUMNS, tuple(rows), (_NOTE,))
+
+
+def lesions_beside_paper(results: CohortResults, facts: Mapping[str, Any], cohort: str) -> Table:
+    """Table 5, or the external evaluation, and lesion segmentation beside this cohort.
+
+    Args:
+        results: Of this cohort.
+        facts: The paper's figures.
+        cohort: ``test`` or ``external``.
+    """
+    rows = _test_rows(results, facts) if cohort == "test" else _external_rows(results, facts)
+    rows += _voxel_rows(results, LESIONS, facts["lesion_segmentation"][cohort])
+    title = f"Metastases: the paper's {cohort} set beside this cohort"
+    return Table(f"beside_paper_{cohort}", title, _COLUMNS, tuple(rows), (_NOTE,))
+
+
+def _voxel_rows(
+    results: CohortResults, structure: str, printed: Mapping[str, Any]
+) -> list[tuple[str, ...]]:
+    own = {s.sequence: s for s in results.summaries if s.structure == structure}
+    rows = []
+    for measure in _SHOWN:
+        cells: list[str] = []
+        for n, sequence in enumerate(_SEQUENCES):
+            mean, sd = printed[measure][n]
+            cells += [f"{mean:.2f} ± {sd:.2f}", _own(own.get(sequence), measure)]
+        rows.append((structure.replace("_", " "), MEASURE_TITLES[measure], *cells))
+    return rows
+
+
+def _own(summary: VoxelSummary | None, measure: str) -> str:
+    return DASH if summary is None else mean_sd(summary.by_measure[measure])
+
+
+def _test_rows(results: CohortResults, facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    printed = facts["table5_detection"]
+    rows = []
+    for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv"):
+        texts = ["{:.1f} ({:.1f}-{:.1f})".format(*printed["patient"][name][n]) for n in (0, 1)]
+        rows.append(_pair_row("patient", f"{name} (%)", texts, _rates(results, name)))
+    areas = ["{:.2f} ({:.2f} to {:.2f})".format(*printed["patient"]["auc"][n]) for n in (0, 1)]
+    rows.append(_pair_row("patient", "AUC of calls", areas, _areas(results, "auc_of_calls")))
+    rows.append(_pair_row("patient", "AUC of scores", [DASH, DASH], _areas(results, "auc")))
+    for name in ("recall", "precision"):
+        texts = [_with_percent(printed["lesion"][name][n]) for n in (0, 1)]
+        rows.append(
+            _pair_row("lesion", f"{name}, any overlap (%)", texts, _lesion(results, name, "paper"))
+        )
+        rows.append(
+            _pair_row("lesion", f"{name}, IoU (%)", [DASH, DASH], _lesion(results, name, "own"))
+        )
+    texts = [f"{printed['lesion']['f1'][n]:.1f}" for n in (0, 1)]
+    rows.append(_pair_row("lesion", "F1, any overlap (%)", texts, _lesion(results, "f1", "paper")))
+    return rows
+
+
+def _external_rows(results: CohortResults, facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    printed = facts["m_staging_external"]
+    rows = []
+    for name in ("sensitivity", "specificity"):
+        texts = [_with_percent(printed[name][n]) for n in (0, 1)]
+        rows.append(_pair_row("patient", f"{name} (%)", texts, _rates(results, name)))
+    areas = [f"{printed['auc'][n]:.2f}" for n in (0, 1)]
+    rows.append(_pair_row("patient", "AUC of calls", areas, _areas(results, "auc_of_calls")))
+    rows.append(_pair_row("patient", "AUC of scores", [DASH, DASH], _areas(results, "auc")))
+    return rows
+
+
+def _with_percent(fraction: str) -> str:
+    above, below = (int(part) for part in fraction.split("/"))
+    return f"{percent(above / below)}, {fraction}"
+
+
+def _pair_row(level: str, name: str, printed: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    return level, name, printed[0], own[0], printed[1], own[1]
+
+
+def _rates(results: CohortResults, name: str) -> list[str]:
+    cells = []
+    for sequence in _SEQUENCES:
+        reading = results.readings.get(Reading(sequence.value))
+        if reading is None or reading.patients is None:
+            cells.append(DASH)
+            continue
+        rate = reading.patients.rates[name]
+        counts = f"{rate.numerator}/{rate.denominator}"
+        cells.append(f"{percent_interval(rate.clopper_pearson)}, {counts}")
+    return cells
+
+
+def _areas(results: CohortResults, name: str) -> list[str]:
+    cells = []
+    for sequence in _SEQUENCES:
+        reading = results.readings.get(Reading(sequence.value))
+        found = None if reading is None else getattr(reading.patients, name, None)
+        cells.append(DASH if found is None else number_interval(found))
+    return cells
+
+
+def _lesion(results: CohortResults, name: str, rule: str) -> list[str]:
+    cells = []
+    for sequence in _SEQUENCES:
+        reading = results.readings.get(Reading(sequence.value))
+        found = None
+        if reading is not None:
+            found = reading.lesions_paper if rule == "paper" else reading.lesions
+        cells.append(DASH if found is None else percent_interval(getattr(found, name).bootstrap))
+    return cells

@@ -1,0 +1,1 @@
+"""The page, the plain data and the checklist of an evaluation."""

@@ -1,0 +1,222 @@
+"""Results as plain data for ``results.json``; its schema is ``results.schema.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pelvimets.evaluation.measures.detection import Detection, Rate
+from pelvimets.evaluation.measures.patients import PatientFigures
+from pelvimets.evaluation.measures.roc import calibration
+from pelvimets.evaluation.results import CohortResults, ReadingResult, VolumeAgreement, VoxelSummary
+from pelvimets.evaluation.statistics.comparing import TestResult
+from pelvimets.evaluation.statistics.intervals import Interval
+from pelvimets.evaluation.statistics.sequence_tests import GroupTest, StructureTest
+
+SCHEMA_VERSION = "1.0"
+NOTICE = "Research use only."
+NOTICE_IN_SILICO = "Research use only. In-silico: measured on digital patients, not on men."
+
+
+def results_to_dict(results: CohortResults, version: str) -> dict[str, Any]:
+    """Everything that an evaluation found, as plain data; NaN stands for 'no value'.
+
+    Args:
+        results: The figures.
+        version: Of the program.
+    """
+    settings = results.settings
+    return {
+        "schema": SCHEMA_VERSION,
+        "notice": NOTICE_IN_SILICO if settings.in_silico else NOTICE,
+        "title": results.title,
+        "pelvimets": version,
+        "settings": asdict(settings),
+        "patients": [asdict(fact) for fact in results.facts],
+        "problems": [asdict(problem) for problem in results.problems],
+        "voxel": [
+            {
+                "patient": row.patient,
+                "sequence": row.sequence.value,
+                "structure": row.structure,
+                **row.measures.to_dict(),
+            }
+            for row in results.voxel
+        ],
+        "voxel_summary": [_summary(summary) for summary in results.summaries],
+        "lesion": {r.value: _lesion(own) for r, own in results.readings.items() if own.lesions},
+        "patient": {r.value: _patient(own) for r, own in results.readings.items() if own.patients},
+        "volume_agreement": {s.value: _volumes(v) for s, v in results.volumes.items()},
+        "tests": {
+            "structures": [_structure_test(test) for test in results.structure_tests],
+            "sequences": {name: _group_test(t) for name, t in results.sequence_tests.items()},
+            "groups": [_structure_test(test) for test in results.group_tests],
+        },
+        "characteristics": asdict(results.characteristics),
+    }
+
+
+def interval_to_dict(interval: Interval | None) -> dict[str, Any] | None:
+    """Estimate, bounds, method and level."""
+    return None if interval is None else asdict(interval)
+
+
+def test_to_dict(test: TestResult) -> dict[str, Any]:
+    """Name, statistic, p, numbers and note."""
+    return {**asdict(test), "left_out": list(test.left_out)}
+
+
+def _summary(summary: VoxelSummary) -> dict[str, Any]:
+    return {
+        "sequence": summary.sequence.value,
+        "structure": summary.structure,
+        "cases": summary.cases,
+        "reference_empty": summary.reference_empty,
+        "prediction_empty": summary.prediction_empty,
+        "both_empty": summary.both_empty,
+        "measures": {name: asdict(s) for name, s in summary.by_measure.items()},
+    }
+
+
+def _rate(rate: Rate) -> dict[str, Any]:
+    return {
+        "estimate": rate.estimate,
+        "numerator": rate.numerator,
+        "denominator": rate.denominator,
+        "bootstrap": interval_to_dict(rate.bootstrap),
+        "clopper_pearson": interval_to_dict(rate.clopper_pearson),
+        "wilson": interval_to_dict(rate.wilson),
+    }
+
+
+def detection_to_dict(found: Detection) -> dict[str, Any]:
+    """Counts, rates with intervals, and curves where there are any."""
+    data: dict[str, Any] = {
+        "patients": found.patients,
+        "reference_lesions": found.reference_lesions,
+        "found": found.found,
+        "missed": found.missed,
+        "false": found.false,
+        "false_in_m0": found.false_in_m0,
+        "merges": found.merges,
+        "splits": found.splits,
+        "recall": _rate(found.recall),
+        "precision": _rate(found.precision),
+        "f1": _rate(found.f1),
+        "false_per_patient": interval_to_dict(found.false_per_patient),
+        "average_precision": interval_to_dict(found.average_precision),
+        "note": found.note,
+    }
+    if found.froc is not None:
+        data["froc"] = {
+            "false_positives_per_patient": found.froc.false_positives_per_patient.tolist(),
+            "sensitivity": found.froc.sensitivity.tolist(),
+            "at": {f"{rate:g}": interval_to_dict(i) for rate, i in found.froc.at.items()},
+            "mean_sensitivity": found.froc.mean_sensitivity,
+        }
+    return data
+
+
+def _lesion(own: ReadingResult) -> dict[str, Any]:
+    assert own.lesions is not None
+    return {
+        **detection_to_dict(own.lesions),
+        "any_overlap": None if own.lesions_paper is None else detection_to_dict(own.lesions_paper),
+        "subgroups": {
+            kind: {name: detection_to_dict(found) for name, found in groups.items()}
+            for kind, groups in own.subgroups.items()
+        },
+        "false_by_mimic": dict(own.false_by_mimic),
+        "calibration": _lesion_calibration(own),
+        "cases": [
+            {
+                "patient": tally.patient,
+                "reference": len(tally.reference),
+                "found": tally.n_found,
+                "false": len(tally.false),
+            }
+            for tally in own.tallies
+        ],
+    }
+
+
+def _lesion_calibration(own: ReadingResult) -> dict[str, Any] | None:
+    """Scores of predicted lesions against whether they found one; None without scores."""
+    right = [i.score for tally in own.tallies for i in tally.reference if i.found]
+    false = [item.score for tally in own.tallies for item in tally.false]
+    scores = [score for score in right + false if score is not None and 0 <= score <= 1]
+    if len(scores) < len(right) + len(false) or not right or not false:
+        return None
+    return asdict(calibration([True] * len(right) + [False] * len(false), scores, bins=10))
+
+
+def patient_figures_to_dict(figures: PatientFigures) -> dict[str, Any]:
+    """Counts, rates with intervals, areas and curves."""
+    data: dict[str, Any] = {
+        "patients": figures.patients,
+        "true_positives": figures.true_positives,
+        "false_negatives": figures.false_negatives,
+        "true_negatives": figures.true_negatives,
+        "false_positives": figures.false_positives,
+        "auc": interval_to_dict(figures.auc),
+        "auc_bootstrap": interval_to_dict(figures.auc_bootstrap),
+        "auc_of_calls": interval_to_dict(figures.auc_of_calls),
+        "note": figures.note,
+    }
+    for name, rate in figures.rates.items():
+        data[name] = {
+            "estimate": rate.estimate,
+            "numerator": rate.numerator,
+            "denominator": rate.denominator,
+            "clopper_pearson": interval_to_dict(rate.clopper_pearson),
+            "wilson": interval_to_dict(rate.wilson),
+        }
+    if figures.roc is not None:
+        threshold, sensitivity, specificity = figures.roc.youden()
+        data["youden"] = {
+            "threshold": threshold,
+            "sensitivity": sensitivity,
+            "specificity": specificity,
+        }
+    if figures.calibration is not None:
+        data["calibration"] = asdict(figures.calibration)
+    return data
+
+
+def _patient(own: ReadingResult) -> dict[str, Any]:
+    assert own.patients is not None
+    calls = [asdict(call) for call in own.calls]
+    return {**patient_figures_to_dict(own.patients), "calls": calls}
+
+
+def _volumes(agreement: VolumeAgreement) -> dict[str, Any]:
+    return {
+        "patients": list(agreement.patients),
+        "reference_cm3": agreement.reference_cm3.tolist(),
+        "prediction_cm3": agreement.prediction_cm3.tolist(),
+        "bland_altman": asdict(agreement.bland_altman),
+        "concordance": interval_to_dict(agreement.concordance),
+        "icc": interval_to_dict(agreement.icc),
+    }
+
+
+def _structure_test(test: StructureTest) -> dict[str, Any]:
+    return {
+        "structure": test.structure,
+        "measure": test.measure,
+        "between": test.between,
+        "sequence": None if test.sequence is None else test.sequence.value,
+        "tests": [test_to_dict(t) for t in test.tests],
+        "holm": list(test.holm),
+        "difference": interval_to_dict(test.difference),
+        "groups": _groups(test.groups),
+    }
+
+
+def _groups(groups: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if groups is None else {name: asdict(s) for name, s in groups.items()}
+
+
+def _group_test(test: GroupTest) -> dict[str, Any]:
+    return {"difference": interval_to_dict(test.difference), **test_to_dict(test.test)}

@@ -1,0 +1,266 @@
+"""Tests between DWI and T1, and across scanners, data sets and splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from pelvimets.evaluation.measures.masks import BoolArray, FloatArray
+from pelvimets.evaluation.measures.voxel import Summary, summarise
+from pelvimets.evaluation.readings import LesionTally, PatientCall, Reading
+from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.evaluation.statistics.comparing import (
+    TestResult,
+    anova,
+    holm,
+    kruskal,
+    mcnemar,
+    mean_difference,
+    pair,
+    paired_delong,
+    paired_t,
+    predictive_value_test,
+    wilcoxon,
+)
+from pelvimets.evaluation.statistics.intervals import (
+    Interval,
+    percentile_interval,
+    ratio_replicates,
+    resample_counts,
+)
+from pelvimets.labels import Sequence as MrSequence
+
+Values = Mapping[tuple[MrSequence, str, str], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class StructureTest:
+    """A voxel measure of one structure compared.
+
+    Attributes:
+        structure, measure: What is compared.
+        between: ``sequence``, or the attribute whose groups are compared.
+        sequence: None for the comparison of both.
+        tests: Parametric test first (paired t, ANOVA), then the rank test.
+        holm: Adjusted p of each, over all structures of one measure.
+        difference: Mean of DWI - T1 with interval; None across groups.
+        groups: Description per group; empty between sequences.
+    """
+
+    structure: str
+    measure: str
+    between: str
+    sequence: MrSequence | None
+    tests: tuple[TestResult, TestResult]
+    holm: tuple[float, float]
+    difference: Interval | None = None
+    groups: Mapping[str, Summary] | None = None
+
+
+@dataclass(frozen=True)
+class GroupTest:
+    """A lesion or patient figure compared between DWI and T1: DWI - T1 and the test."""
+
+    difference: Interval
+    test: TestResult
+
+
+def compare_structures(values: Values) -> tuple[StructureTest, ...]:
+    """DWI against T1 for each structure and measure, on patients with both."""
+    tests = []
+    keys = [
+        (structure, measure)
+        for sequence, structure, measure in values
+        if sequence is MrSequence.DWI and (MrSequence.T1, structure, measure) in values
+    ]
+    for structure, measure in keys:
+        first = values[MrSequence.DWI, structure, measure]
+        second = values[MrSequence.T1, structure, measure]
+        if not set(first) & set(second):
+            continue
+        pairs = pair(first, second)
+        tests.append(
+            StructureTest(
+                structure,
+                measure,
+                "sequence",
+                None,
+                (paired_t(pairs), wilcoxon(pairs)),
+                (float("nan"), float("nan")),
+                mean_difference(pairs),
+            )
+        )
+    return _adjusted(tests)
+
+
+def compare_groups(
+    values: Values, kind: str, group_of: Mapping[str, str]
+) -> tuple[StructureTest, ...]:
+    """Each structure and measure of each sequence across the groups of an attribute."""
+    names = sorted(set(group_of.values()))
+    tests = []
+    for (sequence, structure, measure), by_patient in values.items():
+        groups = {
+            name: [v for patient, v in by_patient.items() if group_of.get(patient) == name]
+            for name in names
+        }
+        arrays = list(groups.values())
+        tests.append(
+            StructureTest(
+                structure,
+                measure,
+                kind,
+                sequence,
+                (anova(arrays), kruskal(arrays)),
+                (float("nan"), float("nan")),
+                groups={name: summarise(group) for name, group in groups.items()},
+            )
+        )
+    return _adjusted(tests)
+
+
+def _adjusted(tests: Sequence[StructureTest]) -> tuple[StructureTest, ...]:
+    """Holm over the structures of one measure on one sequence."""
+    families: dict[tuple[str, MrSequence | None], list[int]] = {}
+    for n, test in enumerate(tests):
+        families.setdefault((test.measure, test.sequence), []).append(n)
+    adjusted = list(tests)
+    for members in families.values():
+        first, second = (holm([tests[n].tests[k].p for n in members]) for k in (0, 1))
+        for place, n in enumerate(members):
+            adjusted[n] = replace(tests[n], holm=(first[place], second[place]))
+    return tuple(adjusted)
+
+
+T = TypeVar("T", PatientCall, LesionTally)
+Read = tuple[Sequence[PatientCall], Sequence[LesionTally]]
+
+
+def compare_sequences(
+    readings: Mapping[Reading, Read], settings: EvaluationSettings
+) -> dict[str, GroupTest]:
+    """DWI against T1 at patient and lesion level, on patients with both."""
+    if Reading.DWI not in readings or Reading.T1 not in readings:
+        return {}
+    calls = _paired([readings[r][0] for r in (Reading.DWI, Reading.T1)])
+    tallies = _paired([readings[r][1] for r in (Reading.DWI, Reading.T1)])
+    rng = np.random.default_rng([settings.seed, len(Reading)])
+    return {
+        **compare_calls(calls[0], calls[1], settings),
+        **compare_tallies(tallies[0], tallies[1], settings, rng),
+    }
+
+
+def _paired(sides: Sequence[Sequence[T]]) -> tuple[list[T], list[T]]:
+    """Items of the same patients on both sides, in the same order."""
+    first, second = ({item.patient: item for item in side} for side in sides)
+    common = [name for name in first if name in second]
+    return [first[name] for name in common], [second[name] for name in common]
+
+
+def compare_calls(
+    first: Sequence[PatientCall], second: Sequence[PatientCall], settings: EvaluationSettings
+) -> dict[str, GroupTest]:
+    """Patient-level figures of two sets of calls on the same patients.
+
+    McNemar's test for sensitivity, specificity and accuracy, the weighted generalised score
+    for predictive values, DeLong's for areas.
+    """
+    if not first:
+        return {}
+    truth = np.array([call.truth for call in first])
+    one, two = (np.array([call.called for call in side]) for side in (first, second))
+    tests: dict[str, GroupTest] = {}
+    for name, members in (("sensitivity", truth), ("specificity", ~truth)):
+        if members.any():
+            tests[name] = _right_calls(
+                one[members] == truth[members], two[members] == truth[members]
+            )
+    tests["accuracy"] = _right_calls(one == truth, two == truth)
+    for name, positive in (("ppv", True), ("npv", False)):
+        values = [
+            float(np.mean(truth[c == positive] == positive)) if (c == positive).any() else np.nan
+            for c in (one, two)
+        ]
+        test = predictive_value_test(truth, one, two, positive=positive)
+        tests[name] = GroupTest(_bare(values[0] - values[1]), test)
+    if truth.any() and not truth.all():
+        tests["auc_of_calls"] = _areas(truth, one.astype(float), two.astype(float))
+        scores = [[call.score for call in side] for side in (first, second)]
+        if not any(score is None or np.isnan(score) for side in scores for score in side):
+            tests["auc"] = _areas(truth, *(np.array(side, dtype=np.float64) for side in scores))
+    return tests
+
+
+def _right_calls(one: BoolArray, two: BoolArray) -> GroupTest:
+    return GroupTest(_bare(float(one.mean() - two.mean())), mcnemar(one, two))
+
+
+def _bare(difference: float) -> Interval:
+    return Interval(difference, float("nan"), float("nan"), "none")
+
+
+def _areas(truth: BoolArray, one: FloatArray, two: FloatArray) -> GroupTest:
+    test, difference = paired_delong(truth, one, two)
+    return GroupTest(difference, test)
+
+
+def compare_tallies(
+    first: Sequence[LesionTally],
+    second: Sequence[LesionTally],
+    settings: EvaluationSettings,
+    rng: np.random.Generator,
+) -> dict[str, GroupTest]:
+    """Recall, precision and F1 of two sets of lesions, by bootstrap over the same patients."""
+    if not first:
+        return {}
+    counts = resample_counts(rng, len(first), settings.bootstrap_samples)
+    sides = [_lesion_counts(side) for side in (first, second)]
+    tests = {}
+    for name in ("recall", "precision", "f1"):
+        replicates = [ratio_replicates(counts, *side[name]) for side in sides]
+        values = [
+            above.sum() / below.sum() if below.sum() else float("nan")
+            for above, below in (side[name] for side in sides)
+        ]
+        difference = percentile_interval(
+            float(values[0] - values[1]), replicates[0] - replicates[1], settings.confidence_level
+        )
+        tests[name] = GroupTest(
+            difference, _bootstrap_test(replicates[0] - replicates[1], len(first))
+        )
+    return tests
+
+
+def _lesion_counts(
+    tallies: Sequence[LesionTally],
+) -> dict[str, tuple[FloatArray, FloatArray]]:
+    found, total, false = (
+        np.array(values, dtype=np.float64)
+        for values in (
+            [tally.n_found for tally in tallies],
+            [len(tally.reference) for tally in tallies],
+            [len(tally.false) for tally in tallies],
+        )
+    )
+    return {
+        "recall": (found, total),
+        "precision": (found, found + false),
+        "f1": (2 * found, found + total + false),
+    }
+
+
+def _bootstrap_test(differences: FloatArray, patients: int) -> TestResult:
+    """Two-sided p from the share of replicates on either side of 0, at least 2/(B + 1)."""
+    valid = differences[np.isfinite(differences)]
+    name = "bootstrap over patients"
+    if valid.size == 0:
+        return TestResult(name, float("nan"), float("nan"), patients, note="no replicates")
+    if not valid.any():
+        return TestResult(name, 0.0, 1.0, patients, note="no difference in any replicate")
+    below, above = int((valid <= 0).sum()), int((valid >= 0).sum())
+    p = min(1.0, 2 * (min(below, above) + 1) / (valid.size + 1))
+    return TestResult(name, float(valid.mean()), p, patients)

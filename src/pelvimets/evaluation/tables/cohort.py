@@ -1,0 +1,318 @@
+"""The tables of an evaluation, in the form of the paper's Tables 1-5 and S1-S4."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pelvimets.evaluation.measures.case import LESIONS, CaseResult
+from pelvimets.evaluation.measures.voxel import MEASURE_TITLES, MEASURES, summarise
+from pelvimets.evaluation.readings import LesionTally, PatientCall
+from pelvimets.evaluation.results import STRUCTURES, CohortResults, VoxelRow, VoxelSummary
+from pelvimets.evaluation.statistics.sequence_tests import StructureTest
+from pelvimets.evaluation.tables.detection import (
+    detection_table,
+    false_positive_table,
+    intervals_table,
+    subgroup_table,
+)
+from pelvimets.evaluation.tables.facts import Characteristics, NumberRow, PatientFacts
+from pelvimets.evaluation.tables.table import (
+    DASH,
+    IN_SILICO,
+    Table,
+    mean_sd,
+    median_quartiles,
+    number,
+    number_interval,
+    p_value,
+    percent,
+)
+from pelvimets.labels import Bone
+from pelvimets.labels import Sequence as MrSequence
+
+
+def structure_title(key: str) -> str:
+    """Name of a structure as printed.
+
+    >>> structure_title("femoral_head")
+    'Femoral head'
+    """
+    return key.replace("_", " ").capitalize()
+
+
+def cohort_tables(results: CohortResults, cases: Sequence[CaseResult]) -> tuple[Table, ...]:
+    """All tables of an evaluation."""
+    flag = (IN_SILICO,) if results.settings.in_silico else ()
+    made = [
+        grid_table(results.facts, cases),
+        characteristics_table(results.characteristics),
+        disease_table(results.characteristics),
+        bone_table(results),
+        detection_table(results),
+        lesion_segmentation_table(results),
+        subgroup_table(results),
+        false_positive_table(results),
+        group_table(results),
+        intervals_table(results),
+        case_table(results),
+    ]
+    return tuple(
+        Table(t.key, t.title, t.columns, t.rows, (*flag, *t.notes)) for t in made if t.rows
+    )
+
+
+def grid_table(facts: Sequence[PatientFacts], cases: Sequence[CaseResult]) -> Table:
+    """Table 1: the images per scanner, as their grids tell."""
+    scanner_of = {fact.patient: fact.scanner or "unknown" for fact in facts}
+    grids: dict[tuple[MrSequence, str], list[CaseResult]] = {}
+    for case in cases:
+        for sequence, result in case.sequences.items():
+            if result.shape is not None:
+                key = (sequence, scanner_of.get(case.patient, "unknown"))
+                grids.setdefault(key, []).append(case)
+    rows = [
+        (sequence.title, scanner, str(len(members)), *_grid_cells(sequence, members))
+        for (sequence, scanner), members in sorted(grids.items())
+    ]
+    columns = (
+        "Sequence", "Scanner", "Patients", "Matrix (y x x)", "Slices",
+        "In-plane spacing (mm)", "Slice distance (mm)", "Field of view (mm)",
+    )  # fmt: skip
+    return Table("table1_images", "Table 1 | Images by scanner", columns, tuple(rows))
+
+
+def _grid_cells(sequence: MrSequence, cases: Sequence[CaseResult]) -> tuple[str, ...]:
+    shapes = [case.sequences[sequence].shape for case in cases]
+    spacings = [case.sequences[sequence].spacing_mm for case in cases]
+    z, y, x = (_range([float(s[axis]) for s in shapes if s]) for axis in range(3))
+    dz, dy, dx = (_range([s[axis] for s in spacings if s], 2) for axis in range(3))
+    fields = [
+        _range([s[a] * d[a] for s, d in zip(shapes, spacings, strict=True) if s and d])
+        for a in (1, 2)
+    ]
+    return f"{y} x {x}", z, f"{dy} x {dx}", dz, f"{fields[0]} x {fields[1]}"
+
+
+def _range(values: Sequence[float], digits: int = 0) -> str:
+    low, high = number(min(values), digits), number(max(values), digits)
+    return low if low == high else f"{low}-{high}"
+
+
+def characteristics_table(found: Characteristics) -> Table:
+    """Table 2: patients of the splits."""
+    keep = ("M stage", "Scanner", "Data set")
+    rows = [("No. of patients", *(str(n) for n in found.patients.values()), DASH, DASH)]
+    rows += [_number_cells(row) for row in found.numbers if "esion" not in row.name]
+    rows += _category_cells(found, keep)
+    columns = ("Characteristic", *(s.capitalize() for s in found.patients), "p", "p, rank test")
+    notes = (
+        "Mean ± SD with ANOVA; median (quartiles) with ANOVA and Kruskal-Wallis; counts with "
+        "Pearson's chi-square.",
+    )
+    title = "Table 2 | Characteristics of patients"
+    return Table("table2_characteristics", title, columns, tuple(rows), notes)
+
+
+def disease_table(found: Characteristics) -> Table:
+    """Table 3: disease of the splits."""
+    rows = _category_cells(found, ("Lesions per M1 patient",))
+    totals = tuple(DASH if n is None else str(n) for n in found.total_lesions.values())
+    if any(cell != DASH for cell in totals):
+        rows.append(("Total lesions", *totals, DASH, DASH))
+    rows += [_number_cells(row) for row in found.numbers if "esion" in row.name]
+    columns = ("Characteristic", *(s.capitalize() for s in found.patients), "p", "p, rank test")
+    return Table("table3_disease", "Table 3 | Metastases of the patients", columns, tuple(rows))
+
+
+def _number_cells(row: NumberRow) -> tuple[str, ...]:
+    form = mean_sd if row.as_mean else median_quartiles
+    cells = tuple(form(summary) for summary in row.by_split.values())
+    return (row.name, *cells, p_value(row.anova.p), p_value(row.kruskal.p))
+
+
+def _category_cells(found: Characteristics, names: Sequence[str]) -> list[tuple[str, ...]]:
+    rows = []
+    for row in found.counts:
+        if row.name in names:
+            total = {
+                s: sum(r.by_split[s] for r in found.counts if r.name == row.name)
+                for s in row.by_split
+            }
+            cells = tuple(
+                f"{n} ({percent(n / total[s])} %)" if total[s] else DASH
+                for s, n in row.by_split.items()
+            )
+            p = DASH if row.test is None else p_value(row.test.p)
+            rows.append((f"{row.name}: {row.category}", *cells, p, DASH))
+    return rows
+
+
+def bone_table(results: CohortResults) -> Table:
+    """Table 4: segmentation of the bones on both sequences."""
+    title = "Table 4 | Segmentation of the pelvic bones"
+    keys = [bone.key for bone in Bone]
+    return _structure_table(results, "table4_bones", title, keys)
+
+
+def lesion_segmentation_table(results: CohortResults) -> Table:
+    """Segmentation of the lesions (the paper's text and Figures 4A and 6A)."""
+    title = "Segmentation of the metastases, patients with metastases in the reference"
+    return _structure_table(results, "lesion_segmentation", title, [LESIONS])
+
+
+def _structure_table(
+    results: CohortResults, key: str, title: str, structures: Sequence[str]
+) -> Table:
+    rows = []
+    for structure in structures:
+        for measure in MEASURES:
+            own = {s.sequence: s for s in results.summaries if s.structure == structure}
+            if not own:
+                continue
+            test = _test_of(results.structure_tests, structure, measure)
+            rows.append(
+                (
+                    structure_title(structure),
+                    MEASURE_TITLES[measure],
+                    *_summary_cells(own, measure),
+                    *_test_cells(test),
+                )
+            )
+    columns = (
+        "Structure", "Measure", "DWI", "T1 in phase", "DWI, median", "T1, median",
+        "DWI - T1 (95 % interval)", "p, paired t", "p, Holm", "p, Wilcoxon",
+    )  # fmt: skip
+    return Table(key, title, columns, tuple(rows), _mask_notes(results, structures))
+
+
+def _summary_cells(own: Mapping[MrSequence, VoxelSummary], measure: str) -> tuple[str, ...]:
+    means = [mean_sd(own[s].by_measure[measure]) if s in own else DASH for s in MrSequence]
+    medians = [
+        median_quartiles(own[s].by_measure[measure]) if s in own else DASH for s in MrSequence
+    ]
+    return (*means, *medians)
+
+
+def _test_of(tests: Sequence[StructureTest], structure: str, measure: str) -> StructureTest | None:
+    return next((t for t in tests if (t.structure, t.measure) == (structure, measure)), None)
+
+
+def _test_cells(test: StructureTest | None) -> tuple[str, ...]:
+    if test is None or test.difference is None:
+        return (DASH,) * 4
+    return (
+        number_interval(test.difference),
+        p_value(test.tests[0].p),
+        p_value(test.holm[0]),
+        p_value(test.tests[1].p),
+    )
+
+
+def _mask_notes(results: CohortResults, structures: Sequence[str]) -> tuple[str, ...]:
+    notes = [
+        "Mean ± SD and median (quartiles). HD, HD95, ASSD between centres of border voxels; NSD "
+        "of surface elements. Empty masks: both empty, no value; one empty, DSC and VS are 0 and "
+        "distances have no value. [n empty]: cases without a value.",
+        "Holm's correction spans the structures of one measure.",
+    ]
+    for s in results.summaries:
+        if s.structure in structures and (s.reference_empty or s.prediction_empty or s.both_empty):
+            notes.append(
+                f"{s.sequence.title}, {structure_title(s.structure).lower()}: of {s.cases} cases "
+                f"{s.prediction_empty} with an empty prediction, {s.reference_empty} with an "
+                f"empty reference alone, {s.both_empty} with both empty."
+            )
+    return tuple(notes)
+
+
+def group_table(results: CohortResults) -> Table:
+    """Voxel measures across scanners, data sets and splits (S1-S4)."""
+    rows = []
+    for test in results.group_tests:
+        groups = "; ".join(f"{n}: {mean_sd(s)}" for n, s in (test.groups or {}).items())
+        rows.append(
+            (
+                test.between,
+                test.sequence.title if test.sequence else DASH,
+                structure_title(test.structure),
+                MEASURE_TITLES[test.measure],
+                groups,
+                p_value(test.tests[0].p),
+                p_value(test.holm[0]),
+                p_value(test.tests[1].p),
+            )
+        )
+    columns = (
+        "Across", "Sequence", "Structure", "Measure", "Mean ± SD", "p, ANOVA", "p, Holm",
+        "p, Kruskal-Wallis",
+    )  # fmt: skip
+    title = "Tables S1-S4 | Segmentation across scanners, data sets and splits"
+    order = sorted(range(len(rows)), key=lambda n: (rows[n][0], rows[n][1], _place(rows[n][2])))
+    return Table("tables_s1_s4_groups", title, columns, tuple(rows[n] for n in order))
+
+
+def _place(title: str) -> int:
+    return [structure_title(s) for s in STRUCTURES].index(title)
+
+
+def case_table(results: CohortResults) -> Table:
+    """One row per patient and sequence."""
+    calls = {
+        (reading.value, call.patient): call
+        for reading, result in results.readings.items()
+        for call in result.calls
+    }
+    tallies = {
+        (reading.value, tally.patient): tally
+        for reading, result in results.readings.items()
+        for tally in result.tallies
+    }
+    rows = []
+    for fact in results.facts:
+        for sequence in MrSequence:
+            own = [r for r in results.voxel if (r.patient, r.sequence) == (fact.patient, sequence)]
+            if not own:
+                continue
+            key = (sequence.value, fact.patient)
+            rows.append(
+                (
+                    fact.patient,
+                    sequence.title,
+                    fact.scanner or DASH,
+                    fact.m_stage or DASH,
+                    *_call_cells(calls.get(key)),
+                    *_measure_cells(own),
+                    *_tally_cells(tallies.get(key)),
+                )
+            )
+    columns = (
+        "Patient", "Sequence", "Scanner", "M stage", "Called", "Score", "Bones, mean DSC",
+        "Lesion DSC", "Lesion HD (mm)", "Reference (cm3)", "Predicted (cm3)", "Found", "False",
+    )  # fmt: skip
+    return Table("cases", "Patients", columns, tuple(rows))
+
+
+def _call_cells(call: PatientCall | None) -> tuple[str, str]:
+    if call is None:
+        return DASH, DASH
+    return "M1" if call.called else "M0", DASH if call.score is None else number(call.score, 3)
+
+
+def _measure_cells(rows: Sequence[VoxelRow]) -> tuple[str, ...]:
+    bones = summarise([row.measures.dsc for row in rows if row.structure != LESIONS])
+    lesions = next((row.measures for row in rows if row.structure == LESIONS), None)
+    if lesions is None:
+        return (number(bones.mean, 3), DASH, DASH, DASH, DASH)
+    return (
+        number(bones.mean, 3),
+        number(lesions.dsc, 3),
+        number(lesions.hd_mm, 1),
+        number(lesions.reference_cm3),
+        number(lesions.prediction_cm3),
+    )
+
+
+def _tally_cells(tally: LesionTally | None) -> tuple[str, str]:
+    if tally is None:
+        return DASH, DASH
+    return f"{tally.n_found}/{len(tally.reference)}", str(len(tally.false))

@@ -1,0 +1,1 @@
+"""A cohort on disk: its table, its patients' folders, its splits."""

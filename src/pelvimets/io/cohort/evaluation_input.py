@@ -1,0 +1,203 @@
+"""Masks and scores of one patient, from a reference and a prediction folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pelvimets.core.volume import Volume
+from pelvimets.errors import InputError, PelvimetsError
+from pelvimets.evaluation.measures.case import SequenceMasks, SequenceScores
+from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, read_patients
+from pelvimets.io.nifti.files import read_nifti
+from pelvimets.labels import Sequence
+
+FINDINGS_NAME = "findings.json"
+_COHORT_RECORD = "cohort.json"
+_KINDS = {
+    "reference_bones": ("reference", "bones"),
+    "prediction_bones": ("prediction", "bones"),
+    "reference_lesions": ("reference", "lesions"),
+    "prediction_lesions": ("prediction", "lesions"),
+    "mimics": ("reference", "mimics"),
+}
+
+
+@dataclass(frozen=True)
+class CaseFolders:
+    """Where one patient's reference and prediction lie."""
+
+    patient: str
+    reference: Path
+    prediction: Path
+
+    def mask_path(self, side: str, sequence: Sequence, kind: str) -> Path:
+        """A mask of either side, whether it exists or not."""
+        folder = self.reference if side == "reference" else self.prediction
+        return folder / f"{sequence.value}_{kind}.nii.gz"
+
+    def image_path(self, sequence: Sequence) -> Path:
+        """The image, whether it exists or not."""
+        return self.reference / f"{sequence.value}.nii.gz"
+
+
+@dataclass(frozen=True, eq=False)
+class CaseInput:
+    """What was read of one patient.
+
+    Attributes:
+        masks, scores: Per sequence that the reference has masks of.
+        problems: What is missing or unreadable, in words.
+    """
+
+    masks: dict[Sequence, SequenceMasks]
+    scores: dict[Sequence, SequenceScores]
+    problems: tuple[str, ...]
+
+
+def patients_of(folder: Path) -> tuple[tuple[CohortPatient, ...], bool]:
+    """Patients of a cohort folder, and whether a table named them.
+
+    Without ``patients.csv`` every sub-folder with a mask is a patient.
+
+    Raises:
+        CohortError: if the table contradicts itself, for example names a patient twice.
+        InputError: if there is neither a table nor a patient.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError("There is no such folder", got=folder)
+    if (folder / TABLE_NAME).is_file():
+        return read_patients(folder), True
+    found = sorted(p for p in folder.iterdir() if p.is_dir() and any(p.glob("*_*.nii.gz")))
+    if not found:
+        raise InputError(
+            "The folder holds no patients",
+            got=folder,
+            remedy="Give a folder with one sub-folder of masks per patient, such as "
+            "<patient>/dwi_lesions.nii.gz",
+        )
+    return tuple(CohortPatient(path.name, path) for path in found), False
+
+
+def is_digital(folder: Path) -> bool:
+    """Whether a cohort says of itself that its patients are digital."""
+    path = Path(folder) / _COHORT_RECORD
+    try:
+        return "in-silico" in path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def read_case_input(folders: CaseFolders) -> CaseInput:
+    """Read all masks and scores; what cannot be read is named, the rest is returned."""
+    problems: list[str] = []
+    masks = {}
+    for sequence in Sequence:
+        if any(folders.mask_path("reference", sequence, k).is_file() for k in ("bones", "lesions")):
+            masks[sequence] = _read_masks(folders, sequence, problems)
+    if not masks:
+        problems.append(f"The reference has no masks in {folders.reference.name}/.")
+    return CaseInput(masks, _read_scores(folders, problems), tuple(problems))
+
+
+def _read_masks(folders: CaseFolders, sequence: Sequence, problems: list[str]) -> SequenceMasks:
+    read: dict[str, Volume | None] = {}
+    for name, (side, kind) in _KINDS.items():
+        path = folders.mask_path(side, sequence, kind)
+        wanted = folders.mask_path("reference", sequence, kind).is_file()
+        read[name] = _read_mask(path, sequence, f"{side}'s {kind}", problems) if wanted else None
+    return SequenceMasks(**read)
+
+
+def _read_mask(path: Path, sequence: Sequence, words: str, problems: list[str]) -> Volume | None:
+    if not path.is_file():
+        problems.append(f"{sequence.title}: the {words} are missing ({path.name}).")
+        return None
+    try:
+        return read_label_mask(path)
+    except PelvimetsError as error:
+        problems.append(f"{sequence.title}: the {words} cannot be read. {error}")
+        return None
+
+
+def read_label_mask(path: Path) -> Volume:
+    """Read a label map.
+
+    Raises:
+        InputError: if it is missing, damaged, or holds values that are no labels.
+    """
+    volume = read_nifti(path)
+    array = volume.array
+    if not np.issubdtype(array.dtype, np.integer):
+        rounded = np.rint(array)
+        if not np.array_equal(rounded, array):
+            raise InputError(
+                "A mask holds values between labels",
+                got=f"{float(array.min()):.3g} to {float(array.max()):.3g}",
+                remedy="Give label values; a probability map must be thresholded first",
+            )
+        array = rounded.astype(np.int32)
+    if array.size and array.min() < 0:
+        raise InputError("A mask holds negative labels", got=int(array.min()))
+    return volume.with_array(array)
+
+
+def _read_scores(folders: CaseFolders, problems: list[str]) -> dict[Sequence, SequenceScores]:
+    path = folders.prediction / FINDINGS_NAME
+    if not path.is_file():
+        return {}
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        given = data["sequences"]
+        return {
+            sequence: _scores(given[sequence.value], sequence, problems)
+            for sequence in Sequence
+            if sequence.value in given
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        problems.append(f"The scores in {path.name} cannot be read: {error!r}.")
+        return {}
+
+
+def _scores(data: Mapping[str, Any], sequence: Sequence, problems: list[str]) -> SequenceScores:
+    patient = _number(data.get("patient_score"), f"{sequence.title}: the patient score", problems)
+    lesions = {}
+    for lesion in data.get("lesions") or ():
+        words = f"{sequence.title}: the score of lesion {lesion['label']}"
+        score = _number(lesion.get("score", lesion.get("mean_probability")), words, problems)
+        if score is not None:
+            lesions[int(lesion["label"])] = score
+    suspected = data.get("m1_suspected")
+    return SequenceScores(patient, suspected if isinstance(suspected, bool) else None, lesions)
+
+
+def _number(value: Any, words: str, problems: list[str]) -> float | None:
+    if value is None:
+        return None
+    number = float(value)
+    if not isfinite(number):
+        problems.append(f"{words} is not a number; it is left out.")
+        return None
+    return number
+
+
+def fingerprint(folders: CaseFolders, settings: Mapping[str, Any], version: str) -> str:
+    """Hash of everything that a case's result depends on: files, settings, version."""
+    digest = hashlib.sha256(json.dumps([settings, version], sort_keys=True).encode())
+    for path in _inputs(folders):
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _inputs(folders: CaseFolders) -> Iterable[Path]:
+    paths = [folders.mask_path(side, s, kind) for s in Sequence for side, kind in _KINDS.values()]
+    paths += [folders.image_path(sequence) for sequence in Sequence]
+    return [p for p in (*paths, folders.prediction / FINDINGS_NAME) if p.is_file()]

@@ -1,0 +1,77 @@
+"""The split of each patient of a cohort to be: as the source says, or drawn by man."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
+
+import numpy as np
+
+from pelvimets.errors import CohortError
+from pelvimets.io.cohort.folder import CohortPatient, Split
+from pelvimets.io.cohort.importing import PlannedPatient, shortened
+
+
+def with_splits(
+    patients: Ordered[PlannedPatient],
+    table: Mapping[str, CohortPatient],
+    rng: np.random.Generator,
+) -> dict[str, Split]:
+    """The split of each key: from the table, else from the source, else drawn 8:1:1 by man.
+
+    Men who are in the test split by the source stay there; then the others are drawn 8:1.
+
+    Raises:
+        CohortError: if a man is in two splits, or only some have one.
+    """
+    listed = {p.key: table[p.key].split if p.key in table else None for p in patients}
+    own = {p.key: listed[p.key] or p.split for p in patients}
+    held_out = {p.man for p in patients if own[p.key] is Split.TEST}
+    rest = [p for p in patients if own[p.key] is not Split.TEST]
+    undecided = [p.key for p in rest if own[p.key] is None]
+    if undecided and len(undecided) < len(rest):
+        raise CohortError(
+            "Some patients have a split and some have none",
+            got=shortened(undecided),
+            remedy="Give each of them one, or none of them",
+        )
+    drawn: dict[str, Split] = {}
+    if undecided:
+        drawn = drawn_splits(sorted({p.man for p in rest} - held_out), rng, test=not held_out)
+    splits = {p.key: own[p.key] or drawn.get(p.man, Split.TEST) for p in patients}
+    _check_one_split(patients, splits)
+    return splits
+
+
+def _check_one_split(patients: Ordered[PlannedPatient], splits: Mapping[str, Split]) -> None:
+    first: dict[str, Split] = {}
+    torn = [p.man for p in patients if first.setdefault(p.man, splits[p.key]) != splits[p.key]]
+    if torn:
+        raise CohortError(
+            "Images of one man stand in two splits",
+            got=shortened(sorted(set(torn))),
+            remedy="Give all of his images one split",
+        )
+
+
+def drawn_splits(
+    men: Ordered[str], rng: np.random.Generator, *, test: bool = True
+) -> dict[str, Split]:
+    """Draw 8:1:1 (8:1 without ``test``); validation and test get one man each if there are three.
+
+    >>> list(drawn_splits(["a", "b", "c"], np.random.default_rng(0)).values()).count("train")
+    1
+    """
+    shuffled = [men[n] for n in rng.permutation(len(men))]
+    parts = 10 if test else 9
+    small = max(round(len(men) / parts), 1)
+    validation = small if len(men) > 1 else 0
+    tested = small if test and len(men) > 2 else 0
+    return {
+        man: Split.VALIDATION
+        if n < validation
+        else Split.TEST
+        if n < validation + tested
+        else Split.TRAIN
+        for n, man in enumerate(shuffled)
+    }

@@ -1,0 +1,198 @@
+"""One record for each frame of each MR image, read from headers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    EnhancedMRImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    MRImageStorage,
+)
+
+from pelvimets.core.stacking import Plane
+from pelvimets.io.dicom.bvalue import b_value, direction, directionality
+from pelvimets.io.dicom.header import Header, frame_headers
+
+MR_CLASSES = frozenset(
+    {MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage}
+)
+_NO_AGENT = {"", "NO", "NONE", "N/A", "NA", "0", "WITHOUT", "NEIN", "NON"}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What one slice of one image says of itself.
+
+    Attributes:
+        path: File that holds it.
+        index: Number of the frame within the file, from 0; None for a classic image.
+        plane: None if position or orientation is missing.
+        truncated: Whether the file is shorter than its pixel data must be.
+        gray: Whether it has one sample for each pixel.
+    """
+
+    path: Path
+    index: int | None
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    frame_of_reference_uid: str
+    instance_number: int
+    plane: Plane | None
+    slope: float
+    intercept: float
+    rescale_type: str
+    image_type: tuple[str, ...]
+    sequence_name: str
+    scanning_sequence: tuple[str, ...]
+    scan_options: tuple[str, ...]
+    echo_time_ms: float | None
+    repetition_time_ms: float | None
+    inversion_time_ms: float | None
+    flip_angle_deg: float | None
+    field_strength_t: float | None
+    b_value: float | None
+    directionality: str
+    direction: tuple[float, ...] | None
+    temporal_position: float | None
+    acquisition_number: float | None
+    contrast_agent: bool
+    private_scale_slope: float | None
+    truncated: bool
+    gray: bool
+
+
+def frames_of(dataset: Dataset, path: Path, truncated: bool) -> Iterator[Frame]:
+    """Records of all frames of an MR image; the dataset needs no pixel data."""
+    enhanced = "PerFrameFunctionalGroupsSequence" in dataset
+    for number, header in enumerate(frame_headers(dataset)):
+        yield _frame(header, dataset, path, number if enhanced else None, truncated)
+
+
+def _frame(
+    header: Header, dataset: Dataset, path: Path, index: int | None, truncated: bool
+) -> Frame:
+    syntax = dataset.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2")
+    return Frame(
+        path=path,
+        index=index,
+        sop_instance_uid=header.text("SOPInstanceUID"),
+        sop_class_uid=header.text("SOPClassUID"),
+        transfer_syntax_uid=str(syntax),
+        study_instance_uid=header.text("StudyInstanceUID"),
+        series_instance_uid=header.text("SeriesInstanceUID"),
+        frame_of_reference_uid=header.text("FrameOfReferenceUID"),
+        instance_number=int(header.number("InstanceNumber") or 0),
+        plane=_plane(header),
+        slope=header.number("RescaleSlope") or 1.0,
+        intercept=header.number("RescaleIntercept") or 0.0,
+        rescale_type=_units(header),
+        image_type=_image_type(header),
+        sequence_name=header.text("SequenceName", "PulseSequenceName"),
+        scanning_sequence=_scanning_sequence(header),
+        scan_options=_scan_options(header),
+        echo_time_ms=header.number("EffectiveEchoTime", "EchoTime"),
+        repetition_time_ms=header.number("RepetitionTime"),
+        inversion_time_ms=header.number("InversionTime"),
+        flip_angle_deg=header.number("FlipAngle"),
+        field_strength_t=_field_strength(header),
+        b_value=b_value(header),
+        directionality=directionality(header),
+        direction=direction(header),
+        temporal_position=header.number("TemporalPositionIndex", "TemporalPositionIdentifier"),
+        acquisition_number=header.number("FrameAcquisitionNumber", "AcquisitionNumber"),
+        contrast_agent=_contrast_agent(header),
+        private_scale_slope=_philips_scale_slope(header),
+        truncated=truncated,
+        gray=header.number("SamplesPerPixel") in (None, 1.0),
+    )
+
+
+def _plane(header: Header) -> Plane | None:
+    position = header.numbers("ImagePositionPatient", 3)
+    orientation = header.numbers("ImageOrientationPatient", 6)
+    spacing = header.numbers("PixelSpacing", 2)
+    rows, columns = header.number("Rows"), header.number("Columns")
+    if not (position and orientation and spacing and rows and columns) or min(spacing) <= 0:
+        return None
+    x, y, z = position
+    a, b, c, d, e, f = orientation
+    thickness = header.number("SpacingBetweenSlices", "SliceThickness")
+    return Plane(
+        (x, y, z),
+        (a, b, c, d, e, f),
+        int(rows),
+        int(columns),
+        (spacing[0], spacing[1]),
+        abs(thickness) if thickness else None,
+    )
+
+
+def _image_type(header: Header) -> tuple[str, ...]:
+    """Frame type and image type together; a multi-frame object may say MIXED in the latter."""
+    frame = header.tokens("FrameType")
+    whole = header.tokens("ImageType")
+    tokens = (frame or whole)[:2] + tuple(
+        token for token in dict.fromkeys((frame or whole)[2:]) if token not in ("MIXED", "NONE")
+    )
+    component = header.text("ComplexImageComponent").upper()
+    known = component in ("PHASE", "REAL", "IMAGINARY") and component not in tokens
+    return (*tokens, component) if known else tokens
+
+
+def _scanning_sequence(header: Header) -> tuple[str, ...]:
+    """Classic tokens; enhanced objects state echo pulse and k-space in attributes of their own."""
+    classic = header.tokens("ScanningSequence")
+    if classic:
+        return classic
+    tokens = {"SPIN": "SE", "GRADIENT": "GR", "BOTH": "GR"}
+    pulse = tokens.get(header.text("EchoPulseSequence").upper())
+    planar = header.text("EchoPlanarPulseSequence").upper() == "YES"
+    return tuple(token for token in ("EP" if planar else "", pulse or "") if token)
+
+
+def _scan_options(header: Header) -> tuple[str, ...]:
+    options = header.tokens("ScanOptions")
+    suppressed = header.text("SpectrallySelectedSuppression").upper() in ("FAT", "FAT_AND_WATER")
+    return (*options, "FS") if suppressed and "FS" not in options else options
+
+
+def _field_strength(header: Header) -> float | None:
+    """In tesla; some archives hold gauss."""
+    value = header.number("MagneticFieldStrength")
+    return value / 1e4 if value is not None and value > 100 else value
+
+
+def _contrast_agent(header: Header) -> bool:
+    """Whether an agent is named; enhanced objects name it in a sequence."""
+    if header.text("ContrastBolusAgent").upper() not in _NO_AGENT:
+        return True
+    return bool(header.get("ContrastBolusAgentSequence"))
+
+
+def _units(header: Header) -> str:
+    """What rescaled values are: rescale type, or the unit of a real world value mapping."""
+    mapping = header.get("RealWorldValueMappingSequence")
+    for item in mapping or []:
+        for unit in item.get("MeasurementUnitsCodeSequence") or []:
+            slope, intercept = item.get("RealWorldValueSlope"), item.get("RealWorldValueIntercept")
+            same = (slope or 1.0, intercept or 0.0) == (
+                header.number("RescaleSlope") or 1.0,
+                header.number("RescaleIntercept") or 0.0,
+            )
+            if same:
+                return str(unit.get("CodeValue", ""))
+    return header.text("RescaleType")
+
+
+def _philips_scale_slope(header: Header) -> float | None:
+    if not header.text("Manufacturer").upper().startswith("PHILIPS"):
+        return None
+    value = header.private(0x2005, 0x100E)
+    return float(value) if isinstance(value, int | float) else None

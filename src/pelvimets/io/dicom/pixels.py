@@ -1,0 +1,128 @@
+"""Pixel values of frames: decoded, rescaled, directions combined."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from pelvimets.errors import InputError
+from pelvimets.io.dicom.frames import Frame
+
+Array32 = npt.NDArray[np.float32]
+
+
+def read_slices(frames: Sequence[Frame]) -> Array32:
+    """Rescaled values (slice, row, column) of frames, in the order given.
+
+    Rescale slope and intercept are applied frame by frame, as they may differ between
+    slices. Philips' private scale slope is not applied: it only scales the whole series.
+
+    Raises:
+        InputError: if pixel data are missing, cut short, damaged, or compressed in a way that
+            cannot be decoded.
+    """
+    decoded = _Decoded()
+    planes = [_rescaled(decoded.plane(frame), frame) for frame in frames]
+    return np.stack(planes)
+
+
+def read_trace(components: Sequence[Sequence[Frame]]) -> Array32:
+    """Geometric mean over components, each the frames of one direction or repeat in order.
+
+    The mean of the logarithms is what a trace-weighted image is (the exponents of the
+    directions average); a voxel that is zero in any component stays zero.
+    """
+    if len(components) == 1:
+        return read_slices(components[0])
+    total: npt.NDArray[np.float64] | None = None
+    for frames in components:
+        values = read_slices(frames)
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.maximum(values, 0.0), dtype=np.float64)
+        total = logs if total is None else total + logs
+    assert total is not None
+    return np.exp(total / len(components)).astype(np.float32)
+
+
+def content_digest(frame: Frame) -> str:
+    """Digest of a frame's decoded pixels and rescaling, to find copies."""
+    plane = _Decoded().plane(frame)
+    digest = hashlib.sha256(np.ascontiguousarray(plane).tobytes())
+    digest.update(f"{plane.shape} {frame.slope} {frame.intercept}".encode())
+    return digest.hexdigest()
+
+
+class _Decoded:
+    """Decodes each multi-frame file once."""
+
+    def __init__(self) -> None:
+        self._files: dict[Path, np.ndarray] = {}
+
+    def plane(self, frame: Frame) -> np.ndarray:
+        if frame.index is None:
+            return _single(_decode(frame), frame)
+        if frame.path not in self._files:
+            self._files[frame.path] = _decode(frame)
+        array = self._files[frame.path]
+        return _single(array if array.ndim == 2 else array[frame.index], frame)
+
+
+def _decode(frame: Frame) -> np.ndarray:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(frame.path, force=True)
+            _state_encoding(dataset)
+            return dataset.pixel_array
+    except Exception as error:  # parser and decoders raise almost anything on damaged bytes
+        raise _undecodable(frame, error) from error
+
+
+def _state_encoding(dataset: Dataset) -> None:
+    """A bare data set without file header does not say how it was written; it is uncompressed."""
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+
+
+def _undecodable(frame: Frame, error: Exception) -> InputError:
+    syntax = UID(frame.transfer_syntax_uid)
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    if syntax.is_private or syntax.is_compressed:
+        return InputError(
+            f"The pixels of an image packed as {syntax.name} cannot be decoded",
+            got=reason,
+            remedy="Export the study uncompressed (Explicit VR Little Endian), or convert it, "
+            "for example with gdcmconv --raw",
+        )
+    return InputError(
+        "The pixels of an image are damaged or cut short",
+        got=reason,
+        remedy="Export the series again",
+    )
+
+
+def _single(array: np.ndarray, frame: Frame) -> np.ndarray:
+    expected = (frame.plane.rows, frame.plane.columns) if frame.plane else array.shape
+    if array.shape != expected:
+        raise InputError(
+            "An image has another size than its header says",
+            got=f"{array.shape} against {expected}",
+            remedy="Export the series again",
+        )
+    return array
+
+
+def _rescaled(plane: np.ndarray, frame: Frame) -> Array32:
+    if frame.slope == 1.0 and frame.intercept == 0.0:
+        return plane.astype(np.float32)
+    return (plane * np.float64(frame.slope) + frame.intercept).astype(np.float32)

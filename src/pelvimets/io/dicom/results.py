@@ -1,0 +1,159 @@
+"""The DICOM results of a study: Segmentations, Structured Report, encapsulated PDF."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
+from pelvimets.core.study import Acquisition, Study
+from pelvimets.core.volume import Volume
+from pelvimets.errors import OutputError, VerificationError
+from pelvimets.io.dicom.codes import Clock
+from pelvimets.io.dicom.report import build_encapsulated_pdf
+from pelvimets.io.dicom.seg import SegmentationType, build_segmentation, segment_maps
+from pelvimets.io.dicom.source import HeadersBySeries, SourceImages, source_images
+from pelvimets.io.dicom.sr import SegmentedSequence, build_report, verify_report
+from pelvimets.io.dicom.verify import verify_segmentation
+from pelvimets.labels import Sequence
+
+
+def write_dicom_results(
+    folder: Path,
+    study: Study,
+    headers_by_series: HeadersBySeries,
+    bones: BoneMasks,
+    lesions: LesionMasks,
+    findings: Findings,
+    report_pdf: bytes,
+    *,
+    segmentation_type: SegmentationType = "BINARY",
+    edited: bool = False,
+    clock: Clock,
+) -> tuple[Path, ...]:
+    """Write ``{dwi,t1}_seg.dcm``, ``sr.dcm`` and ``report.dcm``, and prove them.
+
+    Every Segmentation is read back and compared with its mask in patient coordinates, the
+    report with the findings. UIDs derive from the content: the same masks and findings of
+    the same images give the same UIDs, an edited mask gives others. A sequence in which
+    neither bone nor lesion was found has no Segmentation.
+
+    Args:
+        folder: Where to write; made if it is not there.
+        study: The study that was read from DICOM.
+        headers_by_series: Headers (no pixels) of its images, by Series Instance UID.
+        bones: Bone masks per sequence.
+        lesions: Lesion masks per sequence.
+        findings: What was measured in these masks.
+        report_pdf: The report as PDF.
+        segmentation_type: BINARY, or LABELMAP for readers that know it.
+        edited: Whether a reader changed the masks.
+        clock: Gives the date and time of creation; asked once.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: if the study does not come from DICOM.
+        VerificationError: if a written file does not hold what was meant.
+        OutputError: if the report is no PDF or a file cannot be written.
+    """
+    run = _Run(folder, findings, segmentation_type, edited, clock())
+    sources = {
+        sequence: source_images(_acquisition(study, sequence), headers_by_series)
+        for sequence in bones.by_sequence
+    }
+    _make(folder)
+    with _names_as_given():
+        parts = [
+            run.segmented(source, s, bones.by_sequence[s], lesions.by_sequence[s])
+            for s, source in sources.items()
+        ]
+        segmentations = [run.path_of(part) for part in parts if part.segmentation]
+        return (*segmentations, *run.reported(parts, report_pdf))
+
+
+@contextmanager
+def _names_as_given() -> Iterator[None]:
+    """Copy person names without a word on their form: pseudonyms often have one part only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The string .* is unlikely to represent")
+        yield
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all objects of one call share."""
+
+    folder: Path
+    findings: Findings
+    kind: SegmentationType
+    edited: bool
+    moment: datetime
+
+    def segmented(
+        self, source: SourceImages, sequence: Sequence, bones: Volume, lesions: Volume
+    ) -> SegmentedSequence:
+        """Write and prove the Segmentation of a sequence."""
+        study_uid = source.reference.study_instance_uid
+        maps = segment_maps(bones, lesions, self.findings, sequence, study_uid)
+        if not maps.segments:
+            return SegmentedSequence(sequence, source, maps, None)
+        segmentation = build_segmentation(
+            maps,
+            source,
+            sequence,
+            kind=self.kind,
+            bundle=self.findings.bundle,
+            edited=self.edited,
+            moment=self.moment,
+        )
+        part = SegmentedSequence(sequence, source, maps, segmentation)
+        _save(segmentation, self.path_of(part))
+        verify_segmentation(self.path_of(part), maps, bones.geometry)
+        return part
+
+    def path_of(self, part: SegmentedSequence) -> Path:
+        """Where the Segmentation of a sequence lies."""
+        return self.folder / f"{part.sequence}_seg.dcm"
+
+    def reported(self, parts: list[SegmentedSequence], pdf: bytes) -> tuple[Path, Path]:
+        """Write and prove the Structured Report, then the encapsulated PDF."""
+        report, document = self.folder / "sr.dcm", self.folder / "report.dcm"
+        measurements = build_report(self.findings, parts, moment=self.moment)
+        _save(measurements, report)
+        segmentations = {p.segmentation.SOPInstanceUID: p for p in parts if p.segmentation}
+        verify_report(report, self.findings, {uid: p.maps for uid, p in segmentations.items()})
+        shown = [measurements, *(p.segmentation for p in segmentations.values() if p.segmentation)]
+        printed = build_encapsulated_pdf(
+            pdf, parts[0].source, shown, bundle=self.findings.bundle, moment=self.moment
+        )
+        _save(printed, document)
+        return report, document
+
+
+def _acquisition(study: Study, sequence: Sequence) -> Acquisition:
+    acquisition = study.sequence(sequence)
+    if acquisition is None:
+        raise VerificationError(f"There is a mask of {sequence.title} but no image of it")
+    return acquisition
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError("The folder for DICOM results cannot be made", got=error) from error
+
+
+def _save(dataset: Dataset, path: Path) -> None:
+    try:
+        dataset.save_as(path, enforce_file_format=True)
+    except OSError as error:
+        raise OutputError("A DICOM result cannot be written", got=error) from error

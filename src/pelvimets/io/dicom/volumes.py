@@ -1,0 +1,313 @@
+"""Split the frames of a series into volumes, and stack each by its geometry.
+
+One series may hold several b-values, echoes, image types, directions, averages and time
+points. Instance numbers and file names play no part, except as the last way to tell repeats
+of a slice apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pelvimets.core.series.facts import SeriesFacts
+from pelvimets.core.stacking import Plane, check_alike, stack_planes
+from pelvimets.errors import GeometryError, InputError
+from pelvimets.io.dicom.frames import Frame
+from pelvimets.io.dicom.pixels import content_digest
+from pelvimets.io.dicom.scan import ScannedSeries
+
+_SAME_SLICE_MM = 0.02
+Component = tuple[Frame, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DicomVolume:
+    """One volume: facts for the choice, and its frames in stacking order.
+
+    Attributes:
+        facts: What the headers say.
+        components: One tuple of frames for each direction, average or time point; empty where
+            the frames form no grid.
+        notes: What was put right on the way, such as copies dropped.
+    """
+
+    facts: SeriesFacts
+    components: tuple[Component, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def volumes_of(series: ScannedSeries) -> list[DicomVolume]:
+    """All volumes of a series; one without frames, with the reason, for other objects."""
+    if not series.frames:
+        return [DicomVolume(_not_mr(series))]
+    frames, notes, clash = _without_copies(series.frames)
+    b_of = _b_clusters(frames)
+    groups: dict[Hashable, list[Frame]] = {}
+    for frame in frames:
+        groups.setdefault(_kind(frame, b_of), []).append(frame)
+    volumes = [_volume(series, group, b_of, notes) for group in groups.values()]
+    return [_with_defect(volume, clash) for volume in volumes] if clash else volumes
+
+
+def _not_mr(series: ScannedSeries) -> SeriesFacts:
+    objects = ", ".join(f"{count} x {name}" for name, count in sorted(series.others.items()))
+    kind = "not MR" if series.modality not in ("MR", "") else "no MR image"
+    return SeriesFacts(
+        series_instance_uid=series.series_instance_uid,
+        number=series.number,
+        description=series.description,
+        images=sum(series.others.values()),
+        unusable=f"{kind}: {objects}",
+    )
+
+
+# --- copies --------------------------------------------------------------------------------
+
+
+def _without_copies(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[str, ...], str | None]:
+    """Drop files that repeat an image; tell where two images share one identifier."""
+    kept: dict[tuple[str, int | None], Frame] = {}
+    dropped = 0
+    for frame in frames:
+        first = kept.setdefault((frame.sop_instance_uid, frame.index), frame)
+        if first is frame:
+            continue
+        if not _same_image(first, frame):
+            clash = (
+                "Two different images carry the same SOP Instance UID. "
+                "Give a folder that holds each image once."
+            )
+            return list(kept.values()), (), clash
+        dropped += 1
+    notes = (f"{dropped} copies of images dropped",) if dropped else ()
+    return list(kept.values()), notes, None
+
+
+def _same_image(first: Frame, second: Frame) -> bool:
+    if replace(first, path=second.path) != second:
+        return False
+    return _digest(first) == _digest(second)
+
+
+def _digest(frame: Frame) -> str:
+    try:
+        return content_digest(frame)
+    except InputError:
+        return str(frame.path)  # cannot be compared, so counts as different
+
+
+# --- groups --------------------------------------------------------------------------------
+
+
+def _b_clusters(frames: Sequence[Frame]) -> dict[float | None, float | None]:
+    """Nominal b-value for each stated one: values that differ by rounding belong together."""
+    counts = Counter(frame.b_value for frame in frames if frame.b_value is not None)
+    clusters: list[list[float]] = []
+    for value in sorted(counts):
+        if clusters and value - clusters[-1][-1] <= max(4.0, 0.02 * value):
+            clusters[-1].append(value)
+        else:
+            clusters.append([value])
+    nominal: dict[float | None, float | None] = {None: None}
+    for cluster in clusters:
+        usual = max(cluster, key=lambda value: (counts[value], -value))
+        nominal.update(dict.fromkeys(cluster, float(round(usual))))
+    return nominal
+
+
+def _kind(frame: Frame, b_of: dict[float | None, float | None]) -> Hashable:
+    """What sets volumes of one series apart; mixed sizes or orientations are a defect instead."""
+    b_value = b_of[frame.b_value]
+    echo = None if frame.echo_time_ms is None else round(frame.echo_time_ms, 1)
+    trace = bool(b_value) and frame.directionality == "ISOTROPIC"
+    return frame.image_type, b_value, echo, trace, frame.gray
+
+
+# --- one volume ----------------------------------------------------------------------------
+
+
+def _volume(
+    series: ScannedSeries,
+    frames: Sequence[Frame],
+    b_of: dict[float | None, float | None],
+    notes: tuple[str, ...],
+) -> DicomVolume:
+    facts = _facts(series, frames, b_of)
+    if facts.unusable:
+        return DicomVolume(facts)
+    try:
+        _check_whole(frames)
+        components, more = _components(frames)
+        stacked = [_stacked(component) for component in components]
+    except GeometryError as error:
+        return DicomVolume(replace(facts, defect=str(error)))
+    facts = replace(
+        facts,
+        images=sum(len(component) for component in stacked),
+        components=len(stacked),
+        over_time=_over_time(stacked),
+        geometry=stack_planes([_plane(f) for f in stacked[0]]).geometry,
+    )
+    return DicomVolume(facts, tuple(stacked), notes + more)
+
+
+def _with_defect(volume: DicomVolume, defect: str) -> DicomVolume:
+    return DicomVolume(replace(volume.facts, defect=defect, geometry=None))
+
+
+def _facts(
+    series: ScannedSeries,
+    frames: Sequence[Frame],
+    b_of: dict[float | None, float | None],
+) -> SeriesFacts:
+    first = frames[0]
+    return SeriesFacts(
+        series_instance_uid=series.series_instance_uid,
+        number=series.number,
+        description=series.description,
+        images=len(frames),
+        image_type=first.image_type,
+        protocol=series.protocol,
+        sequence_name=first.sequence_name,
+        scanning_sequence=first.scanning_sequence,
+        scan_options=first.scan_options,
+        echo_time_ms=first.echo_time_ms,
+        repetition_time_ms=first.repetition_time_ms,
+        inversion_time_ms=first.inversion_time_ms,
+        flip_angle_deg=first.flip_angle_deg,
+        field_strength_t=first.field_strength_t,
+        b_value=b_of[first.b_value],
+        directionality=first.directionality,
+        contrast_agent=any(frame.contrast_agent for frame in frames),
+        unusable=None if first.gray else "colour picture, not an MR image of its own",
+    )
+
+
+def _check_whole(frames: Sequence[Frame]) -> None:
+    short = len({frame.path for frame in frames if frame.truncated})
+    if short:
+        raise GeometryError(
+            "Files are cut short: they hold fewer bytes than their pixels need",
+            got=f"{short} of {len({frame.path for frame in frames})} files",
+            remedy="Copy or export the series again",
+        )
+    placeless = sum(frame.plane is None for frame in frames)
+    if placeless:
+        raise GeometryError(
+            "Images state no position, orientation or pixel spacing",
+            got=f"{placeless} of {len(frames)} images",
+            remedy="Export the original series; screen captures cannot be placed in the patient",
+        )
+    check_alike([_plane(frame) for frame in frames])
+
+
+def _stacked(component: Sequence[Frame]) -> Component:
+    stack = stack_planes([_plane(frame) for frame in component])
+    return tuple(component[n] for n in stack.order)
+
+
+def _plane(frame: Frame) -> Plane:
+    assert frame.plane is not None  # _check_whole
+    return frame.plane
+
+
+def _over_time(components: Sequence[Component]) -> bool:
+    return len({c[0].temporal_position for c in components}) == len(components) > 1
+
+
+# --- repeats of a slice --------------------------------------------------------------------
+
+_TellApart = Callable[[Frame], Hashable]
+_WAYS: tuple[_TellApart, ...] = (
+    lambda f: f.temporal_position,
+    lambda f: f.direction,
+    lambda f: f.acquisition_number,
+    lambda f: f.b_value,
+    lambda f: (f.temporal_position, f.direction),
+    lambda f: (f.acquisition_number, f.direction),
+    lambda f: (f.temporal_position, f.acquisition_number, f.direction),
+)
+
+
+def _components(frames: Sequence[Frame]) -> tuple[list[list[Frame]], tuple[str, ...]]:
+    """Frames of each direction, average or time point, and what was put right."""
+    places = _slice_numbers(frames)
+    if max(Counter(places).values()) == 1:
+        return [list(frames)], ()
+    for way in _WAYS:
+        if parts := _parted(frames, places, way):
+            return parts, ()
+    kept, dropped = _without_equal_content(frames, places)
+    if dropped:
+        parts, notes = _components(kept)
+        return parts, (f"{dropped} copies of images under new identifiers dropped", *notes)
+    return _by_instance_number(frames, places), ()
+
+
+def _slice_numbers(frames: Sequence[Frame]) -> list[int]:
+    """Number of each frame's position along the slice normal of the first frame."""
+    row, column = np.reshape(_plane(frames[0]).orientation, (2, 3))
+    along = np.array([_plane(frame).position for frame in frames]) @ np.cross(row, column)
+    order = np.argsort(along)
+    numbers = np.empty(len(frames), dtype=int)
+    numbers[order] = np.concatenate([[0], np.cumsum(np.diff(along[order]) > _SAME_SLICE_MM)])
+    return [int(n) for n in numbers]
+
+
+def _parted(
+    frames: Sequence[Frame], places: Sequence[int], way: _TellApart
+) -> list[list[Frame]] | None:
+    """Parts that hold every slice exactly once, or None if this way gives none such."""
+    parts: dict[Hashable, list[int]] = {}
+    for n, frame in enumerate(frames):
+        parts.setdefault(way(frame), []).append(n)
+    for members in parts.values():
+        if len({places[n] for n in members}) != len(members):
+            return None
+    sizes = Counter(len(members) for members in parts.values())
+    if len(sizes) > 1:
+        raise GeometryError(
+            "Directions, averages or time points of one volume differ in their number of slices",
+            got=", ".join(f"{count} of {size} slices" for size, count in sorted(sizes.items())),
+            remedy="Export the whole series again, or choose another one",
+        )
+    return [[frames[n] for n in members] for members in parts.values()]
+
+
+def _without_equal_content(
+    frames: Sequence[Frame], places: Sequence[int]
+) -> tuple[list[Frame], int]:
+    """Drop copies; only images with the same instance number are suspected and compared."""
+    numbers = Counter(zip(places, (f.instance_number for f in frames), strict=True))
+    repeated = {place for (place, _), count in numbers.items() if count > 1}
+    seen: set[tuple[int, str]] = set()
+    kept: list[Frame] = []
+    for frame, place in zip(frames, places, strict=True):
+        mark = (place, _digest(frame)) if place in repeated else (place, f"{len(kept)}")
+        if mark not in seen:
+            kept.append(frame)
+        seen.add(mark)
+    return kept, len(frames) - len(kept)
+
+
+def _by_instance_number(frames: Sequence[Frame], places: Sequence[int]) -> list[list[Frame]]:
+    """The n-th image of each slice belongs to the n-th repeat, if all slices have as many."""
+    at_place: dict[int, list[Frame]] = {}
+    for frame, place in sorted(zip(frames, places, strict=True), key=_instance_order):
+        at_place.setdefault(place, []).append(frame)
+    counts = sorted({len(found) for found in at_place.values()})
+    if len(counts) > 1:
+        raise GeometryError(
+            "Different images lie at one slice position",
+            got=f"{counts[0]} to {counts[-1]} images for each of {len(at_place)} positions",
+            remedy="Give a folder that holds each image once, or choose another series",
+        )
+    return [[found[n] for found in at_place.values()] for n in range(counts[0])]
+
+
+def _instance_order(item: tuple[Frame, int]) -> tuple[int, int]:
+    return item[0].instance_number, item[0].index or 0

@@ -1,0 +1,1 @@
+"""Layouts of other tools: nnU-Net, MONAI."""

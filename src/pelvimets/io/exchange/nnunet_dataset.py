@@ -1,0 +1,197 @@
+"""nnU-Net raw data sets (version 2) on disk.
+
+::
+
+    DatasetNNN_Name/dataset.json                        channel_names, labels, file_ending, ...
+    DatasetNNN_Name/imagesTr/CASE_0000.nii.gz           one file per channel
+    DatasetNNN_Name/labelsTr/CASE.nii.gz
+    DatasetNNN_Name/imagesTs, labelsTs                  held-out cases; may be absent
+    DatasetNNN_Name/splits_final.json                   may be absent, or lie with the plans
+
+The format is described in nnU-Net's documentation (documentation/dataset_format.md of the
+repository MIC-DKFZ/nnUNet). One data set has one task and one grid per case, so a cohort
+with two sequences and two kinds of mask is made of several data sets, joined by case.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pelvimets.errors import CohortError
+from pelvimets.io.cohort.folder import Split
+from pelvimets.io.cohort.importing import shortened
+from pelvimets.io.nifti.files import SUFFIXES
+
+DATASET_NAME = "dataset.json"
+SPLITS_NAME = "splits_final.json"
+OWN_KEY = "pelvimets"
+_PARTS = (("imagesTr", "labelsTr", None), ("imagesTs", "labelsTs", Split.TEST))
+
+
+@dataclass(frozen=True)
+class NnunetCase:
+    """Files of one case, and the split that the data set gives it."""
+
+    name: str
+    images: Mapping[int, Path]
+    label: Path | None
+    split: Split | None
+
+
+@dataclass(frozen=True)
+class NnunetDataset:
+    """A raw data set as found on disk, nothing of it interpreted."""
+
+    folder: Path
+    channels: Mapping[int, str]
+    labels: Mapping[str, int | tuple[int, ...]]
+    cases: tuple[NnunetCase, ...]
+    own: Mapping[str, Any]
+
+
+def read_nnunet(folder: Path, splits: Path | None = None, fold: int = 0) -> NnunetDataset:
+    """Read the description of a data set and find its files; no image is read.
+
+    Raises:
+        CohortError: if a part is missing or contradicts another.
+    """
+    folder = Path(folder)
+    description = _description(folder)
+    channels = {int(n): str(name) for n, name in description["channel_names"].items()}
+    ending = str(description["file_ending"])
+    cases = [
+        case
+        for images, labels, split in _PARTS
+        for case in _cases_of_part(folder, images, labels, split, ending, sorted(channels))
+    ]
+    training = [case for case in cases if case.split is None]
+    if len(training) != description["numTraining"]:
+        raise CohortError(
+            "The data set does not hold as many training cases as it says",
+            got=f"{len(training)} in imagesTr, numTraining {description['numTraining']}",
+            remedy=f"Correct numTraining in {DATASET_NAME}, or copy the data set again",
+        )
+    own_splits = folder / SPLITS_NAME
+    path = splits or (own_splits if own_splits.is_file() else None)
+    return NnunetDataset(
+        folder,
+        channels,
+        _labels(description["labels"]),
+        tuple(cases if path is None else _with_fold(cases, path, fold)),
+        description.get(OWN_KEY) or {},
+    )
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    path = folder / DATASET_NAME
+    if not path.is_file():
+        raise CohortError(
+            f"An nnU-Net data set needs a {DATASET_NAME}",
+            got=folder,
+            remedy="Name the folder DatasetNNN_Name inside nnUNet_raw",
+        )
+    description = _json(path)
+    needed = ("channel_names", "labels", "numTraining", "file_ending")
+    missing = [k for k in needed if not isinstance(description, dict) or k not in description]
+    if missing:
+        old = isinstance(description, dict) and "modality" in description
+        raise CohortError(
+            f"{DATASET_NAME} lacks what nnU-Net version 2 asks for",
+            got=f"no {', '.join(missing)}",
+            remedy="Convert it with nnUNetv2_convert_old_nnUNet_dataset (it is of version 1)"
+            if old
+            else "Complete it as nnU-Net's documentation of the data set format says",
+        )
+    if "dataset" in description:
+        raise CohortError(
+            f"{DATASET_NAME} names its files one by one under 'dataset', which is not read",
+            got=path,
+            remedy="Put the files into imagesTr and labelsTr",
+        )
+    if description["file_ending"] not in SUFFIXES:
+        raise CohortError(
+            "Only NIfTI data sets are read",
+            got=description["file_ending"],
+            remedy="Convert the files to .nii.gz",
+        )
+    return dict(description)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CohortError("A file of the data set is no JSON", got=f"{path}: {error}") from error
+
+
+def _labels(labels: Mapping[str, Any]) -> dict[str, int | tuple[int, ...]]:
+    try:
+        return {
+            name: tuple(int(v) for v in value) if isinstance(value, list) else int(value)
+            for name, value in labels.items()
+        }
+    except (TypeError, ValueError):
+        raise CohortError(
+            "The labels of the data set are no numbers",
+            got=labels,
+            remedy='Version 2 writes {"background": 0, "name": 1}',
+        ) from None
+
+
+def _cases_of_part(
+    folder: Path, images: str, labels: str, split: Split | None, ending: str, numbers: list[int]
+) -> list[NnunetCase]:
+    if not (folder / images).is_dir():
+        if split is None:
+            raise CohortError(f"The data set has no {images}", got=folder)
+        return []
+    found: dict[str, dict[int, Path]] = {}
+    for path in sorted((folder / images).iterdir()):
+        match = re.fullmatch(rf"(.+)_(\d{{4}}){re.escape(ending)}", path.name)
+        if match:
+            found.setdefault(match[1], {})[int(match[2])] = path
+    _check_channels(found, numbers, images)
+    cases = []
+    for name, files in found.items():
+        label = folder / labels / f"{name}{ending}"
+        cases.append(NnunetCase(name, files, label if label.is_file() else None, split))
+    unlabelled = [c.name for c in cases if c.label is None and split is None]
+    if unlabelled:
+        raise CohortError("Training cases without a file in labelsTr", got=shortened(unlabelled))
+    return cases
+
+
+def _check_channels(
+    found: Mapping[str, Mapping[int, Path]], numbers: list[int], images: str
+) -> None:
+    wrong = [name for name, files in found.items() if sorted(files) != numbers]
+    if wrong:
+        raise CohortError(
+            f"Cases in {images} that do not have one file per channel",
+            got=shortened(wrong),
+            remedy=f"The channels are {', '.join(f'{n:04d}' for n in numbers)}",
+        )
+
+
+def _with_fold(cases: list[NnunetCase], path: Path, fold: int) -> list[NnunetCase]:
+    folds = _json(path)
+    if not isinstance(folds, list) or not 0 <= fold < len(folds):
+        count = len(folds) if isinstance(folds, list) else "no list of folds"
+        raise CohortError("There is no such fold", got=f"fold {fold}; {path.name} has {count}")
+    split = {
+        **dict.fromkeys(map(str, folds[fold].get("train", ())), Split.TRAIN),
+        **dict.fromkeys(map(str, folds[fold].get("val", ())), Split.VALIDATION),
+    }
+    training = {case.name for case in cases if case.split is None}
+    if training != set(split):
+        raise CohortError(
+            f"{path.name} does not name the cases of imagesTr",
+            got=shortened(sorted(training ^ set(split))),
+            remedy="Give the splits of this data set with --splits",
+        )
+    return [c if c.split else replace(c, split=split[c.name]) for c in cases]

@@ -1,0 +1,300 @@
+"""A cohort as a raw data set of nnU-Net (version 2); ``io.exchange.nnunet`` reads it back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from collections.abc import Sequence as Ordered
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pelvimets.core.annotation import LESION, OWN_BONES, truth_of
+from pelvimets.core.volume import Volume
+from pelvimets.errors import CohortError, GeometryError, InputError, OutputError
+from pelvimets.io.cohort.folder import (
+    TABLE_NAME,
+    Case,
+    Cohort,
+    CohortPatient,
+    Split,
+    read_case,
+    write_table,
+)
+from pelvimets.io.cohort.importing import Finished, shortened
+from pelvimets.io.exchange.nnunet import Channel
+from pelvimets.io.exchange.nnunet_dataset import DATASET_NAME, OWN_KEY, SPLITS_NAME
+from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.io.record.output import write_json
+from pelvimets.labels import Bone, Sequence
+
+ENDING = ".nii.gz"
+_FOLDERS = {False: ("imagesTr", "labelsTr"), True: ("imagesTs", "labelsTs")}
+_POOLED = "MRI"
+_UNCHANGED = "noNorm"  # nnU-Net leaves a channel of this name as it is
+
+
+class Kind(StrEnum):
+    """What the network of the data set is to find."""
+
+    BONES = "bones"
+    LESIONS = "lesions"
+
+
+class Extra(StrEnum):
+    """Further channels."""
+
+    BONES = "bones"
+    ADC = "adc"
+
+
+@dataclass(frozen=True)
+class NnunetOrder:
+    """What to write.
+
+    Attributes:
+        kind: Which masks become the labels.
+        sequences: One; or both, then each image is a case of its own in one channel, as
+            both sequences have their own grids.
+        extras: Further channels, in this order.
+    """
+
+    kind: Kind
+    sequences: tuple[Sequence, ...]
+    extras: tuple[Extra, ...] = ()
+
+    @property
+    def pooled(self) -> bool:
+        """Whether both sequences stand in one channel."""
+        return len(self.sequences) > 1
+
+
+@dataclass(frozen=True)
+class ExportCase:
+    """One image that becomes a case."""
+
+    name: str
+    patient: CohortPatient
+    sequence: Sequence
+
+    @property
+    def held_out(self) -> bool:
+        """Whether it goes to imagesTs."""
+        return self.patient.split is Split.TEST
+
+
+def check_dataset_name(folder: Path) -> None:
+    """Refuse a folder that nnU-Net would not find.
+
+    Raises:
+        OutputError: if its name is not ``DatasetNNN_Name``.
+    """
+    if not re.fullmatch(r"Dataset\d{3}_\w[\w-]*", folder.name):
+        raise OutputError(
+            "nnU-Net finds a data set by the name of its folder",
+            got=folder.name,
+            remedy="Name it DatasetNNN_Name with three digits, such as Dataset501_Bones",
+        )
+
+
+def export_cases(cohort: Cohort, order: NnunetOrder) -> tuple[ExportCase, ...]:
+    """The images of a cohort that belong to the order.
+
+    Raises:
+        CohortError: if there are none to train on, a training image lacks its mask, or only
+            some patients have a split.
+        InputError: if an extra channel does not fit the order.
+    """
+    _check_extras(order)
+    cases = tuple(
+        ExportCase(f"{p.key}_{s}" if order.pooled else p.key, p, s)
+        for p in cohort.patients
+        for s in order.sequences
+        if s in p.sequences
+    )
+    training = [case for case in cases if not case.held_out]
+    if not training:
+        raise CohortError(
+            "The cohort has nothing to train on",
+            got=f"no {' or '.join(order.sequences)} outside the split test",
+        )
+    _check_splits(training)
+    _check_files(cases, order)
+    return cases
+
+
+def _check_extras(order: NnunetOrder) -> None:
+    if Extra.BONES in order.extras and order.kind is Kind.BONES:
+        raise InputError(
+            "The bones are what the network is to find",
+            got="bones as a channel",
+            remedy="The channel of bones serves --task lesions",
+        )
+    if Extra.ADC in order.extras and order.sequences != (Sequence.DWI,):
+        raise InputError(
+            "An ADC map lies on the grid of the DWI",
+            got=f"channel adc with {' and '.join(order.sequences)}",
+            remedy="It serves --sequence dwi",
+        )
+
+
+def _check_splits(training: Ordered[ExportCase]) -> None:
+    without = [case.patient.key for case in training if case.patient.split is None]
+    if without and len(without) < len(training):
+        raise CohortError(
+            "Some patients have a split and some have none",
+            got=shortened(without),
+            remedy=f"Fill the column split of {TABLE_NAME}, or leave it empty for all",
+        )
+
+
+def _check_files(cases: Ordered[ExportCase], order: NnunetOrder) -> None:
+    missing = [
+        f"{case.patient.key} {path.name}"
+        for case in cases
+        for path in _needed(case, order)
+        if not path.is_file()
+    ]
+    if missing:
+        raise CohortError("Images without a file that the data set needs", got=shortened(missing))
+
+
+def _needed(case: ExportCase, order: NnunetOrder) -> list[Path]:
+    patient, sequence = case.patient, case.sequence
+    needed = [] if case.held_out else [patient.mask_path(sequence, order.kind.value)]
+    if Extra.BONES in order.extras:
+        needed.append(patient.mask_path(sequence, "bones"))
+    if Extra.ADC in order.extras:
+        needed.append(patient.adc_path)
+    return needed
+
+
+def check_cases(cases: Ordered[ExportCase], order: NnunetOrder, finished: Finished) -> None:
+    """Read every case once and list all that is wrong, before anything is written.
+
+    Raises:
+        CohortError: with up to twenty problems.
+    """
+    problems = []
+    for done, case in enumerate(cases, start=1):
+        try:
+            _volumes(case, order)
+        except InputError as error:
+            problems.append(f"{case.name}: {error}")
+        finished(done, len(cases))
+    if problems:
+        raise CohortError(
+            f"The cohort has {len(problems)} problems, nothing was written",
+            got=shortened(problems),
+        )
+
+
+def _volumes(case: ExportCase, order: NnunetOrder) -> tuple[list[Volume], Volume | None]:
+    """Channels and label map of a case, all on one grid."""
+    read = read_case(case.patient, case.sequence)
+    channels = [read.image, *(_extra(extra, case, read) for extra in order.extras)]
+    return channels, _label(read, order.kind)
+
+
+def _extra(extra: Extra, case: ExportCase, read: Case) -> Volume:
+    if extra is Extra.BONES:
+        assert read.bones is not None, case.name  # looked at before
+        return read.image.with_array((read.bones.array > 0).astype(np.uint8))
+    adc = read_nifti(case.patient.adc_path)
+    if not adc.geometry.matches(read.image.geometry):
+        raise GeometryError("The ADC map does not lie on the grid of the DWI", got=case.name)
+    return adc
+
+
+def _label(read: Case, kind: Kind) -> Volume | None:
+    if kind is Kind.LESIONS:
+        lesions = read.lesions
+        return lesions and lesions.with_array((lesions.array > 0).astype(np.uint8))
+    if read.bones is None:
+        return None
+    truth = truth_of(read.bones.array, OWN_BONES, read.bones.geometry.spacing)
+    assert truth.bones is not None
+    return read.bones.with_array(truth.bones)
+
+
+def write_dataset(
+    cases: Ordered[ExportCase], order: NnunetOrder, folder: Path, name: str, finished: Finished
+) -> None:
+    """Write the data set into an empty folder.
+
+    Args:
+        cases: From ``export_cases``.
+        order: What to write.
+        folder: Where the files go.
+        name: Of the data set, for its description.
+        finished: Told of each case.
+    """
+    for held_out in {case.held_out for case in cases} | {False}:
+        for part in _FOLDERS[held_out]:
+            (folder / part).mkdir()
+    for done, case in enumerate(cases, start=1):
+        _write_case(case, order, folder)
+        finished(done, len(cases))
+    write_json(folder / DATASET_NAME, dataset_description(cases, order, name))
+    if any(case.patient.split for case in cases if not case.held_out):
+        write_json(folder / SPLITS_NAME, splits_of(cases))
+    patients = {case.patient.key: case.patient for case in cases}
+    write_table(folder / TABLE_NAME, table_rows(patients.values()))
+
+
+def _write_case(case: ExportCase, order: NnunetOrder, folder: Path) -> None:
+    images, labels = _FOLDERS[case.held_out]
+    channels, label = _volumes(case, order)
+    for number, volume in enumerate(channels):
+        write_nifti(folder / images / f"{case.name}_{number:04d}{ENDING}", volume)
+    if label is not None:
+        write_nifti(folder / labels / f"{case.name}{ENDING}", label)
+
+
+def dataset_description(
+    cases: Ordered[ExportCase], order: NnunetOrder, name: str
+) -> dict[str, Any]:
+    """Contents of ``dataset.json``; nnU-Net passes over the keys it does not know."""
+    first = _POOLED if order.pooled else {"dwi": "DWI", "t1": "T1"}[order.sequences[0]]
+    further = [{Extra.BONES: _UNCHANGED, Extra.ADC: "ADC"}[extra] for extra in order.extras]
+    names = {str(n): channel for n, channel in enumerate([first, *further])}
+    bones = {bone.key: int(bone) for bone in Bone}
+    return {
+        "channel_names": names,
+        "labels": {"background": 0, **(bones if order.kind is Kind.BONES else {LESION: 1})},
+        "numTraining": sum(not case.held_out for case in cases),
+        "file_ending": ENDING,
+        "name": name,
+        OWN_KEY: {"channels": _own_channels(order)},
+    }
+
+
+def _own_channels(order: NnunetOrder) -> dict[str, str]:
+    first = Channel.BY_NAME if order.pooled else Channel(order.sequences[0].value)
+    further = [{Extra.BONES: Channel.NONE, Extra.ADC: Channel.ADC}[e] for e in order.extras]
+    return {str(n): channel.value for n, channel in enumerate([first, *further])}
+
+
+def splits_of(cases: Ordered[ExportCase]) -> list[dict[str, list[str]]]:
+    """Contents of ``splits_final.json``: one fold, the cohort's own."""
+    names = {"train": Split.TRAIN, "val": Split.VALIDATION}
+    return [{k: sorted(c.name for c in cases if c.patient.split is s) for k, s in names.items()}]
+
+
+def table_rows(patients: Iterable[CohortPatient]) -> list[dict[str, object]]:
+    """The rows of ``patients.csv`` again, as they were read."""
+    return [
+        {
+            "patient": p.key,
+            "split": p.split.value if p.split else None,
+            "m_stage": p.m_stage,
+            "scanner": p.scanner,
+            "age": p.age_years,
+            "psa": p.psa_ng_per_ml,
+            **p.details,
+        }
+        for p in patients
+    ]

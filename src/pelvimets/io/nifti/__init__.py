@@ -1,0 +1,1 @@
+"""NIfTI files: volumes, studies, and folders of annotated images."""

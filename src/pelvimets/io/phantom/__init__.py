@@ -1,0 +1,1 @@
+"""Digital patients as a scanner would export them, and the record beside them."""

@@ -1,0 +1,1 @@
+"""Folders that runs leave: results, reviews, training runs, searches, bundles."""

@@ -1,0 +1,131 @@
+"""The folder of a training run.
+
+::
+
+    RUN/settings.json       as given to this run
+    RUN/data.txt            what it learns from, in words
+    RUN/split.json          names of the patients learned from, measured on, set aside
+    RUN/last.ckpt           after the last epoch
+    RUN/best.ckpt           after the best validation
+    RUN/log/version_N/metrics.csv    one part for each start of the run
+    RUN/tensorboard/
+    RUN/pictures/epoch_0001.png      validation images, truth beside prediction
+    RUN/samples/            prepared samples, unless they are kept elsewhere
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pelvimets.errors import InputError
+from pelvimets.io.record.output import write_bytes, write_json, write_text
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Reads and writes what a run keeps beside Lightning's own files."""
+
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint."""
+        return self.folder / "last.ckpt"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run was begun here."""
+        return self._settings_path.is_file()
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether an epoch was finished, so that the run can go on."""
+        return self.is_run and self.checkpoint.is_file()
+
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        """Keep the settings as plain data; the folder is made where it is missing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self._settings_path, settings)
+
+    def read_settings(self) -> dict[str, Any]:
+        """Settings of the run as plain data.
+
+        Raises:
+            InputError: if the folder is not that of a run.
+        """
+        try:
+            data = json.loads(self._settings_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                "This is not the folder of a run",
+                got=self.folder,
+                remedy="Name the folder given to train with -o",
+            ) from error
+        if not isinstance(data, dict):
+            raise InputError("The settings of a run are no JSON object", got=self._settings_path)
+        return data
+
+    def write_data(self, words: str) -> None:
+        """Keep what the run learned from."""
+        write_text(self._data_path, words + "\n")
+
+    def read_data(self) -> str:
+        """What the run learned from."""
+        return self._data_path.read_text(encoding="utf-8").strip()
+
+    def write_splits(self, splits: Mapping[str, Sequence[str]]) -> None:
+        """Keep the names of the patients in each part of the cohort."""
+        write_json(self._splits_path, splits)
+
+    def read_splits(self) -> dict[str, tuple[str, ...]] | None:
+        """Names of patients per part; None of a run on digital patients, who have no names.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        if not self._splits_path.is_file():
+            return None
+        try:
+            data = json.loads(self._splits_path.read_text(encoding="utf-8"))
+            return {str(part): tuple(map(str, names)) for part, names in data.items()}
+        except (ValueError, AttributeError, TypeError) as error:
+            raise InputError(
+                "The splits of a run cannot be read", got=f"{self._splits_path}: {error}"
+            ) from error
+
+    def write_picture(self, epoch: int, png: bytes) -> None:
+        """Keep the picture of a validation."""
+        pictures = self.folder / "pictures"
+        pictures.mkdir(exist_ok=True)
+        write_bytes(pictures / f"epoch_{epoch:04d}.png", png)
+
+    def read_curve(self) -> tuple[tuple[int, float], ...]:
+        """(step, score) of each validation, parts of a resumed run joined."""
+        points: dict[int, float] = {}
+        for path in sorted(self.folder.glob("log/version_*/metrics.csv"), key=_part):
+            with path.open(encoding="utf-8", newline="") as stream:
+                for row in csv.DictReader(stream):
+                    if row.get("score"):
+                        points[int(row["step"]) + 1] = float(row["score"])
+        return tuple(sorted(points.items()))
+
+    @property
+    def _settings_path(self) -> Path:
+        return self.folder / "settings.json"
+
+    @property
+    def _splits_path(self) -> Path:
+        return self.folder / "split.json"
+
+    @property
+    def _data_path(self) -> Path:
+        return self.folder / "data.txt"
+
+
+def _part(path: Path) -> int:
+    return int(path.parent.name.removeprefix("version_"))

@@ -1,0 +1,1 @@
+"""Digital men: real bones and the tissue around them."""

@@ -1,0 +1,83 @@
+"""The packaged anatomies: real bones and the soft tissue around them, 2 mm, canonical axes.
+
+``mesh``: bone surfaces of an adult (MyoSuite ``myo_sim``). ``ct``: one trunk CT (TotalSegmentator
+test data), continued below its field. Both under Apache-2.0; ``resources/anatomy`` holds
+the licences, ``tools/build_anatomy.py`` makes the files.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+import numpy as np
+
+from pelvimets.core.geometry import Geometry
+from pelvimets.errors import SettingsError
+from pelvimets.phantom.anatomy.patient import Landmarks, UInt8Array
+
+SOURCES = ("mesh", "ct")
+PART_SHIFT = 5
+TISSUE_MASK = 31
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """One anatomy; the midpoint of the femoral heads is the LPS origin.
+
+    Attributes:
+        name: Source.
+        geometry: Grid, axial, head-up.
+        code: ``Tissue`` in the low five bits, ``Part`` above them (z, y, x).
+        landmarks: Femoral heads.
+        observed_above_mm: z below which the source itself had no data.
+    """
+
+    name: str
+    geometry: Geometry
+    code: UInt8Array
+    landmarks: Landmarks
+    observed_above_mm: float
+
+    @property
+    def tissue(self) -> UInt8Array:
+        """``Tissue`` values (z, y, x)."""
+        return self.code & np.uint8(TISSUE_MASK)
+
+    @property
+    def part(self) -> UInt8Array:
+        """``Part`` values (z, y, x)."""
+        return self.code >> np.uint8(PART_SHIFT)
+
+
+@lru_cache(maxsize=len(SOURCES))
+def load_atlas(name: str) -> Atlas:
+    """Read a packaged anatomy; the arrays are read-only.
+
+    Raises:
+        SettingsError: if there is no such source.
+    """
+    if name not in SOURCES:
+        raise SettingsError("No such anatomy", got=name, remedy=f"Choose from {SOURCES}")
+    file = resources.files("pelvimets.resources").joinpath("anatomy", f"{name}.npz")
+    with np.load(io.BytesIO(file.read_bytes())) as data:
+        code = data["code"]
+        spacing = float(data["spacing_mm"])
+        landmarks = Landmarks(
+            _triple(data["left_head_mm"]),
+            _triple(data["right_head_mm"]),
+            float(data["head_radius_mm"]),
+        )
+        geometry = Geometry.from_axes(
+            code.shape, (spacing, spacing, spacing), _triple(data["origin_lps_mm"])
+        )
+        observed = float(data["observed_above_mm"])
+    code.setflags(write=False)
+    return Atlas(name, geometry, code, landmarks, observed)
+
+
+def _triple(values: np.ndarray) -> tuple[float, float, float]:
+    a, b, c = (float(v) for v in values)
+    return a, b, c

@@ -1,0 +1,1 @@
+"""One digital man from one seed, and study populations."""

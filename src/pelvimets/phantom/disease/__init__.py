@@ -1,0 +1,1 @@
+"""Metastases, what mimics them, and how they change."""

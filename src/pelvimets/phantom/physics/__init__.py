@@ -1,0 +1,1 @@
+"""MR physics: from tissue to the numbers a scanner stores."""

@@ -1,0 +1,111 @@
+"""One examination of a digital patient: every sequence in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pelvimets.core.volume import Volume
+from pelvimets.labels import Sequence
+from pelvimets.phantom.anatomy.patient import DigitalPatient, Tissue
+from pelvimets.phantom.physics.companions import (
+    LOCALISERS,
+    T2_AXIAL,
+    T2_SAGITTAL,
+    CompanionImages,
+    acquire_companion,
+)
+from pelvimets.phantom.physics.diffusion import DiffusionImages, acquire_diffusion
+from pelvimets.phantom.physics.dixon import DixonImages, acquire_dixon
+from pelvimets.phantom.physics.examination import Artefacts, Examination, draw_examination
+from pelvimets.phantom.physics.placement import Truth
+from pelvimets.phantom.physics.scanner import Scanner
+from pelvimets.phantom.physics.sequences import DixonImage
+from pelvimets.phantom.physics.spins import prepare_spins
+from pelvimets.phantom.physics.tissue_parameters import varied_parameters
+
+# Streams of random numbers, so that one part does not move another.
+_TISSUES, _DRAW, _DIFFUSION, _DIXON, _COMPANIONS = range(5)
+
+
+@dataclass(frozen=True, eq=False)
+class ImagedPatient:
+    """A digital patient with the images of one examination."""
+
+    patient: DigitalPatient
+    scanner: Scanner
+    artefacts: Artefacts
+    examination: Examination
+    diffusion: DiffusionImages
+    dixon: DixonImages
+    companions: tuple[CompanionImages, ...] = ()
+
+    @property
+    def read(self) -> dict[Sequence, tuple[Volume, Truth]]:
+        """What is read of each sequence, with its truth: DWI of the highest b, T1 in phase."""
+        diffusion, dixon = self.diffusion, self.dixon
+        highest, in_phase = diffusion.by_b[max(diffusion.by_b)], dixon.images[DixonImage.IN_PHASE]
+        return {
+            Sequence.DWI: (Volume(highest, diffusion.geometry), diffusion.truth),
+            Sequence.T1: (Volume(in_phase, dixon.geometry), dixon.truth),
+        }
+
+
+def examine(
+    patient: DigitalPatient,
+    scanner: Scanner,
+    *,
+    artefacts: Artefacts | None = None,
+    examination_number: int = 0,
+    wanted: Iterable[DixonImage] = (DixonImage.IN_PHASE,),
+    companions: bool = False,
+    stage: Callable[[str], None] = lambda name: None,
+) -> ImagedPatient:
+    """Scan a patient; the same patient, scanner and settings give the same images.
+
+    Args:
+        patient: Who; his seed decides tissues and texture.
+        scanner: Where.
+        artefacts: Strengths; default all usual.
+        examination_number: Another number gives another examination of the same man.
+        wanted: Dixon images to reconstruct.
+        companions: Whether to run localisers and T2-weighted series too.
+        stage: Called with the name of each stage as it starts.
+    """
+    artefacts = artefacts or Artefacts()
+
+    def stream(purpose: int, number: int = examination_number) -> np.random.Generator:
+        return np.random.default_rng([patient.seed, purpose, number])
+
+    stage("tissues")
+    rng = stream(_TISSUES, 0)
+    spins = prepare_spins(patient, varied_parameters(rng), artefacts.texture, rng)
+    examination = draw_examination(scanner, artefacts, body_centre_mm(patient), stream(_DRAW))
+    stage("diffusion")
+    diffusion = acquire_diffusion(spins, scanner, examination, artefacts, stream(_DIFFUSION))
+    stage("dixon")
+    dixon = acquire_dixon(spins, scanner, examination, artefacts, stream(_DIXON), wanted)
+    around: tuple[CompanionImages, ...] = ()
+    if companions:
+        stage("companions")
+        rng = stream(_COMPANIONS)
+        around = tuple(
+            acquire_companion(spins, sequence, scanner, examination, artefacts, rng)
+            for sequence in (*LOCALISERS, T2_SAGITTAL, T2_AXIAL)
+        )
+    return ImagedPatient(patient, scanner, artefacts, examination, diffusion, dixon, around)
+
+
+def body_centre_mm(patient: DigitalPatient) -> tuple[float, float]:
+    """Middle of the body (x, y) at the level of the femoral heads, in the patient's frame."""
+    head = patient.landmarks.left_head_mm
+    level = round(float(patient.geometry.to_index(head)[0]))
+    level = min(max(level, 0), patient.geometry.shape[0] - 1)
+    rows, columns = np.nonzero(patient.tissue[level] != Tissue.AIR)
+    if rows.size == 0:
+        return patient.landmarks.midline_x_mm, 0.0
+    middle = [0.0, (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2]
+    x, y, _ = patient.geometry.to_lps(middle)
+    return float(x), float(y)

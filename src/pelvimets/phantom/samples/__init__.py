@@ -1,0 +1,1 @@
+"""Training samples on the fly: random men in random contrast."""
