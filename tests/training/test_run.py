@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,10 +16,12 @@ import pytest
 import torch
 from PIL import Image
 
+import pelvimets
 from pelvimets.errors import InputError, OutputError, VerificationError
+from pelvimets.training.checkpoint import WholeFiles, read_checkpoint
 from pelvimets.training.module import SegmentationModule, rate_factor
 from pelvimets.training.observing import RunState, remaining_seconds
-from pelvimets.training.run import WholeFiles, load_trained, train
+from pelvimets.training.run import load_trained, train
 from pelvimets.training.settings import Task, TrainingSettings
 from pelvimets.training.start import Start, start_of_checkpoint, take_weights
 from tests.training.conftest import Samples, made_sample
@@ -88,7 +92,7 @@ def test_a_run_killed_while_it_writes_goes_on_to_the_same_result(
     command = [sys.executable, "-m", "tests.training.killed", str(tmp_path)]
     killed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    torch.load(tmp_path / "last.ckpt", weights_only=False)  # of the first epoch, and whole
+    read_checkpoint(tmp_path / "last.ckpt")  # of the first epoch, and whole
     assert list(tmp_path.glob(".*.part"))
     train(tiny, samples, samples, tmp_path, quiet=True)
     np.testing.assert_array_equal(weights(tiny, tmp_path), weights(tiny, whole[0]))
@@ -249,6 +253,60 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
             start_of_checkpoint(path, "run")
 
 
+class Runs:
+    """Unpickled with trust, it makes a file."""
+
+    def __init__(self, made: Path) -> None:
+        self.made = made
+
+    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+        return os.system, (f"touch {self.made}",)
+
+
+@pytest.fixture
+def crafted(whole: tuple[Path, Notes], tmp_path: Path) -> tuple[Path, Path]:
+    """A checkpoint like any other, but for a program in it, and what the program makes."""
+    kept, made = read_checkpoint(whole[0] / "last.ckpt"), tmp_path / "ran"
+    torch.save(kept | {"more": Runs(made)}, tmp_path / "last.ckpt")
+    torch.load(tmp_path / "last.ckpt", weights_only=False)
+    assert made.exists()  # the program works, for whoever trusts it
+    made.unlink()
+    return tmp_path / "last.ckpt", made
+
+
+def test_a_crafted_checkpoint_runs_nothing(
+    tiny: TrainingSettings, samples: Samples, crafted: tuple[Path, Path]
+) -> None:
+    path, made = crafted
+    for reading in (
+        lambda: start_of_checkpoint(path, "run"),
+        lambda: load_trained(tiny, path),
+        lambda: train(tiny, samples, samples, path.parent, quiet=True),
+    ):
+        with pytest.raises(InputError, match="could run a program"):
+            reading()
+        assert not made.exists()
+
+
+def test_older_checkpoints_with_an_enum_in_them_are_read(
+    whole: tuple[Path, Notes], tmp_path: Path
+) -> None:
+    kept = read_checkpoint(whole[0] / "last.ckpt")
+    kept["settings"]["task"] = Task.BONES
+    torch.save(kept, tmp_path / "old.ckpt")
+    assert start_of_checkpoint(tmp_path / "old.ckpt", "run").task is Task.BONES
+
+
+@pytest.mark.parametrize("part", ["state_dict", "settings", "global_step", "seconds"])
+def test_a_checkpoint_of_something_else_is_refused(
+    whole: tuple[Path, Notes], tmp_path: Path, part: str
+) -> None:
+    kept = read_checkpoint(whole[0] / "last.ckpt")
+    torch.save({**kept, part: None}, tmp_path / "last.ckpt")
+    with pytest.raises(InputError, match=f"no {part} in it"):
+        start_of_checkpoint(tmp_path / "last.ckpt", "run")
+
+
 def test_the_rate_rises_then_falls_to_zero(tiny: TrainingSettings) -> None:
     settings = replace(tiny, warmup_steps=10)
     assert rate_factor(settings, 0, 0.0) == pytest.approx(0.1)
@@ -269,3 +327,9 @@ def test_the_end_is_estimated_from_the_voxels_still_to_come(tiny: TrainingSettin
     assert remaining_seconds(tiny.stages, 0.0, 0.25, 1.0) == pytest.approx(10.0)
     assert remaining_seconds(tiny.stages, 0.5, 0.75, 3.0) == pytest.approx(3.0)
     assert remaining_seconds(tiny.stages, 0.5, 0.5, 3.0) is None
+
+
+def test_nothing_that_is_shipped_unpickles_with_trust() -> None:
+    trusting = re.compile(r"weights_only=False|pickle\.loads?\(|allow_pickle=True")
+    sources = Path(pelvimets.__file__).parent.rglob("*.py")
+    assert [p.name for p in sources if trusting.search(p.read_text(encoding="utf-8"))] == []

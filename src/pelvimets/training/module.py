@@ -288,7 +288,8 @@ class SegmentationModule(lightning.LightningModule):
         """Keep the clock, the scores and the settings."""
         checkpoint["seconds"] = self.seconds
         checkpoint["scores"] = (self.score, self.best_score)
-        checkpoint["settings"] = settings_to_dict(self.settings)
+        plain = settings_to_dict(self.settings)
+        checkpoint["settings"] = plain | {"task": self.settings.task.value}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the clock and the scores."""

@@ -16,9 +16,9 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from pelvimets.errors import InputError, OutputError
+from pelvimets.errors import InputError
+from pelvimets.training.checkpoint import WholeFiles, read_checkpoint
 from pelvimets.training.module import SegmentationModule, build_network
 from pelvimets.training.observing import Checkpoints, Reporter, RunObserver
 from pelvimets.training.processes import Processes, cluster, launched
@@ -96,7 +96,7 @@ def train(
             enable_model_summary=False,
             enable_progress_bar=False,
         )
-        trainer.fit(module, ckpt_path=str(last) if last.exists() else None, weights_only=False)
+        trainer.fit(module, ckpt_path=str(last) if last.exists() else None)
     return module
 
 
@@ -110,32 +110,6 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_TRIM_THRESHOLD, -1)
         mallopt(_MMAP_MAX, 0)
-
-
-class WholeFiles(TorchCheckpointIO):
-    """Checkpoints that replace the one before only when they are completely written."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
-    ) -> None:
-        """Write beside, then move; both are in one folder, so that moving is one step.
-
-        Raises:
-            OutputError: if it cannot be written; the one before stays.
-        """
-        whole = Path(path)
-        aside = whole.with_name(f".{whole.name}.part")
-        try:
-            whole.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(checkpoint, aside)
-            aside.replace(whole)
-        except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
-            aside.unlink(missing_ok=True)
-            raise OutputError(
-                "A checkpoint cannot be written",
-                got=f"{whole}: {error}",
-                remedy="Free some space; the same command goes on from the checkpoint before",
-            ) from error
 
 
 def _plugins(processes: Processes) -> list[Any]:
@@ -178,13 +152,20 @@ def load_trained(
     """The averaged network of a checkpoint, its steps and its minutes.
 
     Raises:
-        InputError: if there is no such checkpoint.
+        InputError: if there is no such checkpoint, or it cannot be read or does not fit.
     """
     if not checkpoint.is_file():
         raise InputError(
             "There is no checkpoint", got=checkpoint, remedy="Let the run finish an epoch first"
         )
-    kept = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    kept = read_checkpoint(checkpoint)
     network = build_network(settings)
-    network.load_state_dict(averaged_weights(kept))
+    try:
+        network.load_state_dict(averaged_weights(kept))
+    except RuntimeError as error:
+        raise InputError(
+            "A checkpoint does not fit the settings of its run",
+            got=checkpoint,
+            remedy="Take the folder of the run as it was trained",
+        ) from error
     return network.eval(), int(kept["global_step"]), float(kept["seconds"]) / 60

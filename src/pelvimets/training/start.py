@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from pelvimets.errors import InputError
 from pelvimets.model.import_weights import network_weights
 from pelvimets.model.openvino_backend import NetworkFiles
+from pelvimets.training.checkpoint import read_checkpoint
 from pelvimets.training.module import SegmentationModule, build_network
 from pelvimets.training.settings import Task, TrainingSettings
 
@@ -40,19 +40,10 @@ def start_of_checkpoint(checkpoint: Path, words: str) -> Start:
     """The averaged weights of a run's checkpoint.
 
     Raises:
-        InputError: if the file is missing or is no checkpoint of a run.
+        InputError: if the file is missing or cannot be read as a checkpoint of a run.
     """
-    try:
-        kept = torch.load(checkpoint, map_location="cpu", weights_only=False)
-        weights = averaged_weights(kept)
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.PickleError) as error:
-        raise InputError(
-            "The weights to start with cannot be read",
-            got=f"{checkpoint}: {error}",
-            remedy="Name a run that has finished an epoch, or a bundle",
-        ) from error
-    task = kept.get("settings", {}).get("task")
-    return Start(words, None if task is None else Task(task), weights)
+    kept = read_checkpoint(checkpoint)
+    return Start(words, Task(kept["settings"]["task"]), averaged_weights(kept))
 
 
 def start_of_bundle(files: NetworkFiles, task: Task, words: str) -> Start:
