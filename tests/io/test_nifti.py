@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError
-from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.io.nifti.files import nifti_geometry, read_nifti, write_nifti
 
 ORIENTATIONS = [
     (order, flips)
@@ -188,3 +189,68 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
         write_nifti(tmp_path / "no" / "such" / "a.nii.gz", oblique_volume())
     with pytest.raises(OutputError, match="ends in"):
         write_nifti(tmp_path / "a.mha", oblique_volume())
+
+
+def with_field(path: Path, at: int, kind: str, *values: float) -> Path:
+    """The same file with one field of its header overwritten."""
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<" + kind, data, at, *values)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    path = tmp_path / "image.nii"
+    write_nifti(path, oblique_volume("float32"))
+    return path
+
+
+OFFSET = 108
+
+
+@pytest.mark.parametrize("offset", [float("nan"), float("inf"), -5.0, 0.0, 347.0])
+@pytest.mark.parametrize("read", [read_nifti, nifti_geometry])
+def test_voxels_that_would_begin_inside_the_header_are_refused(written: Path, offset, read):
+    with pytest.raises(InputError, match="begin inside its header"):
+        read(with_field(written, OFFSET, "f", offset))
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e30])
+def test_voxels_beyond_the_file_are_refused_without_memory_for_them(written: Path, offset):
+    with pytest.raises(InputError, match="damaged or truncated"):
+        nifti_geometry(with_field(written, OFFSET, "f", offset))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_header_that_promises_more_than_any_such_file_holds(written: Path, packed: bool):
+    with_field(written, 42, "hhh", 32000, 32000, 32000)
+    if packed:
+        data = gzip.compress(written.read_bytes())
+        written = written.with_suffix(".nii.gz")
+        written.write_bytes(data)
+    with pytest.raises(InputError, match="damaged or truncated"):
+        nifti_geometry(written)
+    with pytest.raises(InputError, match="damaged or truncated"):
+        read_nifti(written)
+
+
+def test_a_slope_that_leaves_no_finite_values_is_refused(written: Path):
+    with pytest.raises(InputError, match="not finite"):
+        read_nifti(with_field(written, 112, "f", 3e38))
+
+
+@pytest.mark.parametrize(("at", "what"), [(80, "spacing"), (280, "sform"), (256, "qform")])
+def test_a_place_that_is_not_finite_is_refused(written: Path, at: int, what: str, capfd):
+    with pytest.raises(InputError, match="place in the patient is not finite"):
+        nifti_geometry(with_field(written, at, "f", float("nan")))
+    assert capfd.readouterr() == ("", ""), f"ITK complained of the {what} itself"
+
+
+def test_a_tiny_image_is_read_and_nifti_2_is_called_by_its_name(tmp_path: Path):
+    affine = np.diag([-2.0, -2.0, 4.0, 1.0])
+    nib.save(nib.Nifti1Image(np.ones((1, 2, 3), np.uint8), affine), tmp_path / "tiny.nii")
+    assert read_nifti(tmp_path / "tiny.nii").array.shape == (3, 2, 1)
+    nib.save(nib.Nifti2Image(np.ones((1, 2, 3), np.uint8), affine), tmp_path / "two.nii")
+    with pytest.raises(InputError, match="NIfTI-2 is not read"):
+        read_nifti(tmp_path / "two.nii")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import tempfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import from_sitk, to_sitk
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError
+from pelvimets.io.nifti.header import NiftiHeader, damaged, read_header, voxel_blocks
 
 SUFFIXES = (".nii.gz", ".nii")
 _GZIP_LEVEL = 3  # on MR images a few percent larger than level 6, and about twice as fast
 _STORED = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
 _FLOATS = {16: "f4", 64: "f8"}  # datatype codes of the header
-_HEADER_SIZES = (348, 540)  # NIfTI-1, NIfTI-2
 _CONVERTED = {"bool": "uint8", "float64": "float32"}
 
 
@@ -47,12 +46,10 @@ def read_nifti(path: Path) -> Volume:
         GeometryError: if its axes are not at right angles.
     """
     path = Path(path)
-    _check_is_file(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("NiftiImageIO")
-    image = _execute(reader, path)
-    return from_sitk(image)
+    header = _header(path)
+    image = from_sitk(_execute(_reader(path), header, path))
+    _check_scaled(image, path)
+    return image
 
 
 def nifti_geometry(path: Path) -> Geometry:
@@ -63,10 +60,8 @@ def nifti_geometry(path: Path) -> Geometry:
         GeometryError: if its axes are not at right angles.
     """
     path = Path(path)
-    _check_is_file(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("NiftiImageIO")
+    _header(path)
+    reader = _reader(path)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -105,18 +100,26 @@ def write_nifti(path: Path, volume: Volume) -> None:
         ) from error
 
 
-def _check_is_file(path: Path) -> None:
+def _header(path: Path) -> NiftiHeader:
     if not path.is_file():
         raise InputError("There is no such NIfTI file", got=path)
     if not path.name.endswith(SUFFIXES):
         raise InputError("A NIfTI file ends in .nii or .nii.gz", got=path.name)
+    return read_header(path)
 
 
-def _execute(reader: sitk.ImageFileReader, path: Path) -> sitk.Image:
+def _reader(path: Path) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO("NiftiImageIO")
+    return reader
+
+
+def _execute(reader: sitk.ImageFileReader, header: NiftiHeader, path: Path) -> sitk.Image:
     try:
         reader.ReadImageInformation()
         _check_header(reader, path)
-        _check_voxels(reader, path)
+        _check_voxels(header, path)
         if reader.GetDimension() == 4:
             reader.SetExtractSize([*reader.GetSize()[:3], 0])
         image: sitk.Image = reader.Execute()
@@ -132,7 +135,7 @@ def _unreadable(path: Path, error: RuntimeError) -> InputError:
             got=path,
             remedy="Resample the sheared volume to a regular grid first",
         )
-    return _damaged(path, str(error))
+    return damaged(path, str(error))
 
 
 def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
@@ -154,50 +157,35 @@ def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
         )
 
 
-def _check_voxels(reader: sitk.ImageFileReader, path: Path) -> None:
+def _check_voxels(header: NiftiHeader, path: Path) -> None:
     """Look at the stored bytes: ITK reads past a missing end, and NaN as 0, in silence."""
-    voxels = int(np.prod(reader.GetSize(), dtype=np.int64))
-    start = round(float(reader.GetMetaData("vox_offset")))
-    needed = start + voxels * _number(reader, "bitpix") // 8
-    stored = _unpacked(path, needed)
-    if len(stored) < needed:
-        raise _damaged(path, f"{len(stored)} of {needed} bytes")
-    if _number(reader, "datatype") in _FLOATS:
-        order = "<" if int.from_bytes(stored[:4], "little") in _HEADER_SIZES else ">"
-        kind = order + _FLOATS[_number(reader, "datatype")]
-        _check_finite(np.frombuffer(stored, kind, voxels, start), path)
-
-
-def _unpacked(path: Path, size: int) -> bytes:
-    """The first bytes of the file, unpacked if it is packed."""
-    opener: Any = gzip.open if path.name.endswith(".gz") else Path.open
-    try:
-        with opener(path, "rb") as stream:
-            return bytes(stream.read(size))
-    except (OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, str(error)) from error
+    kind = _FLOATS.get(header.datatype)
+    wrong = 0
+    for block in voxel_blocks(path, header):
+        if kind is not None:
+            values = np.frombuffer(block, header.byte_order + kind)
+            wrong += values.size - int(np.isfinite(values).sum())
+    _refuse_infinite(wrong, header.numbers, path)
 
 
 def _number(reader: sitk.ImageFileReader, key: str) -> int:
     return int(reader.GetMetaData(key)) if reader.HasMetaDataKey(key) else 0
 
 
-def _check_finite(array: npt.NDArray[Any], path: Path) -> None:
-    if not np.isfinite(array).all():
-        count = int(array.size - np.isfinite(array).sum())
+def _check_scaled(image: Volume, path: Path) -> None:
+    """A slope can carry finite numbers beyond what a voxel holds."""
+    if image.array.dtype.kind == "f":
+        wrong = image.array.size - int(np.isfinite(image.array).sum())
+        _refuse_infinite(wrong, image.array.size, path)
+
+
+def _refuse_infinite(wrong: int, voxels: int, path: Path) -> None:
+    if wrong:
         raise InputError(
             "The NIfTI file holds values that are not finite",
-            got=f"{count} of {array.size} voxels in {path.name}",
+            got=f"{wrong} of {voxels} voxels in {path.name}",
             remedy="Replace NaN and infinity, for instance by 0 outside the body",
         )
-
-
-def _damaged(path: Path, reason: str) -> InputError:
-    return InputError(
-        "The NIfTI file is damaged or truncated",
-        got=f"{path.name}: {(reason.splitlines() or ['no reason given'])[-1]}",
-        remedy="Copy or convert it again",
-    )
 
 
 def _storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
