@@ -3,7 +3,8 @@
     python -m benchmarks.targets EVALUATION
 
 Prints Markdown from ``results.json`` of ``pelvimets evaluate``. The targets for bones are the
-paper's own figures (Table 4); those for lesions and patients were set before training.
+paper's own figures (Table 4); those for lesions and patients were set before training, by
+the paper's rule (any overlap); the strict rule (one to one by IoU) stands beside it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,19 @@ from pelvimets.app.card import evaluation_facts
 from pelvimets.io.record.results import read_results
 from pelvimets.labels import Bone, Sequence
 from pelvimets.training.phantom_samples import TRAINED_SCANNERS
+
+ANY, ONE = "any-overlap", "one-to-one"
+# title, fact, rule, targets of DWI and T1, direction; no rule: not a matter of matching
+LESION_TARGETS: tuple[tuple[str, str, str | None, tuple[float | None, float | None], str], ...] = (
+    ("lesions, recall, any overlap", "recall", ANY, (0.92, 0.89), ">"),
+    ("lesions, precision, any overlap", "precision", ANY, (0.88, 0.87), ">"),
+    ("lesions, recall, one to one", "recall", ONE, (None, None), ">"),
+    ("lesions, precision, one to one", "precision", ONE, (None, None), ">"),
+    ("lesion masks, DSC", "dsc", None, (0.80, 0.80), ">"),
+    ("patients, AUC", "auc", None, (0.95, 0.95), ">"),
+    ("false lesions per M0 patient, any overlap", "false_per_m0", ANY, (0.2, 0.2), "<"),
+    ("false lesions per M0 patient, one to one", "false_per_m0", ONE, (None, None), "<"),
+)
 
 
 def main() -> None:
@@ -51,20 +65,15 @@ def bone_rows(facts: dict[str, Any]) -> list[list[str]]:
 
 
 def lesion_rows(facts: dict[str, Any]) -> list[list[str]]:
-    wanted = (
-        ("lesions, recall", "recall", 0.92, ">"),
-        ("lesions, precision", "precision", 0.88, ">"),
-        ("lesion masks, DSC", "dsc", 0.80, ">"),
-        ("patients, AUC", "auc", 0.95, ">"),
-        ("false lesions per M0 patient", "false_per_m0", 0.2, "<"),
-    )
     rows = []
-    for title, name, target, sign in wanted:
+    for title, name, rule, targets, sign in LESION_TARGETS:
         row = [title]
-        for sequence in Sequence:
-            found = facts["lesions"].get(sequence.value, {}).get(name)
+        for sequence, target in zip(Sequence, targets, strict=True):
+            own = facts["lesions"].get(sequence.value, {})
+            found = (own.get("by_rule", {}).get(rule, {}) if rule else own).get(name)
             value = found[0] if isinstance(found, list) else found
-            row += [f"{sign}= {target}", text(value, above=target, sign=sign)]
+            goal = f"{sign}= {target}" if target is not None else "-"
+            row += [goal, text(value, above=target, sign=sign)]
         rows.append(row)
     return rows
 
@@ -95,12 +104,12 @@ def scanner_rows(results: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def text(value: float | None, *, above: float, sign: str) -> str:
+def text(value: float | None, *, above: float | None, sign: str) -> str:
     """The value, bold where it meets the target."""
     if value is None:
         return "-"
     shown = f"{value:.3f}" if value < 2 else f"{value:.1f}"
-    met = value >= above if sign == ">" else value <= above
+    met = above is not None and (value >= above if sign == ">" else value <= above)
     return f"**{shown}**" if met else shown
 
 

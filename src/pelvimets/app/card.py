@@ -91,6 +91,7 @@ def evaluation_facts(results: Mapping[str, Any], name: str, lines: list[str]) ->
     return {
         "name": name,
         "in_silico": bool(results["settings"]["in_silico"]),
+        "smallest_iou": results["settings"]["smallest_iou"],
         "patients": len(results["patients"]),
         "m1": sum(truth),
         "commands": lines,
@@ -128,10 +129,8 @@ def _reading(reading: str, results: Mapping[str, Any]) -> dict[str, Any]:
         if row["sequence"] == reading and row["structure"] == "lesions"
     ]
     facts: dict[str, Any] = {
-        "recall": _rate(lesion["recall"]),
-        "precision": _rate(lesion["precision"]),
+        "by_rule": {rule: _of_rule(own, healthy) for rule, own in lesion["by_rule"].items()},
         "average_precision": _estimate(lesion["average_precision"]),
-        "false_per_m0": round(lesion["false_in_m0"] / healthy, 4) if healthy else None,
         "dsc": _plain(masks[0]) if masks else None,
         "ece": _ece(lesion["calibration"]),
         "auc": _interval(patient.get("auc")),
@@ -152,6 +151,14 @@ def _reading(reading: str, results: Mapping[str, Any]) -> dict[str, Any]:
             for b in patient["calibration"]["bins"]
         ]
     return facts
+
+
+def _of_rule(found: Mapping[str, Any], healthy: int) -> dict[str, Any]:
+    return {
+        "recall": _rate(found["recall"]),
+        "precision": _rate(found["precision"]),
+        "false_per_m0": round(found["false_in_m0"] / healthy, 4) if healthy else None,
+    }
 
 
 def _plain(value: float | None) -> float | None:

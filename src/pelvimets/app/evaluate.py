@@ -387,8 +387,10 @@ def headlines(results: CohortResults) -> tuple[str, ...]:
             if result.patients.auc is not None:
                 parts.append(f"AUC {number_interval(result.patients.auc)}")
         if result.lesions is not None:
-            found = result.lesions
-            parts.append(f"lesion recall {found.found}/{found.reference_lesions}")
-            parts.append(f"{found.false_per_patient.estimate:.2f} false per patient")
+            for rule, found in result.by_rule.items():
+                title = rule.title(results.settings.smallest_iou)
+                rates = f"{found.found}/{found.reference_lesions} lesions found"
+                false = f"{found.false_per_patient.estimate:.2f} false per patient"
+                parts.append(f"{rates}, {false} ({title})")
         lines.append(f"{reading.title}: " + ", ".join(parts))
     return tuple(lines)

@@ -13,7 +13,7 @@ from pelvimets.evaluation.measures.case import LESIONS, CaseResult
 from pelvimets.evaluation.measures.detection import (
     Detection,
     Group,
-    detect,
+    detect_by_rule,
     false_by_mimic,
     groups_by_attribute,
     groups_by_bone,
@@ -109,22 +109,32 @@ class ReadingResult:
     """Lesion and patient level under one reading.
 
     Attributes:
-        lesions: By the rule of the settings; None without lesion masks.
-        lesions_paper: By the paper's rule, any overlap.
-        subgroups: Kind of group -> name -> figures.
+        rule: That of the settings; curves, tests and ``false_by_mimic`` follow it.
+        by_rule: Figures under each rule; empty without lesion masks.
+        subgroups: Kind of group -> name -> figures under each rule.
         false_by_mimic: False lesions by what they lie on.
         patients: None without calls.
         calls: What ``patients`` is made from.
-        tallies: What ``lesions`` is made from.
+        tallies_by_rule: What ``by_rule`` is made from.
     """
 
-    lesions: Detection | None
-    lesions_paper: Detection | None
-    subgroups: Mapping[str, Mapping[str, Detection]]
+    rule: MatchRule
+    by_rule: Mapping[MatchRule, Detection]
+    subgroups: Mapping[str, Mapping[str, Mapping[MatchRule, Detection]]]
     false_by_mimic: Mapping[str, int]
     patients: PatientFigures | None
     calls: tuple[PatientCall, ...]
-    tallies: tuple[LesionTally, ...]
+    tallies_by_rule: Mapping[MatchRule, tuple[LesionTally, ...]]
+
+    @property
+    def lesions(self) -> Detection | None:
+        """By the rule of the settings; None without lesion masks."""
+        return self.by_rule.get(self.rule)
+
+    @property
+    def tallies(self) -> tuple[LesionTally, ...]:
+        """By the rule of the settings."""
+        return self.tallies_by_rule.get(self.rule, ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,7 +290,8 @@ def _readings(
     results = {}
     for number, reading in enumerate(Reading):
         rng = np.random.default_rng([settings.seed, number])
-        tallies = _tallies(cases, reading, settings, settings.rule)
+        tallies = {rule: _tallies(cases, reading, settings, rule) for rule in MatchRule}
+        tallies = {rule: own for rule, own in tallies.items() if own}
         calls = [
             call
             for case in cases
@@ -289,15 +300,14 @@ def _readings(
         ]
         if not tallies and not calls:
             continue
-        paper = _tallies(cases, reading, settings, MatchRule.ANY_OVERLAP)
         results[reading] = ReadingResult(
-            detect(tallies, settings, rng) if tallies else None,
-            detect(paper, settings, rng, curves=False) if paper else None,
+            settings.rule,
+            detect_by_rule(tallies, settings, rng) if tallies else {},
             _subgroups(tallies, by_attribute, settings, rng),
-            false_by_mimic(tallies),
+            false_by_mimic(tallies.get(settings.rule, ())),
             judge(calls, settings, rng) if calls else None,
             tuple(calls),
-            tuple(tallies),
+            tallies,
         )
     return results
 
@@ -307,17 +317,41 @@ def _tallies(
     reading: Reading,
     settings: EvaluationSettings,
     rule: MatchRule,
-) -> list[LesionTally]:
-    tallies = [tally_lesions(case, reading, settings, rule) for case in cases]
-    return [tally for tally in tallies if tally is not None]
+) -> tuple[LesionTally, ...]:
+    tallies = (tally_lesions(case, reading, settings, rule) for case in cases)
+    return tuple(tally for tally in tallies if tally is not None)
 
 
 def _subgroups(
-    tallies: Sequence[LesionTally],
+    tallies: Mapping[MatchRule, Sequence[LesionTally]],
     by_attribute: Mapping[str, Mapping[str, str | None]],
     settings: EvaluationSettings,
     rng: np.random.Generator,
-) -> dict[str, dict[str, Detection]]:
+) -> dict[str, dict[str, dict[MatchRule, Detection]]]:
+    grouped = {rule: _groups(own, by_attribute, settings) for rule, own in tallies.items()}
+    found: dict[str, dict[str, dict[MatchRule, Detection]]] = {}
+    for kind in next(iter(grouped.values()), {}):
+        by_rule = {rule: dict(kinds[kind]) for rule, kinds in grouped.items()}
+        for name in dict.fromkeys(name for groups in by_rule.values() for name in groups):
+            members = {
+                rule: groups[name] if name in groups else [_emptied(t) for t in tallies[rule]]
+                for rule, groups in by_rule.items()
+            }
+            if any(members.values()):
+                detected = detect_by_rule(members, settings, rng, curves=False)
+                found.setdefault(kind, {})[name] = detected
+    return found
+
+
+def _emptied(tally: LesionTally) -> LesionTally:
+    return tally.only(lambda _: False, lambda _: False)
+
+
+def _groups(
+    tallies: Sequence[LesionTally],
+    by_attribute: Mapping[str, Mapping[str, str | None]],
+    settings: EvaluationSettings,
+) -> dict[str, list[Group]]:
     kinds: dict[str, list[Group]] = {
         "lesions per patient": groups_by_count(tallies),
         "bone": groups_by_bone(tallies),
@@ -325,14 +359,7 @@ def _subgroups(
     }
     for name, attribute in by_attribute.items():
         kinds[name] = groups_by_attribute(tallies, attribute)
-    return {
-        kind: {
-            name: detect(members, settings, rng, curves=False)
-            for name, members in groups
-            if members
-        }
-        for kind, groups in kinds.items()
-    }
+    return kinds
 
 
 def _group_tests(

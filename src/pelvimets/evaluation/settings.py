@@ -23,6 +23,16 @@ class MatchRule(StrEnum):
     ONE_TO_ONE = "one-to-one"
     ANY_OVERLAP = "any-overlap"
 
+    def title(self, smallest_iou: float) -> str:  # type: ignore[override]
+        """As printed beside a figure.
+
+        >>> MatchRule.ONE_TO_ONE.title(0.1)
+        'IoU >= 0.1, one to one'
+        """
+        if self is MatchRule.ONE_TO_ONE:
+            return f"IoU >= {smallest_iou:g}, one to one"
+        return "any overlap, as in the paper"
+
 
 class LesionInstances(StrEnum):
     """What one lesion of a mask is: a connected component, or a label value."""

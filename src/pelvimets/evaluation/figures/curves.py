@@ -76,7 +76,8 @@ def froc_figure(results: CohortResults) -> Figure | None:
                 ax.plot(rate, interval.estimate, look.marker, color=look.colour, mec="black", ms=4)
     ax.set(xlabel="False positive lesions per patient", ylabel="Sensitivity per lesion")
     ax.set_ylim(-0.02, 1.02)
-    ax.set_title("FROC of lesions")
+    rule = results.settings.rule.title(results.settings.smallest_iou)
+    ax.set_title(f"FROC of lesions ({rule})")
     ax.legend(loc="lower right", fontsize=8)
     return figure
 

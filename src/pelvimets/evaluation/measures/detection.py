@@ -15,6 +15,7 @@ from pelvimets.evaluation.readings import FalseItem, LesionTally, ReferenceItem
 from pelvimets.evaluation.settings import (
     COUNT_GROUPS,
     EvaluationSettings,
+    MatchRule,
     count_group,
     volume_group,
 )
@@ -118,10 +119,43 @@ def detect(
         rng: Source of randomness.
         curves: Whether to compute average precision and FROC.
     """
+    counts = resample_counts(rng, len(tallies), settings.bootstrap_samples)
+    return _detect(tallies, counts, settings, curves=curves)
+
+
+def detect_by_rule(
+    tallies: Mapping[MatchRule, Sequence[LesionTally]],
+    settings: EvaluationSettings,
+    rng: np.random.Generator,
+    *,
+    curves: bool = True,
+) -> dict[MatchRule, Detection]:
+    """Figures of the same patients under each rule, on the same bootstrap samples.
+
+    Args:
+        tallies: By rule, the same patients in the same order.
+        settings: Bootstrap and FROC settings; curves are those of its own rule.
+        rng: Source of randomness.
+        curves: Whether to compute average precision and FROC.
+    """
+    patients = len(next(iter(tallies.values())))
+    counts = resample_counts(rng, patients, settings.bootstrap_samples)
+    return {
+        rule: _detect(own, counts, settings, curves=curves and rule is settings.rule)
+        for rule, own in tallies.items()
+    }
+
+
+def _detect(
+    tallies: Sequence[LesionTally],
+    counts: npt.NDArray[np.int64],
+    settings: EvaluationSettings,
+    *,
+    curves: bool,
+) -> Detection:
     found = np.array([tally.n_found for tally in tallies], dtype=np.int64)
     total = np.array([len(tally.reference) for tally in tallies], dtype=np.int64)
     false = np.array([len(tally.false) for tally in tallies], dtype=np.int64)
-    counts = resample_counts(rng, len(tallies), settings.bootstrap_samples)
     level = settings.confidence_level
     scored = _scored(tallies) if curves else None
     return Detection(

@@ -9,6 +9,7 @@ from pelvimets.evaluation.measures.case import LESIONS
 from pelvimets.evaluation.measures.voxel import MEASURE_TITLES
 from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.results import CohortResults, VoxelSummary
+from pelvimets.evaluation.settings import MatchRule
 from pelvimets.evaluation.tables.table import (
     DASH,
     Table,
@@ -22,6 +23,7 @@ from pelvimets.labels import Sequence as MrSequence
 
 _COLUMNS = ("Level", "Measure", "DWI, paper", "DWI, here", "T1, paper", "T1, here")
 _SHOWN = ("dsc", "vs", "hd_mm")
+_LESION_RATES = ("recall", "precision", "f1")
 _NOTE = (
     "Paper: men, one centre (Liu et al., Front Oncol 2021;11:773299). Here: in-silico, digital "
     "patients. The two are not the same population; they stand side by side, not in competition."
@@ -81,16 +83,15 @@ def _test_rows(results: CohortResults, facts: Mapping[str, Any]) -> list[tuple[s
     areas = ["{:.2f} ({:.2f} to {:.2f})".format(*printed["patient"]["auc"][n]) for n in (0, 1)]
     rows.append(_pair_row("patient", "AUC of calls", areas, _areas(results, "auc_of_calls")))
     rows.append(_pair_row("patient", "AUC of scores", [DASH, DASH], _areas(results, "auc")))
-    for name in ("recall", "precision"):
-        texts = [_with_percent(printed["lesion"][name][n]) for n in (0, 1)]
-        rows.append(
-            _pair_row("lesion", f"{name}, any overlap (%)", texts, _lesion(results, name, "paper"))
-        )
-        rows.append(
-            _pair_row("lesion", f"{name}, IoU (%)", [DASH, DASH], _lesion(results, name, "own"))
-        )
-    texts = [f"{printed['lesion']['f1'][n]:.1f}" for n in (0, 1)]
-    rows.append(_pair_row("lesion", "F1, any overlap (%)", texts, _lesion(results, "f1", "paper")))
+    own = {
+        **{n: [_with_percent(text) for text in printed["lesion"][n]] for n in _LESION_RATES[:2]},
+        "f1": [f"{value:.1f}" for value in printed["lesion"]["f1"]],
+    }
+    for rule in (MatchRule.ANY_OVERLAP, MatchRule.ONE_TO_ONE):
+        for name in _LESION_RATES:
+            texts = own[name] if rule is MatchRule.ANY_OVERLAP else [DASH, DASH]
+            title = f"{name}, {rule.title(results.settings.smallest_iou)} (%)"
+            rows.append(_pair_row("lesion", title, texts, _lesion(results, name, rule)))
     return rows
 
 
@@ -137,12 +138,10 @@ def _areas(results: CohortResults, name: str) -> list[str]:
     return cells
 
 
-def _lesion(results: CohortResults, name: str, rule: str) -> list[str]:
+def _lesion(results: CohortResults, name: str, rule: MatchRule) -> list[str]:
     cells = []
     for sequence in _SEQUENCES:
         reading = results.readings.get(Reading(sequence.value))
-        found = None
-        if reading is not None:
-            found = reading.lesions_paper if rule == "paper" else reading.lesions
+        found = None if reading is None else reading.by_rule.get(rule)
         cells.append(DASH if found is None else percent_interval(getattr(found, name).bootstrap))
     return cells

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.results import CohortResults
+from pelvimets.evaluation.settings import MatchRule
 from pelvimets.evaluation.tables.table import IN_SILICO, Table, number_interval
 
 OPEN = "To be filled by the authors."
@@ -119,7 +120,7 @@ def _measures(results: CohortResults) -> str:
     settings = results.settings
     return (
         "Voxel: DSC, VS, HD, HD95, ASSD (border voxel centres), NSD at 2 mm (surface elements). "
-        f"Lesion: {settings.rule} matching, IoU >= {settings.smallest_iou:g}, "
+        f"Lesion: {' and '.join(r.title(settings.smallest_iou) for r in MatchRule)}, "
         f"{settings.connectivity} neighbours. Patient: rates, AUC, calibration, decision curve."
     )
 

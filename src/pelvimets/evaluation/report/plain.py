@@ -10,11 +10,12 @@ from pelvimets.evaluation.measures.detection import Detection, Rate
 from pelvimets.evaluation.measures.patients import PatientFigures
 from pelvimets.evaluation.measures.roc import calibration
 from pelvimets.evaluation.results import CohortResults, ReadingResult, VolumeAgreement, VoxelSummary
+from pelvimets.evaluation.settings import MatchRule
 from pelvimets.evaluation.statistics.comparing import TestResult
 from pelvimets.evaluation.statistics.intervals import Interval
 from pelvimets.evaluation.statistics.sequence_tests import GroupTest, StructureTest
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 NOTICE = "Research use only."
 NOTICE_IN_SILICO = "Research use only. In-silico: measured on digital patients, not on men."
 
@@ -122,9 +123,10 @@ def _lesion(own: ReadingResult) -> dict[str, Any]:
     assert own.lesions is not None
     return {
         **detection_to_dict(own.lesions),
-        "any_overlap": None if own.lesions_paper is None else detection_to_dict(own.lesions_paper),
+        "rule": own.rule.value,
+        "by_rule": _by_rule(own.by_rule),
         "subgroups": {
-            kind: {name: detection_to_dict(found) for name, found in groups.items()}
+            kind: {name: _by_rule(found) for name, found in groups.items()}
             for kind, groups in own.subgroups.items()
         },
         "false_by_mimic": dict(own.false_by_mimic),
@@ -139,6 +141,10 @@ def _lesion(own: ReadingResult) -> dict[str, Any]:
             for tally in own.tallies
         ],
     }
+
+
+def _by_rule(found: Mapping[MatchRule, Detection]) -> dict[str, Any]:
+    return {rule.value: detection_to_dict(own) for rule, own in found.items()}
 
 
 def _lesion_calibration(own: ReadingResult) -> dict[str, Any] | None:

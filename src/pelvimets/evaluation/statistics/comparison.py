@@ -16,7 +16,7 @@ from pelvimets.evaluation.readings import (
     Reading,
     ReferenceItem,
 )
-from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
 from pelvimets.evaluation.statistics.comparing import (
     TestResult,
     holm,
@@ -59,9 +59,17 @@ class MeasureComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that a comparison of two models reports."""
+    """Everything that a comparison of two models reports.
+
+    Attributes:
+        names: Of the models.
+        rules: By which lesions were matched in either evaluation, as printed.
+        measures, detection: Voxel level; lesion and patient level.
+        left_out: Patients that only one evaluation has.
+    """
 
     names: tuple[str, str]
+    rules: tuple[str, str]
     measures: tuple[MeasureComparison, ...]
     detection: Mapping[Reading, Mapping[str, GroupTest]]
     left_out: tuple[str, ...]
@@ -95,10 +103,16 @@ def compare_models(
     sides = [{row["patient"] for row in results["voxel"]} for results in (first, second)]
     return Comparison(
         names,
+        (_rule(first), _rule(second)),
         measures,
         {reading: tests for reading, tests in detection.items() if tests},
         tuple(sorted(sides[0] ^ sides[1])),
     )
+
+
+def _rule(results: Results) -> str:
+    settings = results["settings"]
+    return MatchRule(settings["rule"]).title(settings["smallest_iou"])
 
 
 def _values(results: Results) -> dict[tuple[str, str, str], dict[str, float]]:
@@ -221,5 +235,16 @@ def comparison_tables(comparison: Comparison) -> tuple[Table, Table]:
             f"Detection: {names[1]} - {names[0]}",
             ("Reading", "Measure", "Difference (95 % interval)", "Test", "p", "Note"),
             detection,
+            (_rule_note(comparison),),
         ),
+    )
+
+
+def _rule_note(comparison: Comparison) -> str:
+    first, second = comparison.rules
+    if first == second:
+        return f"Lesions matched by: {first}."
+    return (
+        f"Lesions matched by different rules: {comparison.names[0]} {first}; "
+        f"{comparison.names[1]} {second}. Their differences mean nothing."
     )

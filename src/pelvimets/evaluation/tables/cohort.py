@@ -10,6 +10,7 @@ from pelvimets.evaluation.readings import LesionTally, PatientCall
 from pelvimets.evaluation.results import STRUCTURES, CohortResults, VoxelRow, VoxelSummary
 from pelvimets.evaluation.statistics.sequence_tests import StructureTest
 from pelvimets.evaluation.tables.detection import (
+    RULES,
     detection_table,
     false_positive_table,
     intervals_table,
@@ -263,9 +264,10 @@ def case_table(results: CohortResults) -> Table:
         for call in result.calls
     }
     tallies = {
-        (reading.value, tally.patient): tally
+        (reading.value, tally.patient, rule): tally
         for reading, result in results.readings.items()
-        for tally in result.tallies
+        for rule, own in result.tallies_by_rule.items()
+        for tally in own
     }
     rows = []
     for fact in results.facts:
@@ -282,14 +284,16 @@ def case_table(results: CohortResults) -> Table:
                     fact.m_stage or DASH,
                     *_call_cells(calls.get(key)),
                     *_measure_cells(own),
-                    *_tally_cells(tallies.get(key)),
+                    *(cell for r in RULES for cell in _tally_cells(tallies.get((*key, r)))),
                 )
             )
     columns = (
         "Patient", "Sequence", "Scanner", "M stage", "Called", "Score", "Bones, mean DSC",
-        "Lesion DSC", "Lesion HD (mm)", "Reference (cm3)", "Predicted (cm3)", "Found", "False",
+        "Lesion DSC", "Lesion HD (mm)", "Reference (cm3)", "Predicted (cm3)",
+        "Found, any overlap", "False, any overlap", "Found, one to one", "False, one to one",
     )  # fmt: skip
-    return Table("cases", "Patients", columns, tuple(rows))
+    notes = (f"One to one: at IoU >= {results.settings.smallest_iou:g}.",)
+    return Table("cases", "Patients", columns, tuple(rows), notes)
 
 
 def _call_cells(call: PatientCall | None) -> tuple[str, str]:

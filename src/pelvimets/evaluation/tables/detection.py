@@ -31,15 +31,14 @@ def detection_table(results: CohortResults) -> Table:
     readings = [r for r in Reading if r in results.readings]
     rows = [_patient_row(results, readings, name) for name in RATES]
     rows += [_area_row(results, readings, *names) for names in _AREAS]
-    rows += [_lesion_row(results, readings, name) for name in ("recall", "precision", "f1")]
-    rows += [_paper_row(results, readings, name) for name in ("recall", "precision", "f1")]
-    rows += [_count_row(results, readings, *names) for names in _COUNTS]
+    for rule in RULES:
+        rows += [_lesion_row(results, readings, name, rule) for name in LESION_RATES]
+        rows.append(_lesion_row(results, readings, "false_per_patient", rule))
+    rows.append(_precision_row(results, readings))
     columns = ("Level", "Measure", *(r.title for r in readings), "p, DWI against T1")
-    rule = results.settings.rule
-    iou = f" at IoU >= {results.settings.smallest_iou:g}" if rule is MatchRule.ONE_TO_ONE else ""
     notes = (
-        f"Lesions matched {rule}{iou}; the rows 'any overlap' follow the paper's rule. False "
-        "lesions of all patients count, those without metastases included. Intervals 95 %: "
+        f"Lesions by both rules: {_MEANING} False lesions of all patients count, those without "
+        f"metastases included. Tests by the rule '{own_rule(results)}'. Intervals 95 %: "
         "Clopper-Pearson at patient level, bootstrap over patients at lesion level, DeLong "
         "(logit) for areas. Tests: McNemar; weighted generalised score for PPV and NPV; DeLong; "
         "bootstrap over patients.",
@@ -56,10 +55,17 @@ def detection_table(results: CohortResults) -> Table:
 _AREAS = (("AUC of scores", "auc"), ("AUC of calls", "auc_of_calls"))
 
 
-_COUNTS = (
-    ("Average precision", "average_precision"),
-    ("False lesions per patient", "false_per_patient"),
+RULES = (MatchRule.ANY_OVERLAP, MatchRule.ONE_TO_ONE)
+LESION_RATES = {"recall": "Recall", "precision": "Precision", "f1": "F1"}
+_MEANING = (
+    "by any overlap a lesion is found if one voxel of it is predicted, and a prediction is false "
+    "if it touches none; one to one, a pair needs the IoU named, and further fragments are false."
 )
+
+
+def own_rule(results: CohortResults) -> str:
+    """The rule of the settings, as printed."""
+    return results.settings.rule.title(results.settings.smallest_iou)
 
 
 def _p_of(results: CohortResults, name: str) -> str:
@@ -91,11 +97,6 @@ def _area_row(
     return ("Patient", title, *cells, _p_of(results, name))
 
 
-def _detection(results: CohortResults, reading: Reading, *, paper: bool) -> Detection | None:
-    own = results.readings[reading]
-    return own.lesions_paper if paper else own.lesions
-
-
 def _rate_cell(found: Detection | None, name: str) -> str:
     if found is None:
         return DASH
@@ -104,27 +105,30 @@ def _rate_cell(found: Detection | None, name: str) -> str:
     return percent_interval(rate.bootstrap) + counts
 
 
-def _lesion_row(results: CohortResults, readings: Sequence[Reading], name: str) -> tuple[str, ...]:
-    cells = [_rate_cell(_detection(results, r, paper=False), name) for r in readings]
-    title = {"recall": "Recall (%)", "precision": "Precision (%)", "f1": "F1 (%)"}[name]
-    return ("Lesion", title, *cells, _p_of(results, name))
-
-
-def _paper_row(results: CohortResults, readings: Sequence[Reading], name: str) -> tuple[str, ...]:
-    cells = [_rate_cell(_detection(results, r, paper=True), name) for r in readings]
-    title = {"recall": "Recall", "precision": "Precision", "f1": "F1"}[name]
-    return ("Lesion", f"{title}, any overlap (%)", *cells, DASH)
-
-
-def _count_row(
-    results: CohortResults, readings: Sequence[Reading], title: str, name: str
+def _lesion_row(
+    results: CohortResults, readings: Sequence[Reading], name: str, rule: MatchRule
 ) -> tuple[str, ...]:
-    found = [_detection(results, r, paper=False) for r in readings]
-    cells = [
-        DASH if f is None or getattr(f, name) is None else number_interval(getattr(f, name))
-        for f in found
+    found = [results.readings[r].by_rule.get(rule) for r in readings]
+    title = rule.title(results.settings.smallest_iou)
+    p = _p_of(results, name) if rule is results.settings.rule else DASH
+    if name == "false_per_patient":
+        cells = [DASH if f is None else number_interval(f.false_per_patient) for f in found]
+        return ("Lesion", f"False lesions per patient, {title}", *cells, p)
+    return (
+        "Lesion",
+        f"{LESION_RATES[name]}, {title} (%)",
+        *(_rate_cell(f, name) for f in found),
+        p,
+    )
+
+
+def _precision_row(results: CohortResults, readings: Sequence[Reading]) -> tuple[str, ...]:
+    areas = [
+        None if (found := results.readings[r].lesions) is None else found.average_precision
+        for r in readings
     ]
-    return ("Lesion", title, *cells, DASH)
+    cells = [DASH if area is None else number_interval(area) for area in areas]
+    return ("Lesion", f"Average precision, {own_rule(results)}", *cells, DASH)
 
 
 def subgroup_table(results: CohortResults) -> Table:
@@ -134,22 +138,21 @@ def subgroup_table(results: CohortResults) -> Table:
             reading.title,
             kind,
             name.replace("_", " ").capitalize() if kind == "bone" else name,
-            str(found.patients),
-            _rate_cell(found, "recall"),
-            _rate_cell(found, "precision"),
-            _rate_cell(found, "f1"),
-            f"{found.merges} / {found.splits}",
+            str(found[results.settings.rule].patients),
+            *(_rate_cell(found.get(rule), rate) for rule in RULES for rate in LESION_RATES),
+            f"{found[results.settings.rule].merges} / {found[results.settings.rule].splits}",
         )
         for reading, result in results.readings.items()
         for kind, groups in result.subgroups.items()
         for name, found in groups.items()
     ]
-    columns = (
-        "Reading", "Group", "Value", "Patients", "Recall (%)", "Precision (%)", "F1 (%)",
-        "Merges / splits",
-    )  # fmt: skip
+    short = {MatchRule.ANY_OVERLAP: "any overlap", MatchRule.ONE_TO_ONE: "one to one"}
+    rates = (f"{title}, {short[rule]} (%)" for rule in RULES for title in LESION_RATES.values())
+    columns = ("Reading", "Group", "Value", "Patients", *rates, "Merges / splits")
     title = "Detection of lesions in groups"
-    return Table("lesion_subgroups", title, columns, tuple(rows))
+    iou = results.settings.smallest_iou
+    notes = (f"One to one at IoU >= {iou:g}: {_MEANING}",)
+    return Table("lesion_subgroups", title, columns, tuple(rows), notes)
 
 
 def false_positive_table(results: CohortResults) -> Table:
@@ -164,7 +167,7 @@ def false_positive_table(results: CohortResults) -> Table:
         for reading, result in results.readings.items()
         if result.lesions is not None and result.lesions.false
     ]
-    title = "False positive lesions by what they lie on"
+    title = f"False positive lesions by what they lie on ({own_rule(results)})"
     return Table("false_positives", title, ("Reading", "Lies on", "Lesions"), tuple(rows))
 
 
@@ -180,15 +183,16 @@ def intervals_table(results: CohortResults) -> Table:
                 areas = (result.patients.auc, result.patients.auc_bootstrap)
                 cells = number_interval(areas[0], 3), number_interval(areas[1], 3)
                 rows.append((reading.title, "AUC (DeLong; bootstrap)", cells[0], DASH, cells[1]))
-        if result.lesions is not None:
+        for rule, found in result.by_rule.items():
             for name in ("recall", "precision"):
-                rate = getattr(result.lesions, name)
+                rate = getattr(found, name)
                 cells3 = (
                     percent_interval(rate.clopper_pearson),
                     percent_interval(rate.wilson),
                     percent_interval(rate.bootstrap),
                 )
-                rows.append((reading.title, f"Lesion {name} (%)", *cells3))
+                label = f"Lesion {name}, {rule.title(results.settings.smallest_iou)} (%)"
+                rows.append((reading.title, label, *cells3))
     for sequence, agreement in results.volumes.items():
         limits = agreement.bland_altman
         agreed = {
