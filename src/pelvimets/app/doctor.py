@@ -19,6 +19,7 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import PelvimetsError, VerificationError
 from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import installed_bundles, load_segmenter
 
@@ -70,7 +71,14 @@ def _machine() -> Rows:
         ("System", f"{platform.system()} {platform.machine()}"),
         ("Cores", str(os.cpu_count())),
         ("Memory", f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB available"),
+        ("Telemetry", _telemetry()),
     )
+
+
+def _telemetry() -> str:
+    removed = remove_telemetry()
+    left = f"; removed what OpenVINO had left: {', '.join(removed)}" if removed else ""
+    return f"off{left}"
 
 
 def _packages() -> Rows:

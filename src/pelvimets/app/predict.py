@@ -43,6 +43,7 @@ from pelvimets.io.dicom.source import HeadersBySeries
 from pelvimets.io.nifti.files import nifti_geometry
 from pelvimets.io.nifti.study import read_nifti_study
 from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json
+from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy, open_study
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
@@ -141,6 +142,7 @@ def predict(
     """
     options = options or RunOptions()
     _check_source(source, options)
+    remove_telemetry()
     with staged_folder(out, overwrite=options.overwrite) as work, ExitStack() as resources:
         clock = StageClock(observer or Silent(), total=_stages(source, options))
         with clock.stage("networks"):
