@@ -13,6 +13,8 @@ import pytest
 from pelvimets.app.phantom import (
     CohortOrder,
     PhantomOrder,
+    _man_drawn,
+    check_cohort,
     cohort_members,
     make_cohort,
     make_phantom,
@@ -54,7 +56,10 @@ def test_cohort_is_read_back_with_truth_on_the_image_grids(cohort_folder: Path):
             seen = {
                 lesion["number"]: lesion["in_image"][sequence.value] for lesion in record["lesions"]
             }
-            assert numbers == {number for number, found in seen.items() if found}
+            drawn = {number: found for number, found in seen.items() if found and found["drawn"]}
+            assert numbers == set(drawn)
+            assert all(found["volume_cm3"] >= 0.356 for found in drawn.values())
+            assert all(found["cnr"] >= 1.5 for found in drawn.values())
 
 
 def test_flow_and_order_are_kept_beside_the_table(cohort_folder: Path):
@@ -74,6 +79,21 @@ def test_a_patient_made_alone_has_the_same_bytes(cohort_folder: Path, tmp_path: 
     )
     make_phantom(alone, tmp_path / "alone")
     assert files(tmp_path / "alone") == files(cohort_folder / member.key)
+
+
+def test_disease_of_a_cohort_is_read_for_the_check(cohort_folder: Path, tmp_path: Path):
+    men = [_man_drawn(json.loads(p.read_text())) for p in cohort_folder.glob("*/patient.json")]
+    table = read_cohort(cohort_folder).patients
+    assert sorted(man.lesions for man in men) == sorted(int(p.details["lesions"]) for p in table)
+    shutil.copytree(cohort_folder, tmp_path / "cohort")
+    record_path = tmp_path / "cohort" / "p0001" / "patient.json"
+    record = json.loads(record_path.read_text())
+    seen = {"volume_cm3": 0.3, "centre_lps_mm": [0, 0, 0], "cnr": 2.0, "drawn": True}
+    record["lesions"] = [{"drawn": True, "in_image": {"dwi": seen, "t1": None}}]
+    record_path.write_text(json.dumps(record))
+    rows = {row.reference.title: row for row in check_cohort(tmp_path / "cohort")}
+    assert rows["Smallest metastasis, cm3"].state == "off"
+    assert rows["Lowest CNR"].state == "ok"
 
 
 def test_interrupted_cohort_goes_on_and_ends_the_same(cohort_folder: Path, tmp_path: Path):

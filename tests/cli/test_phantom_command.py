@@ -66,6 +66,15 @@ def test_usage_errors(ordered, words):
     assert result.exit_code == 2 and not ordered
 
 
+def test_check_of_a_cohort_compares_its_disease_with_the_paper(monkeypatch):
+    asked = []
+    rows = (CheckRow(Reference("a", "Lowest CNR", 1.5, float("inf"), "readers"), 1.2, 4),)
+    monkeypatch.setattr(app_phantom, "check_cohort", lambda folder: asked.append(folder) or rows)
+    result = CliRunner().invoke(app, ["check", "--cohort", "made"])
+    assert asked == [Path("made")] and result.exit_code == 1
+    assert "1.5 to inf" in result.output and "off" in result.output
+
+
 def test_check_prints_a_table_and_fails_when_something_is_off(monkeypatch):
     reference = Reference("a", "ADC of marrow", 288, 655, "somebody 2021")
     for value, code in ((420.0, 0), (900.0, 1)):

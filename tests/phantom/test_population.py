@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from pelvimets.errors import SettingsError
-from pelvimets.phantom.anatomy.patient import LesionKind
+from pelvimets.phantom.anatomy.patient import LesionKind, MimicKind
 from pelvimets.phantom.cohort.build import PatientSettings
 from pelvimets.phantom.cohort.population import (
     FIGURES,
@@ -113,6 +113,24 @@ def test_the_treated_are_enrolled_for_the_bone_model_only():
         assert settings.lesion_volumes_cm3 == plan.lesion_volumes_cm3
     assert LesionKind.TREATED in kinds[Population.BONES]
     assert LesionKind.TREATED not in kinds[Population.LESIONS] | kinds[Population.EXTERNAL]
+
+
+def test_benign_findings_exclude_as_in_the_paper_and_the_stress_cohort_keeps_all():
+    def mimics(population):
+        return set(draw_plan(3, population, Part.TEST).settings().mimics.kinds)
+
+    assert mimics(Population.STRESS) == set(MimicKind)
+    assert set(MimicKind) - mimics(Population.BONES) == {MimicKind.FRACTURE_OEDEMA}
+    definite = {MimicKind.HAEMANGIOMA, MimicKind.BONE_ISLAND, MimicKind.CYST}
+    for population in (Population.LESIONS, Population.EXTERNAL):
+        assert set(MimicKind) - mimics(population) == definite | {MimicKind.FRACTURE_OEDEMA}
+
+
+def test_the_stress_cohort_has_what_no_reader_draws():
+    men = draw_cohort(Population.STRESS, 400, 1)
+    volumes = [volume for man in men for volume in man.lesion_volumes_cm3]
+    assert min(volumes) < 0.25 and max(sum(man.lesion_volumes_cm3) for man in men) > 100
+    assert enrolment_flow(Population.STRESS, 12, 1)[-1].patients == 12
 
 
 @pytest.mark.parametrize(

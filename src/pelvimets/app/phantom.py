@@ -9,20 +9,26 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pelvimets import __version__
-from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
-from pelvimets.io.cohort.folder import TABLE_NAME, write_table
+from pelvimets.io.cohort.folder import TABLE_NAME, read_cohort, write_table
 from pelvimets.io.nifti.files import write_nifti
-from pelvimets.io.phantom.record import PATIENT_RECORD, open_cohort_folder, read_record
+from pelvimets.io.phantom.record import (
+    COHORT_RECORD,
+    PATIENT_RECORD,
+    open_cohort_folder,
+    read_record,
+)
 from pelvimets.io.phantom.series import DicomStyle
 from pelvimets.io.phantom.study import write_phantom_study
 from pelvimets.io.record.output import staged_folder, write_json
+from pelvimets.labels import Sequence
+from pelvimets.phantom.anatomy.patient import MimicKind
 from pelvimets.phantom.cohort.build import PatientSettings, build_follow_up, build_patient
 from pelvimets.phantom.cohort.checks import CheckRow, check_table
+from pelvimets.phantom.cohort.paper_checks import ManDrawn, paper_table
 from pelvimets.phantom.cohort.population import (
+    ENROLMENT,
     Part,
     PatientPlan,
     Population,
@@ -32,9 +38,14 @@ from pelvimets.phantom.cohort.population import (
 )
 from pelvimets.phantom.physics.examination import Artefacts
 from pelvimets.phantom.physics.imaging import ImagedPatient, examine
-from pelvimets.phantom.physics.placement import Truth
 from pelvimets.phantom.physics.scanner import Scanner, scanner_named, scanner_of
 from pelvimets.phantom.physics.sequences import DixonImage
+from pelvimets.phantom.physics.visibility import (
+    ReaderSettings,
+    Seen,
+    drawn_truth,
+    lesions_seen,
+)
 
 FLOW_NAME = "flow.csv"
 Stage = Callable[[str], None]
@@ -121,74 +132,75 @@ def _write_time_point(order: PhantomOrder, folder: Path, number: int, stage: Sta
         stage=stage,
     )
     stage("files")
-    _write_images(imaged, folder)
-    write_json(folder / PATIENT_RECORD, _record(imaged, plan, number))
+    seen = _seen(imaged, ENROLMENT[plan.population].reader if plan else None)
+    _write_images(imaged, seen, folder)
+    write_json(folder / PATIENT_RECORD, _record(imaged, seen, plan, number))
     if order.dicom:
         write_phantom_study(folder / "dicom", imaged, order.dicom, examination=number)
 
 
-def _write_images(imaged: ImagedPatient, folder: Path) -> None:
+SeenBySequence = dict[Sequence, dict[int, Seen]]
+
+
+def _seen(imaged: ImagedPatient, reader: ReaderSettings | None) -> SeenBySequence:
+    """What of each metastasis lies in each image, and whether a reader draws it there."""
+    return {s: lesions_seen(*read, s, reader) for s, read in imaged.read.items()}
+
+
+def _write_images(imaged: ImagedPatient, seen: SeenBySequence, folder: Path) -> None:
     diffusion = imaged.diffusion
     files = {"adc": Volume(diffusion.adc_um2_per_s, diffusion.geometry)}
     for sequence, (image, truth) in imaged.read.items():
         files[sequence.value] = image
+        truth = drawn_truth(truth, seen[sequence])
         for kind in ("bones", "lesions", "mimics"):
             files[f"{sequence.value}_{kind}"] = image.with_array(getattr(truth, kind))
     for name, volume in files.items():
         write_nifti(folder / f"{name}.nii.gz", volume)
 
 
-def _record(imaged: ImagedPatient, plan: PatientPlan | None, number: int) -> dict[str, Any]:
+def _record(
+    imaged: ImagedPatient, seen: SeenBySequence, plan: PatientPlan | None, number: int
+) -> dict[str, Any]:
     """Everything known of the patient, as plain data."""
     patient, scanner = imaged.patient, imaged.scanner
+    volumes = [sum((o.volume_cm3 for o in own.values() if o.drawn), 0.0) for own in seen.values()]
     return {
         "made_by": f"pelvimets {__version__}",
         "notice": "Digital patient: no person behind it. Research use only.",
         "seed": patient.seed,
         "time_point": number,
         "age_years": round(patient.age_years, 1),
-        "m_stage": "M1" if patient.lesion_table else "M0",
+        "m_stage": "M1" if any(volumes) else "M0",
         "plan": asdict(plan) if plan else None,
         "anatomy_source": patient.source,
         "scanner": asdict(scanner),
         "artefacts": asdict(imaged.artefacts),
         "examination": imaged.examination.as_data(),
         "largest_epi_shift_mm": round(imaged.diffusion.displacement_mm, 2),
-        "lesion_volume_cm3": round(patient.total_lesion_volume_cm3, 3),
-        "lesions": _lesions(imaged),
+        "lesion_volume_cm3": round(max(volumes), 3),
+        "lesions": _lesions(imaged, seen),
         "mimics": [{**asdict(m), "label": m.kind.label} for m in patient.mimic_table],
         "drawn": patient.drawn,
     }
 
 
-def _lesions(imaged: ImagedPatient) -> list[dict[str, Any]]:
+def _lesions(imaged: ImagedPatient, seen: SeenBySequence) -> list[dict[str, Any]]:
     """Truth of each metastasis, and what of it lies in each sequence's field."""
-    seen = {
-        "dwi": _seen(imaged.diffusion.truth, imaged.diffusion.geometry),
-        "t1": _seen(imaged.dixon.truth, imaged.dixon.geometry),
-    }
     return [
         {
             **asdict(lesion),
             "bone": lesion.bone.key,
-            "in_image": {name: found.get(lesion.number) for name, found in seen.items()},
+            "drawn": any(
+                lesion.number in own and own[lesion.number].drawn for own in seen.values()
+            ),
+            "in_image": {
+                s.value: own[lesion.number].as_data() if lesion.number in own else None
+                for s, own in seen.items()
+            },
         }
         for lesion in imaged.patient.lesion_table
     ]
-
-
-def _seen(truth: Truth, geometry: Geometry) -> dict[int, dict[str, Any]]:
-    index = np.argwhere(truth.lesions)
-    numbers = truth.lesions[truth.lesions > 0]
-    found = {}
-    for number in np.unique(numbers):
-        voxels = index[numbers == number]
-        centre = geometry.to_lps(voxels.mean(axis=0))
-        found[int(number)] = {
-            "volume_cm3": round(len(voxels) * geometry.voxel_volume_mm3 / 1000.0, 3),
-            "centre_lps_mm": [round(float(v), 1) for v in centre],
-        }
-    return found
 
 
 def check_phantom(
@@ -213,6 +225,31 @@ def check_phantom(
             stage=stage,
         )
         for seed in seeds
+    )
+
+
+def check_cohort(folder: Path) -> tuple[CheckRow, ...]:
+    """Compare the disease of a cohort of digital patients, as made, with the paper's tables.
+
+    Raises:
+        CohortError: if it is no complete cohort of digital patients, or follows no table.
+    """
+    order = read_record(folder / COHORT_RECORD)["order"]
+    patients = read_cohort(folder).patients
+    men = [_man_drawn(read_record(p.folder / PATIENT_RECORD)) for p in patients]
+    return paper_table(men, Population(order["population"]))
+
+
+def _man_drawn(record: dict[str, Any]) -> ManDrawn:
+    seen = [own for lesion in record["lesions"] for own in lesion["in_image"].values() if own]
+    drawn = [own for own in seen if own["drawn"]]
+    return ManDrawn(
+        part=Part(record["plan"]["part"]),
+        lesions=sum(lesion["drawn"] for lesion in record["lesions"]),
+        volume_cm3=record["lesion_volume_cm3"],
+        smallest_cm3=min((own["volume_cm3"] for own in drawn), default=None),
+        lowest_cnr=min((own["cnr"] for own in drawn), default=None),
+        benign=frozenset(MimicKind(mimic["kind"]) for mimic in record["mimics"]),
     )
 
 
@@ -333,7 +370,7 @@ def _make_member(member: CohortMember, out: Path) -> str:
 
 
 def _row(member: CohortMember, out: Path) -> dict[str, object]:
-    """One line of patients.csv; disease as it was built, not as it was drawn."""
+    """One line of patients.csv; disease as it lies in the masks."""
     record = read_record(out / member.key / PATIENT_RECORD)
     plan = member.plan
     return {
@@ -345,7 +382,7 @@ def _row(member: CohortMember, out: Path) -> dict[str, object]:
         "psa": plan.psa_ng_per_ml,
         "free_psa": plan.free_psa_ng_per_ml,
         "dataset": plan.dataset,
-        "lesions": len(record["lesions"]),
+        "lesions": sum(lesion["drawn"] for lesion in record["lesions"]),
         "lesion_volume_cm3": record["lesion_volume_cm3"],
         "field_strength_t": record["scanner"]["field_strength_t"],
         "anatomy_source": record["anatomy_source"],

@@ -13,6 +13,7 @@ from pelvimets.cli import console
 if TYPE_CHECKING:
     from pelvimets.io.phantom.series import DicomStyle
     from pelvimets.phantom.cohort.build import PatientSettings
+    from pelvimets.phantom.cohort.checks import CheckRow
     from pelvimets.phantom.physics.examination import Artefacts
 
 Kind = TypeVar("Kind", bound=StrEnum)
@@ -47,7 +48,8 @@ def phantom(
     artefact: ArtefactOption = None,
     anatomy: SourceOption = None,
     like: Annotated[
-        str | None, typer.Option(help="Draw him from a population: bones, lesions or external.")
+        str | None,
+        typer.Option(help="Draw him from a population: bones, lesions, external or stress."),
     ] = None,
     split: Annotated[
         str, typer.Option(help="His part of the population: train, validation or test.")
@@ -87,7 +89,7 @@ def phantom(
 @app.command()
 def cohort(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder; an interrupted run goes on.")],
-    like: Annotated[str, typer.Option(help="bones, lesions or external.")] = "lesions",
+    like: Annotated[str, typer.Option(help="bones, lesions, external or stress.")] = "lesions",
     patients: Annotated[int, typer.Option(min=1, help="Number of patients.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Decides the cohort.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time.")] = 1,
@@ -127,10 +129,17 @@ def check(
     patients: Annotated[int, typer.Option(min=1, help="Digital patients to measure.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first.")] = 0,
     scanner: Annotated[str, typer.Option(help=_SCANNER_HELP)] = "discovery",
+    cohort: Annotated[
+        Path | None,
+        typer.Option(help="Compare the disease of this cohort with the paper's tables."),
+    ] = None,
 ) -> None:
-    """Compare digital patients with the literature: volumes, contrasts, ADC, SNR."""
-    from pelvimets.app.phantom import check_phantom
+    """Compare digital patients with the literature, or a cohort's disease with the paper."""
+    from pelvimets.app.phantom import check_cohort, check_phantom
 
+    if cohort is not None:
+        _show_checks(f"Disease in {cohort.name} beside the paper", check_cohort(cohort))
+        return
     with console.progress_bar() as progress:
         task = progress.add_task("start", total=None)
         rows = check_phantom(
@@ -138,18 +147,23 @@ def check(
             scanner,
             lambda name: progress.update(task, description=name),
         )
+    _show_checks(f"{patients} digital patients, {scanner}", rows)
+
+
+def _show_checks(title: str, rows: tuple[CheckRow, ...]) -> None:
+    """A table; fails if anything is off."""
     cells = [
         (
             row.reference.title,
             f"{row.value:.4g}" if row.patients else "-",
-            f"{row.reference.low:g} to {row.reference.high:g}",
+            f"{row.reference.low:.4g} to {row.reference.high:.4g}",
             row.state,
             row.reference.source,
         )
         for row in rows
     ]
     columns = ("What", "In silico", "Expected", "State", "Source")
-    console.table(f"{patients} digital patients, {scanner}", columns, cells)
+    console.table(title, columns, cells)
     if any(row.state == "off" for row in rows):
         raise typer.Exit(1)
 

@@ -20,7 +20,12 @@ from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
 from pelvimets.phantom.anatomy.atlas import SOURCES
 from pelvimets.phantom.cohort.build import PatientSettings, build_patient
-from pelvimets.phantom.cohort.population import PatientPlan, Population, draw_cohort
+from pelvimets.phantom.cohort.population import (
+    Enrolment,
+    PatientPlan,
+    Population,
+    draw_cohort,
+)
 from pelvimets.phantom.physics.examination import Artefacts
 from pelvimets.phantom.physics.imaging import examine
 from pelvimets.phantom.physics.placement import Truth
@@ -85,8 +90,8 @@ def validation_samples(
 
 
 def simulated_plans(patients: int) -> tuple[PatientPlan, ...]:
-    """Men for simulated samples: like the paper's lesion cohort."""
-    return draw_cohort(Population.LESIONS, patients, SIMULATED_SEED) if patients else ()
+    """Men for simulated samples: untreated, with everything hard that the benchmark leaves out."""
+    return draw_cohort(Population.STRESS, patients, SIMULATED_SEED) if patients else ()
 
 
 def simulated_name(plan: PatientPlan, examination: int, sequence: Sequence) -> str:
@@ -125,7 +130,7 @@ def simulate_samples(
     """
     base = PatientSettings()
     base = replace(base, anatomy=replace(base.anatomy, sources=sources))
-    patient = build_patient(plan.seed, plan.settings(base))
+    patient = build_patient(plan.seed, plan.settings(base, Enrolment(treated=False)))
     for number in range(EXAMINATIONS):
         scanner, artefacts = place_of(plan, number)
         imaged = examine(patient, scanner, artefacts=artefacts, examination_number=number)

@@ -3,6 +3,10 @@
 Figures are those of Tables 2 and 3 of Liu X. et al., Front Oncol 2021;11:773299. Where they
 contradict each other (scanner rows that do not add up) the proportions are kept. Each man is
 drawn from his own seed, so that he can be made again alone.
+
+``bones``, ``lesions`` and ``external`` are the paper's cohorts, with who was excluded there, and
+lesions as its readers could draw them. ``stress`` keeps everything hard: small and faint
+metastases, treated ones, a burden without bound, every mimic.
 """
 
 from __future__ import annotations
@@ -16,17 +20,59 @@ import numpy as np
 from scipy import stats
 
 from pelvimets.errors import SettingsError
-from pelvimets.phantom.anatomy.patient import LesionKind
+from pelvimets.phantom.anatomy.patient import LesionKind, MimicKind
 from pelvimets.phantom.cohort.build import PatientSettings
 from pelvimets.phantom.disease.burden import BurdenSettings, draw_volumes
+from pelvimets.phantom.disease.metastases import DiseaseSettings
+from pelvimets.phantom.physics.visibility import ReaderSettings
 
 
 class Population(StrEnum):
-    """Which of the paper's cohorts to draw."""
+    """Which of the paper's cohorts to draw, or the hard one."""
 
     BONES = "bones"
     LESIONS = "lesions"
     EXTERNAL = "external"
+    STRESS = "stress"
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """Who and what is taken into a population.
+
+    Attributes:
+        treated: Whether treated metastases are (the paper's lesion model left out the treated).
+        left_out: Benign findings that exclude a man, so that nobody has them.
+        reader: Which lesions are drawn; None: all that lie in the image.
+        placement_z_mm: Span above the femoral heads in which lesions start.
+    """
+
+    treated: bool = True
+    left_out: tuple[MimicKind, ...] = ()
+    reader: ReaderSettings | None = None
+    placement_z_mm: tuple[float, float] = DiseaseSettings().placement_z_mm
+
+    def settings(self, base: PatientSettings) -> PatientSettings:
+        """What the men of this population are drawn from."""
+        kinds = base.disease.kinds
+        if not self.treated:
+            kinds = tuple(k for k in kinds if k[0] is not LesionKind.TREATED)
+        disease = replace(base.disease, kinds=kinds, placement_z_mm=self.placement_z_mm)
+        mimics = tuple(kind for kind in base.mimics.kinds if kind not in self.left_out)
+        return replace(base, disease=disease, mimics=replace(base.mimics, kinds=mimics))
+
+
+_FRACTURED = (MimicKind.FRACTURE_OEDEMA,)  # "history of pelvic fracture", both models
+_BENIGN = (*_FRACTURED, MimicKind.HAEMANGIOMA, MimicKind.BONE_ISLAND, MimicKind.CYST)
+_AS_IN_THE_PAPER = Enrolment(
+    treated=False, left_out=_BENIGN, reader=ReaderSettings(), placement_z_mm=(-62.0, 125.0)
+)
+ENROLMENT: dict[Population, Enrolment] = {
+    Population.BONES: Enrolment(left_out=_FRACTURED),
+    Population.LESIONS: _AS_IN_THE_PAPER,
+    Population.EXTERNAL: _AS_IN_THE_PAPER,
+    Population.STRESS: Enrolment(),
+}
 
 
 class Part(StrEnum):
@@ -56,10 +102,23 @@ class PartFigures:
     burden: BurdenSettings
 
 
-_TRAIN = BurdenSettings()
-_VALIDATION = BurdenSettings((4, 6, 4, 4), 86, (2.72, 7.98, 31.75))
-_TEST = BurdenSettings((2, 5, 4, 5), 89, (2.98, 8.05, 31.03))
-_EXTERNAL = BurdenSettings((5, 6, 8, 12), 144, (1.23, 7.39, 28.23))
+_SMALLEST_CM3 = 0.356  # the smallest lesion that the paper's readers drew
+_LARGEST_CM3 = 58.0  # of one man; with it the mean is the paper's (15.4 cm3), and Figure 6 ends
+_DRAWN = BurdenSettings(
+    volume_range_cm3=(_SMALLEST_CM3, _LARGEST_CM3),
+    smallest_cm3=1.1 * _SMALLEST_CM3,  # a thin edge fills no voxel
+    correlation=0.85,  # a quarter of the M1 patients have less than 1.23 cm3: few lesions
+)
+_TRAIN = _DRAWN
+_VALIDATION = replace(
+    _DRAWN, bins=(4, 6, 4, 4), total_lesions=86, volume_quartiles_cm3=(2.72, 7.98, 31.75)
+)
+_TEST = replace(
+    _DRAWN, bins=(2, 5, 4, 5), total_lesions=89, volume_quartiles_cm3=(2.98, 8.05, 31.03)
+)
+_EXTERNAL = replace(
+    _DRAWN, bins=(5, 6, 8, 12), total_lesions=144, volume_quartiles_cm3=(1.23, 7.39, 28.23)
+)
 
 
 def _mix(discovery: int, achieva: int, intera: int) -> tuple[tuple[str, int], ...]:
@@ -90,11 +149,26 @@ FIGURES: dict[tuple[Population, Part], PartFigures] = {
     ),
 }
 
+_HARD = BurdenSettings()
+FIGURES |= {
+    (Population.STRESS, part): replace(
+        FIGURES[Population.LESIONS, part],
+        burden=replace(
+            FIGURES[Population.LESIONS, part].burden,
+            volume_range_cm3=_HARD.volume_range_cm3,
+            smallest_cm3=_HARD.smallest_cm3,
+            correlation=_HARD.correlation,
+        ),
+    )
+    for part in Part
+}
+
 # Patients of each dataset of the paper, with and without metastases:
 # 1 benign, 2 cancer without, 3 cancer with metastases; 4 and 5 the later ones.
 DATASETS: dict[Population, tuple[tuple[int, int, bool], ...]] = {
     Population.BONES: ((1, 349, False), (2, 280, False), (3, 230, True)),
     Population.LESIONS: ((2, 166, False), (3, 168, True)),
+    Population.STRESS: ((2, 166, False), (3, 168, True)),
     Population.EXTERNAL: ((4, 31, True), (5, 32, False)),
 }
 _AGE_RANGE_YEARS = (40.0, 92.0)
@@ -129,18 +203,13 @@ class PatientPlan:
         """``M1`` with metastases, ``M0`` without."""
         return "M1" if self.lesion_volumes_cm3 else "M0"
 
-    def settings(self, base: PatientSettings | None = None) -> PatientSettings:
-        """Settings to build him; the treated are not enrolled for the lesion model."""
-        base = base or PatientSettings()
-        disease = base.disease
-        if self.population is not Population.BONES:
-            kinds = tuple(k for k in disease.kinds if k[0] is not LesionKind.TREATED)
-            disease = replace(disease, kinds=kinds)
+    def settings(
+        self, base: PatientSettings | None = None, enrolment: Enrolment | None = None
+    ) -> PatientSettings:
+        """Settings to build him; enrolment is that of his population, unless given."""
+        enrolled = (enrolment or ENROLMENT[self.population]).settings(base or PatientSettings())
         return replace(
-            base,
-            disease=disease,
-            age_years=self.age_years,
-            lesion_volumes_cm3=self.lesion_volumes_cm3,
+            enrolled, age_years=self.age_years, lesion_volumes_cm3=self.lesion_volumes_cm3
         )
 
 
@@ -267,6 +336,8 @@ def enrolment_flow(population: Population, patients: int, seed: int) -> tuple[Fl
         patients: Men included in the end.
         seed: Seed of the cohort.
     """
+    if population is Population.STRESS:  # takes everybody
+        return FlowRow("screened", "", patients), FlowRow("included", "", patients)
     rng = np.random.default_rng([seed, 303])
     screened, included = _ENROLMENT[population]
     rows: list[FlowRow] = []

@@ -56,7 +56,7 @@ def draw_volumes(rng: np.random.Generator, settings: BurdenSettings) -> tuple[fl
     z = rng.standard_normal(2)
     second = settings.correlation * z[0] + np.sqrt(1.0 - settings.correlation**2) * z[1]
     number = _number(float(ndtr(z[0])), settings)
-    total = _total(float(ndtr(second)), settings)
+    total = total_volume_cm3(float(ndtr(second)), settings)
     return split_volume(rng, total, number, settings.smallest_cm3)
 
 
@@ -77,7 +77,7 @@ def _number(quantile: float, settings: BurdenSettings) -> int:
     return 5 + max(1, int(np.ceil(np.log1p(-min(within, 0.995)) / np.log1p(-success))))
 
 
-def _total(quantile: float, settings: BurdenSettings) -> float:
+def total_volume_cm3(quantile: float, settings: BurdenSettings) -> float:
     """Total volume in cm3 at a quantile of the patients: linear in the logarithm."""
     low, high = settings.volume_range_cm3
     known = np.log([low, *settings.volume_quartiles_cm3, high])
