@@ -15,6 +15,7 @@ Every message says what is wrong, the value that was found, and what to do::
     +-- MissingExtraError     an optional part of the package is not installed
     +-- VerificationError     a result that failed the check of itself
     +-- ReviewError           a step of a review that its state does not allow
+        +-- ReviewConflictError   the review was changed elsewhere in the meantime
 
 The command line exits with 1 on each of these, with 2 on a usage error.
 """
@@ -91,3 +92,7 @@ class VerificationError(PelvimetsError):
 
 class ReviewError(PelvimetsError):
     """A step of a review that its state does not allow."""
+
+
+class ReviewConflictError(ReviewError):
+    """The review was changed elsewhere since it was read; nothing was saved."""

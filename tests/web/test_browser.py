@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from pelvimets.app.view import ReviewDesk
+from pelvimets.core.review import Verdict
 from pelvimets.labels import Sequence
 from pelvimets.web import ViewerServer
 from tests.web.browser import Watched, browser, fresh_page, missing
@@ -302,3 +303,29 @@ def test_everything_has_a_name_for_a_screen_reader(viewer: Watched) -> None:
         ".map(e => e.outerHTML)"
     )
     assert nameless == []
+
+
+def test_a_change_on_an_older_state_is_offered_and_never_lost(viewer: Watched, out: Path) -> None:
+    page, dialog = viewer.page, viewer.page.locator("#conflict-dialog")
+    other = ReviewDesk(out)
+    other.decide(2, Verdict.REJECTED, note="vessel")
+    page.keyboard.press("a")
+    dialog.wait_for(state="visible")
+    assert "changed in another window" in dialog.inner_text()
+    page.get_by_role("button", name="Show the newer state").click()
+    page.wait_for_selector("#toast", state="visible")
+    assert "not saved" in page.inner_text("#toast")
+    verdicts = "pelvimets.state.study.lesions.map(l => l.verdict)"
+    assert page.evaluate(verdicts) == ["pending", "rejected", "pending"]
+    other.refresh()
+    other.decide(3, Verdict.ACCEPTED)
+    page.keyboard.press("r")
+    dialog.wait_for(state="visible")
+    page.get_by_role("button", name="Make my change on the newer state").click()
+    dialog.wait_for(state="hidden")
+    _settled(viewer)
+    assert page.evaluate(verdicts) == ["rejected", "rejected", "accepted"]
+    kept = json.loads((out / "review.json").read_text())["lesions"]
+    assert [entry["verdict"] for entry in kept] == ["rejected", "rejected", "accepted"]
+    assert kept[1]["note"] == "vessel"
+    viewer.complaints[:] = [c for c in viewer.complaints if "409" not in c]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import nibabel as nib
@@ -12,7 +13,7 @@ import pytest
 from pelvimets.app.view import ReviewDesk, export_case
 from pelvimets.core.corrected import ReviewedStudy
 from pelvimets.core.review import Verdict
-from pelvimets.errors import InputError, ReviewError
+from pelvimets.errors import InputError, ReviewConflictError, ReviewError
 from pelvimets.io.cohort.folder import read_case, read_cohort
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.labels import Bone, Sequence, Side
@@ -202,3 +203,58 @@ def test_a_review_of_other_findings_is_refused(desk: ReviewDesk, out: Path) -> N
     kept.write_text(kept.read_text() + "\n")
     with pytest.raises(InputError, match="of other findings"):
         ReviewDesk(out)
+
+
+def test_a_signed_review_is_not_lost_to_a_viewer_with_an_older_state(
+    desk: ReviewDesk, out: Path
+) -> None:
+    older = ReviewDesk(out, clock=Ticking())
+    _judge_all(desk)
+    desk.remark(reader="Dr. Ada")
+    desk.sign()
+    kept = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    for step in (
+        lambda: older.decide(1, Verdict.REJECTED),
+        lambda: older.draw(1, Sequence.T1, _cube(older, Sequence.T1, (70.0, 12.0, 40.0))),
+        lambda: older.remark(reader="Dr. Bo"),
+        older.update_outputs,
+    ):
+        with pytest.raises(ReviewConflictError, match="changed elsewhere"):
+            step()
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == kept
+    older.refresh()
+    assert older.review == desk.review and older.review.signed
+    assert older.lesions == desk.lesions
+    older.reopen()
+    with pytest.raises(ReviewConflictError):
+        desk.reopen()
+
+
+def test_a_viewer_of_a_result_that_was_made_anew_saves_nothing(desk: ReviewDesk, out: Path) -> None:
+    findings = out / "findings.json"
+    findings.write_text(findings.read_text().replace("patient-0042", "patient-0043"))
+    with pytest.raises(ReviewConflictError):
+        desk.decide(1, Verdict.ACCEPTED)
+    assert not (out / "review.json").exists()
+    desk.refresh()
+    assert desk.findings.patient_key == "patient-0043"
+
+
+def test_two_viewers_save_one_after_the_other(desk: ReviewDesk, out: Path) -> None:
+    """Whoever comes second at the very same time meets a conflict, not half of each."""
+    desks = [ReviewDesk(out) for _ in range(4)]
+    outcomes: list[bool] = []
+
+    def decide(mine: ReviewDesk) -> None:
+        try:
+            mine.decide(1, Verdict.ACCEPTED, note="seen")
+            outcomes.append(True)
+        except ReviewConflictError:
+            outcomes.append(False)
+
+    threads = [threading.Thread(target=decide, args=(mine,)) for mine in desks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == [False, False, False, True]

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from pelvimets.app.view import ReviewDesk
+from pelvimets.core.review import Verdict
 from pelvimets.errors import OutputError
 from pelvimets.labels import Sequence
 from pelvimets.web import ViewerServer, bind_viewer
@@ -171,3 +172,39 @@ def test_the_bundled_viewer_is_the_one_described() -> None:
     digest = hashlib.sha256((folder / "niivue.js").read_bytes()).hexdigest()
     assert digest in (folder / "niivue.md").read_text(encoding="utf-8")
     assert "BSD 2-Clause" in (folder / "niivue.LICENSES.txt").read_text(encoding="utf-8")
+
+
+def test_a_request_larger_than_any_drawing_is_refused_unread(
+    client: httpx.Client, desk: ReviewDesk
+) -> None:
+    largest = max(desk.geometry(s).n_voxels for s in desk.sequences)
+    path = "/api/lesions/3/shape/t1"
+    assert client.put(path, content=bytes((1 << 18) + largest)).status_code == 413
+    unnamed = iter([bytes(1 << 20)] * 20)  # sent in parts, so that no length is named
+    assert client.put(path, content=unnamed).status_code == 413
+    assert client.patch("/api/review", json={"comment": "x" * (1 << 19)}).status_code in (413, 422)
+    assert not (desk.out / "review.json").exists()
+
+
+def test_a_change_made_on_an_older_state_is_a_conflict(
+    client: httpx.Client, desk: ReviewDesk, out: Path
+) -> None:
+    known = client.get("/api/study").json()["version"]
+    first = client.patch(
+        "/api/lesions/1", json={"verdict": "accepted"}, headers={"If-Match": known}
+    )
+    assert first.json()["version"] != known
+    late = client.patch("/api/lesions/2", json={"verdict": "rejected"}, headers={"If-Match": known})
+    assert (late.status_code, late.json()["conflict"]) == (409, True)
+    assert desk.review.lesion(2).verdict == "pending"
+    assert client.post("/api/review/sign").json()["conflict"] is False  # refused for another reason
+    ReviewDesk(out).decide(3, Verdict.REJECTED)  # another viewer
+    now = first.json()["version"]
+    late = client.patch("/api/lesions/2", json={"note": "late"}, headers={"If-Match": now})
+    assert late.json()["conflict"] is True
+    study = client.get("/api/study").json()
+    assert [lesion["verdict"] for lesion in study["lesions"]] == ["accepted", "pending", "rejected"]
+    again = client.patch(
+        "/api/lesions/2", json={"note": "late"}, headers={"If-Match": study["version"]}
+    )
+    assert again.status_code == 200

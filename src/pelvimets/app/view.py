@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from pelvimets.core.findings import Findings, Lesion
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.measure import tracking_uid
 from pelvimets.core.review import Drawing, Origin, Review, Verdict
-from pelvimets.errors import InputError, ReviewError
+from pelvimets.errors import InputError, ReviewConflictError, ReviewError
 from pelvimets.io.cohort.folder import is_cohort, read_cohort, write_table
 from pelvimets.io.record import review as store
 from pelvimets.io.record.output import write_text
@@ -42,7 +43,13 @@ def _now() -> datetime:
 
 
 class ReviewDesk:
-    """One run's output folder with its review; every public step holds a lock.
+    """One run's output folder with its review, as this reader saw it last.
+
+    Another viewer may have the same folder open: a step is saved only if nobody else has
+    changed the review since, and no two viewers save at once.
+
+    Attributes:
+        version: Changes with every change of the review, whoever made it.
 
     Args:
         out: The output folder of a run.
@@ -59,7 +66,11 @@ class ReviewDesk:
         self, out: Path, *, regenerate: Regenerate | None = None, clock: Clock = _now
     ) -> None:
         self._folder, self._regenerate, self._clock = ReviewFolder(out), regenerate, clock
-        self._lock = threading.RLock()
+        self._lock, self._writing = threading.RLock(), False
+        self._load()
+
+    def _load(self) -> None:
+        self.version = store.review_version(self._folder)
         run = store.read_run_output(self._folder)
         self.findings: Findings = findings_from_dict(run.findings)
         self.images = run.images
@@ -71,7 +82,47 @@ class ReviewDesk:
         self._drawn = store.read_drawn(self._folder, run.lesions)
         self._review = self._opened(run.findings_sha256)
         self._lesions = self._measure.lesions(self._review, self._drawn)
-        self.revision = 0
+
+    def refresh(self) -> None:
+        """Read all again if another viewer has changed it.
+
+        Raises:
+            InputError, GeometryError: as when it was opened.
+        """
+        with self._lock:
+            if store.review_version(self._folder) != self.version:
+                self._load()
+
+    @contextmanager
+    def changing(self, version: str | None = None) -> Iterator[None]:
+        """Steps within are saved on top of the state that the caller knows, or not at all.
+
+        Args:
+            version: That state; None takes the one this desk knows.
+
+        Raises:
+            ReviewConflictError: if the review has been changed since.
+            OutputError: if another viewer is saving for too long.
+        """
+        with self._lock:
+            if self._writing:
+                yield
+                return
+            with store.one_writer(self._folder):
+                self._check_known(version)
+                self._writing = True
+                try:
+                    yield
+                finally:
+                    self._writing = False
+
+    def _check_known(self, version: str | None) -> None:
+        found = store.review_version(self._folder)
+        if found != self.version or version not in (None, found):
+            raise ReviewConflictError(
+                "The review was changed elsewhere since this page read it; nothing was saved",
+                remedy="Look at the newer state first",
+            )
 
     def _opened(self, findings_sha256: str) -> Review:
         review = store.read_review(self._folder)
@@ -111,15 +162,15 @@ class ReviewDesk:
 
     def decide(self, number: int, verdict: Verdict | None = None, note: str | None = None) -> None:
         """Judge a lesion or note something about it."""
-        with self._lock:
+        with self.changing():
             self._save(
                 steps.decide(self._review, number, self._time(), verdict=verdict, note=note),
-                masks=verdict is not None,
+                None if verdict is None else self._drawn,
             )
 
     def remark(self, reader: str | None = None, comment: str | None = None) -> None:
         """Set the reader's name or the remark on the study."""
-        with self._lock:
+        with self.changing():
             self._save(steps.remark(self._review, self._time(), reader=reader, comment=comment))
 
     def draw(self, number: int, sequence: Sequence, voxels: bytes) -> None:
@@ -130,13 +181,13 @@ class ReviewDesk:
             sequence: Where it is drawn.
             voxels: One byte per voxel in file order (x fastest); not 0 means lesion.
         """
-        with self._lock:
+        with self.changing():
             mask = self._mask(sequence, voxels)
             self._keep(steps.draw(self._review, self._drawn, number, sequence, mask, self._time()))
 
     def add(self, sequence: Sequence, voxels: bytes) -> int:
         """Add a lesion of the reader, drawn as in ``draw``; returns its number."""
-        with self._lock:
+        with self.changing():
             mask, now = self._mask(sequence, voxels), self._time()
             uid = tracking_uid(f"{self._review.findings_sha256}/{sequence}/{now}")
             drawing = steps.add_lesion(self._review, self._drawn, sequence, mask, now, uid)
@@ -145,12 +196,12 @@ class ReviewDesk:
 
     def remove(self, number: int) -> None:
         """Take back a lesion that the reader had added."""
-        with self._lock:
+        with self.changing():
             self._keep(steps.remove_added(self._review, self._drawn, number, self._time()))
 
     def restore(self, number: int) -> None:
         """Give a lesion of the model its first shape back."""
-        with self._lock:
+        with self.changing():
             self._keep(
                 steps.restore(
                     self._review,
@@ -164,21 +215,21 @@ class ReviewDesk:
 
     def sign(self) -> None:
         """Sign the review, complete ``OUT/review`` as a training case, update the outputs."""
-        with self._lock:
-            self._save(steps.sign(self._review, self._time()), masks=True)
+        with self.changing():
+            self._save(steps.sign(self._review, self._time()), self._drawn)
             store.complete_as_case(self._folder)
             self.update_outputs()
 
     def reopen(self) -> None:
         """Take the signature back."""
-        with self._lock:
+        with self.changing():
             self._save(steps.reopen(self._review, self._time()))
 
     def update_outputs(self) -> None:
         """Carry the review into findings.json, lesions.csv, the report and DICOM."""
-        with self._lock:
+        with self.changing():
             store.keep_model_findings(self._folder)
-            self._save(self._review, masks=True)
+            self._save(self._review, self._drawn)
             reviewed = self._measure.apply(self._review, self._drawn)
             if self._regenerate is not None:
                 self._regenerate(self.out, reviewed)
@@ -237,17 +288,15 @@ class ReviewDesk:
 
     def _keep(self, drawing: Drawing) -> None:
         measured = self._measure.lesions(drawing.review, drawing.drawn)
-        self._drawn = drawing.drawn
-        self._save(drawing.review, masks=True)
-        self._lesions = measured
-        self.revision += 1
+        self._save(drawing.review, drawing.drawn)
+        self._drawn, self._lesions = drawing.drawn, measured
 
-    def _save(self, review: Review, *, masks: bool = False) -> None:
+    def _save(self, review: Review, drawn: steps.Drawn | None = None) -> None:
         store.keep_model_findings(self._folder)
-        if masks:
-            store.write_masks(self._folder, self._drawn, steps.corrected_masks(review, self._drawn))
+        if drawn is not None:
+            store.write_masks(self._folder, drawn, steps.corrected_masks(review, drawn))
         store.write_review(self._folder, review)
-        self._review = review
+        self._review, self.version = review, store.review_version(self._folder)
 
     def _time(self) -> str:
         return self._clock().isoformat(timespec="milliseconds")

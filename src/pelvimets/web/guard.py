@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,6 +50,7 @@ _HEADERS = {
 _SAFE = ("GET", "HEAD")
 _NOT_ALLOWED = "This page belongs to the user who started 'pelvimets view'. Open the address "
 _NOT_ALLOWED += "that the terminal printed."
+_TOO_LARGE = "The request is larger than any drawing of this study."
 
 
 def new_token() -> str:
@@ -64,11 +66,13 @@ class Guard:
         app: The viewer.
         token: What the address or the cookie must carry.
         port: The server's port, for the Host header and the cookie's name.
+        largest_body: Bytes that a request may bring; more is refused before it is kept.
     """
 
     app: ASGIApp
     token: str
     port: int
+    largest_body: int
 
     @property
     def cookie(self) -> str:
@@ -87,7 +91,7 @@ class Guard:
             return
         refusal = self._refusal(scope) if scope["type"] == "http" else PlainTextResponse("", 403)
         guarded = _with_headers(send)
-        await (refusal or self.app)(scope, receive, guarded)
+        await (refusal or self.app)(scope, self._limited(receive), guarded)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -99,9 +103,25 @@ class Guard:
             return self._first_visit(offered, scope)
         if not self._same(cookie_parser(headers.get("cookie", "")).get(self.cookie, "")):
             return PlainTextResponse(_NOT_ALLOWED, 403)
+        if int(headers.get("content-length", 0)) > self.largest_body:
+            return PlainTextResponse(_TOO_LARGE, 413)
         if scope["method"] not in _SAFE and headers.get("origin") != f"http://{host}":
             return PlainTextResponse("Changes are made from the page alone.", 403)
         return None
+
+    def _limited(self, receive: Receive) -> Receive:
+        """A body that names no length, or lies about it, is counted as it comes."""
+        left = self.largest_body
+
+        async def limited() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(413, _TOO_LARGE)
+            return message
+
+        return limited
 
     def _first_visit(self, offered: str, scope: Scope) -> Response:
         """Trade the token in the address for a cookie, so that it leaves address and history."""

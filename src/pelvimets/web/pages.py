@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, StringConstraints
 
 from pelvimets.app.view import ReviewDesk
 from pelvimets.core.review import Verdict
-from pelvimets.errors import PelvimetsError
+from pelvimets.errors import PelvimetsError, ReviewConflictError
 from pelvimets.labels import Sequence
 from pelvimets.web.guard import REPORT_POLICY
 from pelvimets.web.payload import study_payload
@@ -23,10 +25,12 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_LARGEST_DRAWING_BYTES = 1 << 30
 
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Name = Annotated[str, StringConstraints(max_length=200)]
+Known = Annotated[str | None, Header(alias="If-Match")]
+"""The version of the study that the page shows."""
+T = TypeVar("T")
 
 
 class LesionChange(BaseModel):
@@ -54,7 +58,9 @@ def viewer(desk: ReviewDesk) -> FastAPI:
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 409)
+    return JSONResponse(
+        {"detail": str(error), "conflict": isinstance(error, ReviewConflictError)}, 409
+    )
 
 
 def _static() -> APIRouter:
@@ -91,6 +97,7 @@ def _study(desk: ReviewDesk) -> APIRouter:
 
     @router.get("/api/study")
     def study() -> dict[str, Any]:
+        desk.refresh()
         return study_payload(desk)
 
     @router.get("/api/images/{key}.nii.gz")
@@ -112,52 +119,52 @@ def _study(desk: ReviewDesk) -> APIRouter:
 
 
 def _changes(desk: ReviewDesk) -> APIRouter:
-    """Each change answers with the study as it stands after it."""
+    """Each change answers with the study as it stands after it.
+
+    A change that was made on another state than the present one is refused: 409, ``conflict``.
+    """
     router = APIRouter()
 
+    def changed(known: str | None, step: Callable[[], T]) -> tuple[dict[str, Any], T]:
+        with desk.changing(known):
+            done = step()
+            return study_payload(desk), done
+
     @router.patch("/lesions/{number}")
-    def decide(number: int, change: LesionChange) -> dict[str, Any]:
-        desk.decide(number, change.verdict, change.note)
-        return study_payload(desk)
+    def decide(number: int, change: LesionChange, known: Known = None) -> dict[str, Any]:
+        return changed(known, lambda: desk.decide(number, change.verdict, change.note))[0]
 
     @router.put("/lesions/{number}/shape/{sequence}")
-    async def draw(number: int, sequence: Sequence, request: Request) -> dict[str, Any]:
-        await run_in_threadpool(desk.draw, number, sequence, await _drawing(request))
-        return await run_in_threadpool(study_payload, desk)
+    async def draw(
+        number: int, sequence: Sequence, request: Request, known: Known = None
+    ) -> dict[str, Any]:
+        voxels = await request.body()
+        step = partial(desk.draw, number, sequence, voxels)
+        return (await run_in_threadpool(changed, known, step))[0]
 
     @router.delete("/lesions/{number}/shape")
-    def restore(number: int) -> dict[str, Any]:
-        desk.restore(number)
-        return study_payload(desk)
+    def restore(number: int, known: Known = None) -> dict[str, Any]:
+        return changed(known, lambda: desk.restore(number))[0]
 
     @router.post("/lesions/{sequence}")
-    async def add(sequence: Sequence, request: Request) -> dict[str, Any]:
-        number = await run_in_threadpool(desk.add, sequence, await _drawing(request))
-        return {**await run_in_threadpool(study_payload, desk), "added": number}
+    async def add(sequence: Sequence, request: Request, known: Known = None) -> dict[str, Any]:
+        step = partial(desk.add, sequence, await request.body())
+        study, number = await run_in_threadpool(changed, known, step)
+        return {**study, "added": number}
 
     @router.delete("/lesions/{number}")
-    def remove(number: int) -> dict[str, Any]:
-        desk.remove(number)
-        return study_payload(desk)
+    def remove(number: int, known: Known = None) -> dict[str, Any]:
+        return changed(known, lambda: desk.remove(number))[0]
 
     @router.patch("/review")
-    def remark(change: ReviewChange) -> dict[str, Any]:
-        desk.remark(change.reader, change.comment)
-        return study_payload(desk)
+    def remark(change: ReviewChange, known: Known = None) -> dict[str, Any]:
+        return changed(known, lambda: desk.remark(change.reader, change.comment))[0]
 
     @router.post("/review/{step}")
-    def step(step: str) -> dict[str, Any]:
+    def step(step: str, known: Known = None) -> dict[str, Any]:
         steps = {"sign": desk.sign, "reopen": desk.reopen, "update": desk.update_outputs}
         if step not in steps:
             raise HTTPException(404)
-        steps[step]()
-        return study_payload(desk)
+        return changed(known, steps[step])[0]
 
     return router
-
-
-async def _drawing(request: Request) -> bytes:
-    """The body, refused before it is read if it is larger than any image."""
-    if int(request.headers.get("content-length", _LARGEST_DRAWING_BYTES)) >= _LARGEST_DRAWING_BYTES:
-        raise HTTPException(413)
-    return await request.body()

@@ -39,7 +39,7 @@ def study_payload(desk: ReviewDesk) -> dict[str, Any]:
             "outputs_current": desk.outputs_current,
         },
         "has_report": desk.has_report,
-        "revision": desk.revision,
+        "version": desk.version,
     }
 
 

@@ -16,6 +16,7 @@ from pelvimets.web.pages import viewer
 
 _HOST = "127.0.0.1"
 _START_WITHIN_S = 30.0
+_LARGEST_TEXT = 1 << 18  # notes and remarks of 20,000 letters
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def bind_viewer(desk: ReviewDesk, port: int = 0) -> ViewerServer:
     port = listening.getsockname()[1]
     token = new_token()
     config = uvicorn.Config(
-        Guard(viewer(desk), token, port),
+        Guard(viewer(desk), token, port, largest_body(desk)),
         log_level="warning",
         access_log=False,
         ws="none",
@@ -72,6 +73,11 @@ def bind_viewer(desk: ReviewDesk, port: int = 0) -> ViewerServer:
         timeout_graceful_shutdown=5,
     )
     return ViewerServer(f"http://{_HOST}:{port}/?token={token}", uvicorn.Server(config), listening)
+
+
+def largest_body(desk: ReviewDesk) -> int:
+    """Bytes of the largest request that makes sense: a drawing has one for each voxel."""
+    return max(_LARGEST_TEXT, *(desk.geometry(s).n_voxels for s in desk.sequences))
 
 
 def _bound(port: int) -> socket.socket:

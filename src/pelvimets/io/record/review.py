@@ -19,7 +19,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -33,6 +34,7 @@ from pelvimets.core.review import LesionReview, Origin, Review, Verdict
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError
 from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.io.record.locks import held
 from pelvimets.io.record.output import write_bytes
 from pelvimets.labels import Sequence
 
@@ -40,6 +42,8 @@ REVIEW_VERSION = "1.0"
 REVIEW_NAME = "review.json"
 NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
 _ADC = "adc"
+_LOCK_NAME = ".review.lock"
+_LONGEST_WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,27 @@ def _on_grid(path: Path, grid: Geometry) -> Volume:
             remedy="Run 'pelvimets predict' again; do not mix the files of two runs",
         )
     return volume
+
+
+def review_version(folder: ReviewFolder) -> str:
+    """Changes with every change of the review, and with the findings that it is about."""
+    source = folder.model_findings if folder.model_findings.is_file() else folder.findings
+    digest = hashlib.sha256()
+    for path in (source, folder.review):
+        content = read_whole(path) if path.is_file() else b""
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+@contextmanager
+def one_writer(folder: ReviewFolder) -> Iterator[None]:
+    """Alone among all viewers of one result.
+
+    Raises:
+        OutputError: if another one writes for too long, or the folder cannot be written to.
+    """
+    with held(folder.out / _LOCK_NAME, _LONGEST_WAIT_S):
+        yield
 
 
 def read_review(folder: ReviewFolder) -> Review | None:

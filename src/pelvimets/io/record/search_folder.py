@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pelvimets.errors import OutputError
 from pelvimets.io.cohort.folder import table_text
+from pelvimets.io.record.locks import held
 from pelvimets.io.record.output import write_bytes, write_json, write_text
 from pelvimets.io.record.results import figure_bytes
 from pelvimets.io.record.search_storage import sqlite_url
@@ -85,10 +86,8 @@ class SearchFolder:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Alone among all workers that share a folder; it is made where it is missing."""
-    from filelock import FileLock
-
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / _LOCK_NAME):
+    with held(folder / _LOCK_NAME):
         yield
 
 

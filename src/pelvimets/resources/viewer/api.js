@@ -1,18 +1,26 @@
 // The server's answers. Each change answers with the study as it stands after it.
 
+let version = null;  // of the study as it was told last: a change is made on this state or refused
+
 async function answer(response) {
-  if (response.ok) return response.json();
-  let detail = `${response.status} ${response.statusText}`;
+  if (response.ok) {
+    const study = await response.json();
+    version = study.version;
+    return study;
+  }
+  let detail = `${response.status} ${response.statusText}`, conflict = false;
   try {
-    const told = (await response.json()).detail;
-    if (typeof told === "string") detail = told;
+    const told = await response.json();
+    if (typeof told.detail === "string") detail = told.detail;
+    conflict = told.conflict === true;
   } catch { /* no JSON: the status says it */ }
-  throw new Error(detail);
+  throw Object.assign(new Error(detail), { conflict });
 }
 
 async function send(method, path, body) {
   const binary = body instanceof Uint8Array;
   const headers = body === undefined ? {} : { "Content-Type": binary ? "application/octet-stream" : "application/json" };
+  if (version) headers["If-Match"] = version;
   const content = body === undefined || binary ? body : JSON.stringify(body);
   return answer(await fetch(`/api/${path}`, { method, headers, body: content }));
 }

@@ -36,7 +36,7 @@ let queue = Promise.resolve();
 function change(step, shapes = false) {
   get("saved").textContent = "Saving\u2026";
   const done = queue.then(async () => {
-    const study = await step();
+    const study = await settled(step);
     state.study = study;
     if (study.added) state.selected = study.added;
     if (shapes) await reloadLesions();
@@ -48,6 +48,30 @@ function change(step, shapes = false) {
     get("saved").textContent = "Not saved";
     say(error);
     throw error;
+  });
+}
+// A change that was made on an older state than the present one: the reader decides.
+async function settled(step) {
+  for (;;) {
+    try {
+      return await step();
+    } catch (error) {
+      if (!error.conflict) throw error;
+      const mine = await askConflict();
+      state.study = await api.readStudy();
+      await reloadLesions();
+      showStudy();
+      if (!mine) throw new Error("Your last change was not saved. The page shows the review as it stands now.");
+    }
+  }
+}
+
+function askConflict() {
+  const dialog = get("conflict-dialog");
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((decided) => {
+    dialog.addEventListener("close", () => decided(dialog.returnValue === "mine"), { once: true });
   });
 }
 const attempt = (promise) => promise.catch(() => {});  // already said
@@ -487,6 +511,8 @@ function wire() {
   on("sign-cancel", cancelSignature);
   on("sign-confirm", confirmSignature);
   on("reader", () => { get("sign-confirm").disabled = state.study.lesions.some((item) => item.verdict === "pending") || !get("reader").value.trim(); }, "input");
+  on("conflict-mine", () => get("conflict-dialog").close("mine"));
+  on("conflict-theirs", () => get("conflict-dialog").close());
   on("help", showHelp);
   on("help-close", () => get("help-dialog").close());
   listenToKeys({
