@@ -21,6 +21,7 @@ _CALCULATED_NAMES = (
     r"|b[ _=-]?\d+[ _-]?calc|(?:synb|cb|sb)[ _=-]?\d{3,4}"
 )
 _CALCULATED_TYPES = {"CALC_BVALUE", "CALCULATED_BVALUE", "CALCULATED", "COMPUTED", "SYNTHETIC"}
+NO_B_VALUE = "looks like diffusion, but no b-value was found"
 _B_RANGE_NAME = re.compile(r"b\d+_\d+")
 
 
@@ -63,12 +64,17 @@ def judge_diffusion(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
             SeriesRole.OTHER, f"calculated{b}: computed from other b-values, not acquired"
         )
     if facts.b_value is None:
-        return Verdict(
-            SeriesRole.OTHER,
-            "looks like diffusion, but no b-value was found: "
-            "name it with --dwi-series if it is the high-b DWI",
-        )
+        return Verdict(SeriesRole.OTHER, f"{NO_B_VALUE}: {_what_to_do(facts)}")
     return _judge_b_value(facts, facts.b_value, settings)
+
+
+def _what_to_do(facts: SeriesFacts) -> str:
+    if facts.components > 1:
+        return (
+            f"which of its {facts.components} images of each slice is the high-b one cannot be "
+            "told, export that one as a series of its own"
+        )
+    return "name it with --dwi-series if it is the high-b DWI"
 
 
 def _is_adc(facts: SeriesFacts) -> bool:

@@ -9,6 +9,29 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.study import SeriesRole
 
 
+@dataclass(frozen=True)
+class Declared:
+    """What headers say of the slices that there should be; None where they say nothing.
+
+    Attributes:
+        thickness_mm: Slice thickness.
+        spacing_mm: Distance of neighbouring slices.
+        slices: Of one volume, by a vendor's count or by positions in a stack.
+        images: Of the acquisition or series.
+        found: Images of the series that are here.
+        number_step: Largest whole number by which all instance numbers are apart.
+        parts: Objects over which the images were spread and that are not here.
+    """
+
+    thickness_mm: float | None = None
+    spacing_mm: float | None = None
+    slices: int | None = None
+    images: int | None = None
+    found: int = 0
+    number_step: int = 1
+    parts: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class SeriesFacts:
     """Header facts of one volume: one b-value, echo, image type or time series of a series.
@@ -20,6 +43,7 @@ class SeriesFacts:
         over_time: Whether the components are time points.
         b_value: s/mm2, None if the header says none.
         directionality: 'ISOTROPIC', 'DIRECTIONAL', 'NONE' or ''.
+        declared: What the headers say of the slices that there should be.
         geometry: Grid, None where the slices form none.
         defect: Why the slices form no grid, and what to do.
         unusable: Why this is no MR volume at all.
@@ -44,6 +68,7 @@ class SeriesFacts:
     contrast_agent: bool = False
     components: int = 1
     over_time: bool = False
+    declared: Declared = Declared()
     geometry: Geometry | None = None
     defect: str | None = None
     unusable: str | None = None
@@ -65,6 +90,7 @@ class Verdict:
         candidate: Whether it may be taken without being asked for.
         grade: Smaller is better among candidates of one role.
         notes: Flags for the report if it is taken.
+        lost: What is missing of its slices, None where nothing is.
     """
 
     role: SeriesRole
@@ -72,6 +98,7 @@ class Verdict:
     candidate: bool = False
     grade: float = 0.0
     notes: tuple[str, ...] = ()
+    lost: str | None = None
 
 
 def has_word(pattern: str, text: str) -> bool:

@@ -17,6 +17,7 @@ from pelvimets.core.series.facts import (
 from pelvimets.core.series.t1 import judge_t1
 from pelvimets.core.study import SeriesRole
 
+T1_ROLES = (SeriesRole.T1_IN_PHASE, SeriesRole.T1_LIKE)
 _COPIES = {
     "LOCALIZER": "localiser",
     "SCOUT": "localiser",
@@ -41,16 +42,30 @@ _COPY_NAMES = (
 
 def judge(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
     """Say what a volume is and whether it is a candidate."""
-    if facts.unusable:
-        return Verdict(SeriesRole.OTHER, facts.unusable)
-    if copy := _copy_kind(facts):
-        return Verdict(SeriesRole.OTHER, copy)
-    verdict = judge_diffusion(facts, settings) if is_diffusion(facts) else judge_t1(facts, settings)
+    verdict = kind_of(facts, settings)
     if not verdict.candidate:
         return verdict
     if shortage := _coverage_shortage(facts, settings):
         return Verdict(verdict.role, f"{verdict.reason}: {shortage}")
     return _graded_by_orientation(verdict, facts.geometry, settings)
+
+
+def kind_of(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
+    """Say what a volume is, whatever it covers."""
+    if facts.unusable:
+        return Verdict(SeriesRole.OTHER, facts.unusable)
+    if copy := _copy_kind(facts):
+        return Verdict(SeriesRole.OTHER, copy)
+    return judge_diffusion(facts, settings) if is_diffusion(facts) else judge_t1(facts, settings)
+
+
+def same_kind(first: SeriesFacts, second: SeriesFacts) -> bool:
+    """Whether two volumes are judged alike: nothing that their headers differ in has a meaning."""
+    settings = SelectionSettings()
+    a, b = kind_of(first, settings), kind_of(second, settings)
+    if a.candidate and b.candidate:
+        return a.role == b.role or {a.role, b.role} <= {*T1_ROLES}
+    return (a.role, a.reason, a.candidate) == (b.role, b.reason, b.candidate)
 
 
 def _graded_by_orientation(

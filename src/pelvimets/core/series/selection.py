@@ -7,21 +7,21 @@ it was taken and why.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pelvimets.config import SelectionSettings
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.series.completeness import lost_slices
 from pelvimets.core.series.diffusion import is_calculated, is_diffusion
 from pelvimets.core.series.facts import SeriesFacts, Verdict
-from pelvimets.core.series.kind import judge
+from pelvimets.core.series.kind import T1_ROLES, judge
 from pelvimets.core.series.table import Choice, refusal_of, series_table
 from pelvimets.core.study import SeriesDecision, SeriesRole
 from pelvimets.errors import InputError, SelectionError
 
 NONE = "none"
-_T1_ROLES = (SeriesRole.T1_IN_PHASE, SeriesRole.T1_LIKE)
 _PELVIS_NAMES = ("pelv", "becken", "bassin", "prost", "bacino", "hip")
 
 
@@ -59,7 +59,7 @@ def select(
         SelectionError: if a series asked for is not there, is ambiguous or is no MR volume.
     """
     settings = settings or SelectionSettings()
-    verdicts = [judge(facts, settings) for facts in volumes]
+    verdicts = _verdicts(volumes, settings)
     dwi = _choose_dwi(volumes, verdicts, dwi_series, settings)
     t1 = _choose_t1(volumes, verdicts, t1_series)
     adc = _choose_adc(volumes, verdicts, dwi)
@@ -67,6 +67,11 @@ def select(
     asked_none = (dwi_series or "").lower() == NONE
     refusal = refusal_of(volumes, verdicts, (dwi, t1), asked_none, decisions)
     return Selection(dwi, adc, t1, decisions, refusal)
+
+
+def _verdicts(volumes: Sequence[SeriesFacts], settings: SelectionSettings) -> list[Verdict]:
+    kinds = [judge(facts, settings) for facts in volumes]
+    return [replace(kind, lost=lost_slices(n, volumes, kinds)) for n, kind in enumerate(kinds)]
 
 
 # --- each sequence -----------------------------------------------------------------------
@@ -88,7 +93,7 @@ def _choose_t1(
 ) -> Choice | None:
     if wanted is not None:
         return _asked_t1(volumes, verdicts, wanted)
-    return _best(volumes, verdicts, _T1_ROLES)
+    return _best(volumes, verdicts, T1_ROLES)
 
 
 def _best(
@@ -107,7 +112,7 @@ def _best(
 
 
 def _preference(facts: SeriesFacts, verdict: Verdict) -> tuple[float, ...]:
-    """Smaller is better: by kind, named after the pelvis, wider field, the later one."""
+    """Smaller is better: by kind, whole, named after the pelvis, wider field, the later one."""
     return (*_quality(facts, verdict), -float(facts.number or 0))
 
 
@@ -116,7 +121,7 @@ def _quality(facts: SeriesFacts, verdict: Verdict) -> tuple[float, ...]:
     text = f"{facts.description} {facts.protocol}".lower()
     named = 0.0 if any(name in text for name in _PELVIS_NAMES) else 1.0
     field = 0.0 if grid is None else -round(float(np.prod(grid.extent_mm())) / 1e6, 1)
-    return verdict.grade, named, field
+    return verdict.grade, float(verdict.lost is not None), named, field
 
 
 def _alike(
@@ -134,6 +139,7 @@ def _choose_adc(
         for n, verdict in enumerate(verdicts)
         if verdict.role is SeriesRole.ADC
         and verdict.candidate
+        and verdict.lost is None
         and volumes[n].defect is None
         and volumes[n].components == 1
     ]
@@ -179,13 +185,15 @@ def _asked_dwi(
         _check_single(volumes, same, "--dwi-series")
     notes = (*verdicts[best].notes, "taken because it was asked for")
     facts = volumes[best]
+    if facts.b_value is None or not is_diffusion(facts):
+        _check_one_image_per_slice(facts, "--dwi-series")
     if facts.b_value is None:
         notes += ("its b-value is unknown",)
     if is_calculated(facts):
         notes += ("a calculated b-value, not an acquired one",)
     if not is_diffusion(facts):
         notes += ("does not look like a diffusion image",)
-    return Choice(best, SeriesRole.HIGH_B_DWI, notes)
+    return _asked(best, SeriesRole.HIGH_B_DWI, verdicts[best], notes)
 
 
 def _nearness(b_value: float | None, settings: SelectionSettings) -> float:
@@ -201,16 +209,23 @@ def _asked_t1(
     found = _matching(volumes, wanted, "--t1-series")
     if not found:
         return None
-    best = _best_among(volumes, verdicts, found, _T1_ROLES)
+    best = _best_among(volumes, verdicts, found, T1_ROLES)
     if best is None:
         _check_single(volumes, found, "--t1-series")
         best = found[0]
+        _check_one_image_per_slice(volumes[best], "--t1-series")
     verdict = verdicts[best]
     notes = (*verdict.notes, "taken because it was asked for")
     if not verdict.candidate:
         notes += (f"not what is taken as T1 otherwise: {verdict.reason}",)
-    role = verdict.role if verdict.role in _T1_ROLES else SeriesRole.T1_LIKE
-    return Choice(best, role, notes)
+    role = verdict.role if verdict.role in T1_ROLES else SeriesRole.T1_LIKE
+    return _asked(best, role, verdict, notes)
+
+
+def _asked(index: int, role: SeriesRole, verdict: Verdict, notes: tuple[str, ...]) -> Choice:
+    return Choice(
+        index, role, notes if verdict.lost is None else (*notes, verdict.lost), asked=True
+    )
 
 
 def _best_among(
@@ -271,6 +286,17 @@ def _check_single(volumes: Sequence[SeriesFacts], found: Sequence[int], option: 
             f"{option} names a series of {len(found)} volumes, and none stands out",
             got=kinds,
             remedy="Export the wanted volume as a series of its own, or name another series",
+        )
+
+
+def _check_one_image_per_slice(facts: SeriesFacts, option: str) -> None:
+    """Refuse to average images of unknown kind: they may be b-values, or phases of an agent."""
+    if facts.components > 1:
+        raise SelectionError(
+            f"{option} names a series with several images of each slice, "
+            "and nothing says which is meant",
+            got=f"{facts.components} of each, {facts.images} in all",
+            remedy="Export the wanted images as a series of their own, or name another series",
         )
 
 

@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pelvimets.core.series.diffusion import is_diffusion
+from pelvimets.core.series.diffusion import NO_B_VALUE, is_diffusion
 from pelvimets.core.series.facts import SeriesFacts, Verdict
+from pelvimets.core.series.kind import T1_ROLES
 from pelvimets.core.study import SeriesDecision, SeriesRole
 from pelvimets.errors import GeometryError, InputError, SelectionError
 
-_T1_ROLES = (SeriesRole.T1_IN_PHASE, SeriesRole.T1_LIKE)
 _SEE_TABLE = "Name a series with --dwi-series or --t1-series, or give a study that has one"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One volume taken: its place in the list of facts, what it is, and flags for the report."""
+    """One volume taken.
+
+    Attributes:
+        index: Its place in the list of facts.
+        role: What it is taken as.
+        notes: Flags for the report.
+        asked: Whether its series was named by the user.
+    """
 
     index: int
     role: SeriesRole
     notes: tuple[str, ...] = ()
+    asked: bool = False
 
 
 def series_table(
@@ -75,7 +83,7 @@ def _taken_reason(
     reason = verdicts[choice.index].reason
     said = any(note.startswith(reason) for note in choice.notes)
     parts = [*choice.notes] if said else [reason, *choice.notes]
-    if defect := volumes[choice.index].defect:
+    if defect := volumes[choice.index].defect or (not choice.asked and verdicts[choice.index].lost):
         parts.append(f"cannot be read: {defect}")
     return choice.role, "; ".join(dict.fromkeys(parts))
 
@@ -103,6 +111,8 @@ def _why_left(
 ) -> str:
     if not verdict.candidate:
         return verdict.reason
+    if verdict.lost:
+        return f"{verdict.reason}; {verdict.lost}"
     dwi, adc, t1 = choices
     rival = {SeriesRole.HIGH_B_DWI: dwi, SeriesRole.ADC: adc}.get(verdict.role, t1)
     if rival is None:
@@ -120,13 +130,18 @@ def refusal_of(
 ) -> InputError | None:
     """The error a study is refused with, None if it can be read; ``taken`` is DWI and T1."""
     for choice in taken:
-        if choice is not None and (defect := volumes[choice.index].defect):
+        if choice is None:
+            continue
+        if defect := volumes[choice.index].defect:
             return _defect_error(volumes[choice.index], defect)
+        if (lost := verdicts[choice.index].lost) and not choice.asked:
+            return _lost_error(volumes[choice.index], lost)
     if taken[0] is None and not asked_none and (unnamed := _without_b_value(volumes, verdicts)):
         return SelectionError(
             "A diffusion series states no b-value, so it may or may not be the high-b DWI",
             got="; ".join(unnamed[:4]),
-            remedy="Name it with --dwi-series, or leave DWI out with --dwi-series none",
+            remedy="Name it with --dwi-series (if it holds one image of each slice), "
+            "or leave DWI out with --dwi-series none",
         )
     if taken == (None, None):
         return _nothing_serves(volumes, verdicts, decisions)
@@ -137,11 +152,19 @@ def _defect_error(facts: SeriesFacts, defect: str) -> GeometryError:
     return GeometryError(f"The {facts.label} cannot be read: {defect}")
 
 
+def _lost_error(facts: SeriesFacts, lost: str) -> GeometryError:
+    return GeometryError(
+        f"The {facts.label} is not whole: {lost}",
+        remedy="Export the whole series again. To read what is here, "
+        "name the series with --dwi-series or --t1-series",
+    )
+
+
 def _without_b_value(volumes: Sequence[SeriesFacts], verdicts: Sequence[Verdict]) -> list[str]:
     labels = (
         facts.label
         for facts, verdict in zip(volumes, verdicts, strict=True)
-        if "no b-value was found" in verdict.reason
+        if verdict.reason.startswith(NO_B_VALUE)
     )
     return list(dict.fromkeys(labels))
 
@@ -154,7 +177,7 @@ def _nothing_serves(
     broken = [
         facts
         for facts, verdict in zip(volumes, verdicts, strict=True)
-        if facts.defect and (is_diffusion(facts) or verdict.role in _T1_ROLES)
+        if facts.defect and (is_diffusion(facts) or verdict.role in T1_ROLES)
     ]
     table = "; ".join(f"{_row_label(row)}: {row.reason.rstrip('.')}" for row in decisions)
     if len({facts.series_instance_uid for facts in volumes}) == 1 and broken:

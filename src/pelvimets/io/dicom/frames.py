@@ -15,6 +15,7 @@ from pydicom.uid import (
 
 from pelvimets.core.stacking import Plane
 from pelvimets.io.dicom.bvalue import b_value, direction, directionality
+from pelvimets.io.dicom.declared import Counts, counts
 from pelvimets.io.dicom.header import Header, frame_headers
 
 MR_CLASSES = frozenset(
@@ -33,6 +34,7 @@ class Frame:
         plane: None if position or orientation is missing.
         truncated: Whether the file is shorter than its pixel data must be.
         gray: Whether it has one sample for each pixel.
+        counts: What its header says of its siblings.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class Frame:
     private_scale_slope: float | None
     truncated: bool
     gray: bool
+    counts: Counts
 
 
 def frames_of(dataset: Dataset, path: Path, truncated: bool) -> Iterator[Frame]:
@@ -111,6 +114,7 @@ def _frame(
         private_scale_slope=_philips_scale_slope(header),
         truncated=truncated,
         gray=header.number("SamplesPerPixel") in (None, 1.0),
+        counts=counts(header),
     )
 
 

@@ -39,13 +39,15 @@ _KEYWORDS = """
     TemporalPositionIdentifier TemporalPositionIndex AcquisitionNumber ContrastBolusAgent
     ContrastBolusAgentSequence
     ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns SliceThickness
-    SpacingBetweenSlices SamplesPerPixel BitsAllocated NumberOfFrames RescaleSlope
-    RescaleIntercept RescaleType RealWorldValueMappingSequence
+    SpacingBetweenSlices ImagesInAcquisition NumberOfSeriesRelatedInstances ConcatenationUID
+    InConcatenationNumber InConcatenationTotalNumber SamplesPerPixel BitsAllocated
+    NumberOfFrames RescaleSlope RescaleIntercept RescaleType RealWorldValueMappingSequence
     SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
 """
 _PRIVATE = (
     *((0x0019, e) for e in (0x0010, 0x100C, 0x100D, 0x100E, 0x10BB, 0x10BC, 0x10BD)),
-    *((0x2001, e) for e in (0x0010, 0x1003, 0x1004)),
+    *((0x0021, e) for e in (0x0010, 0x104F)),
+    *((0x2001, e) for e in (0x0010, 0x1003, 0x1004, 0x1018)),
     *((0x2005, e) for e in (0x0010, 0x0014, 0x100E, 0x10B0, 0x10B1, 0x10B2)),
     *((0x0043, e) for e in (0x0010, 0x1030, 0x1039)),
     *((0x0065, e) for e in (0x0010, 0x1009)),

@@ -8,19 +8,26 @@ of a slice apart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-import numpy as np
-
-from pelvimets.core.series.facts import SeriesFacts
-from pelvimets.core.stacking import Plane, check_alike, stack_planes
+from pelvimets.core.series.facts import Declared, SeriesFacts
+from pelvimets.core.stacking import check_alike, stack_planes
 from pelvimets.errors import GeometryError, InputError
+from pelvimets.io.dicom.declared import declared_of
 from pelvimets.io.dicom.frames import Frame
+from pelvimets.io.dicom.grouping import (
+    Group,
+    Nominal,
+    groups_of,
+    nominal_b,
+    plane_of,
+    slice_numbers,
+)
 from pelvimets.io.dicom.pixels import content_digest
 from pelvimets.io.dicom.scan import ScannedSeries
 
-_SAME_SLICE_MM = 0.02
 Component = tuple[Frame, ...]
 
 
@@ -45,11 +52,13 @@ def volumes_of(series: ScannedSeries) -> list[DicomVolume]:
     if not series.frames:
         return [DicomVolume(_not_mr(series))]
     frames, notes, clash = _without_copies(series.frames)
-    b_of = _b_clusters(frames)
-    groups: dict[Hashable, list[Frame]] = {}
-    for frame in frames:
-        groups.setdefault(_kind(frame, b_of), []).append(frame)
-    volumes = [_volume(series, group, b_of, notes) for group in groups.values()]
+    b_of, declared = nominal_b(frames), declared_of(frames)
+
+    def facts_of(members: Sequence[Frame]) -> SeriesFacts:
+        return _facts(series, members, b_of, declared)
+
+    groups = groups_of(frames, facts_of)
+    volumes = [_volume(group, facts_of(group.frames), notes) for group in groups]
     return [_with_defect(volume, clash) for volume in volumes] if clash else volumes
 
 
@@ -100,48 +109,15 @@ def _digest(frame: Frame) -> str:
         return str(frame.path)  # cannot be compared, so counts as different
 
 
-# --- groups --------------------------------------------------------------------------------
-
-
-def _b_clusters(frames: Sequence[Frame]) -> dict[float | None, float | None]:
-    """Nominal b-value for each stated one: values that differ by rounding belong together."""
-    counts = Counter(frame.b_value for frame in frames if frame.b_value is not None)
-    clusters: list[list[float]] = []
-    for value in sorted(counts):
-        if clusters and value - clusters[-1][-1] <= max(4.0, 0.02 * value):
-            clusters[-1].append(value)
-        else:
-            clusters.append([value])
-    nominal: dict[float | None, float | None] = {None: None}
-    for cluster in clusters:
-        usual = max(cluster, key=lambda value: (counts[value], -value))
-        nominal.update(dict.fromkeys(cluster, float(round(usual))))
-    return nominal
-
-
-def _kind(frame: Frame, b_of: dict[float | None, float | None]) -> Hashable:
-    """What sets volumes of one series apart; mixed sizes or orientations are a defect instead."""
-    b_value = b_of[frame.b_value]
-    echo = None if frame.echo_time_ms is None else round(frame.echo_time_ms, 1)
-    trace = bool(b_value) and frame.directionality == "ISOTROPIC"
-    return frame.image_type, b_value, echo, trace, frame.gray
-
-
 # --- one volume ----------------------------------------------------------------------------
 
 
-def _volume(
-    series: ScannedSeries,
-    frames: Sequence[Frame],
-    b_of: dict[float | None, float | None],
-    notes: tuple[str, ...],
-) -> DicomVolume:
-    facts = _facts(series, frames, b_of)
+def _volume(group: Group, facts: SeriesFacts, notes: tuple[str, ...]) -> DicomVolume:
     if facts.unusable:
         return DicomVolume(facts)
     try:
-        _check_whole(frames)
-        components, more = _components(frames)
+        _check_whole(group.frames)
+        components, more = _components(group.frames)
         stacked = [_stacked(component) for component in components]
     except GeometryError as error:
         return DicomVolume(replace(facts, defect=str(error)))
@@ -150,8 +126,12 @@ def _volume(
         images=sum(len(component) for component in stacked),
         components=len(stacked),
         over_time=_over_time(stacked),
-        geometry=stack_planes([_plane(f) for f in stacked[0]]).geometry,
+        geometry=stack_planes([plane_of(f) for f in stacked[0]]).geometry,
     )
+    if group.left_over:
+        notes += (
+            f"{group.left_over} more images of its kind left out: they fill no stack with it",
+        )
     return DicomVolume(facts, tuple(stacked), notes + more)
 
 
@@ -160,31 +140,46 @@ def _with_defect(volume: DicomVolume, defect: str) -> DicomVolume:
 
 
 def _facts(
-    series: ScannedSeries,
-    frames: Sequence[Frame],
-    b_of: dict[float | None, float | None],
+    series: ScannedSeries, frames: Sequence[Frame], b_of: Nominal, declared: Declared
 ) -> SeriesFacts:
-    first = frames[0]
+    """What most of the frames say: a header may wobble inside a volume."""
+    b_value = _usual(b_of[frame.b_value] for frame in frames)
+    gray = all(frame.gray for frame in frames)
+    declared = replace(
+        declared,
+        thickness_mm=_usual(frame.counts.thickness_mm for frame in frames),
+        spacing_mm=_usual(frame.counts.spacing_mm for frame in frames),
+    )
     return SeriesFacts(
         series_instance_uid=series.series_instance_uid,
         number=series.number,
         description=series.description,
         images=len(frames),
-        image_type=first.image_type,
+        image_type=_usual(frame.image_type for frame in frames) or (),
         protocol=series.protocol,
-        sequence_name=first.sequence_name,
-        scanning_sequence=first.scanning_sequence,
-        scan_options=first.scan_options,
-        echo_time_ms=first.echo_time_ms,
-        repetition_time_ms=first.repetition_time_ms,
-        inversion_time_ms=first.inversion_time_ms,
-        flip_angle_deg=first.flip_angle_deg,
-        field_strength_t=first.field_strength_t,
-        b_value=b_of[first.b_value],
-        directionality=first.directionality,
+        sequence_name=_usual(frame.sequence_name for frame in frames) or "",
+        scanning_sequence=_usual(frame.scanning_sequence for frame in frames) or (),
+        scan_options=_usual(frame.scan_options for frame in frames) or (),
+        echo_time_ms=_usual(frame.echo_time_ms for frame in frames),
+        repetition_time_ms=_usual(frame.repetition_time_ms for frame in frames),
+        inversion_time_ms=_usual(frame.inversion_time_ms for frame in frames),
+        flip_angle_deg=_usual(frame.flip_angle_deg for frame in frames),
+        field_strength_t=_usual(frame.field_strength_t for frame in frames),
+        b_value=b_value,
+        directionality=_usual(frame.directionality for frame in frames) or "",
         contrast_agent=any(frame.contrast_agent for frame in frames),
-        unusable=None if first.gray else "colour picture, not an MR image of its own",
+        declared=declared,
+        unusable=None if gray else "colour picture, not an MR image of its own",
     )
+
+
+T = TypeVar("T")
+
+
+def _usual(values: Iterable[T]) -> T | None:
+    """The most frequent value that says something, the first of several; None if none does."""
+    counts = Counter(value for value in values if value not in (None, "", ()))
+    return counts.most_common(1)[0][0] if counts else None
 
 
 def _check_whole(frames: Sequence[Frame]) -> None:
@@ -202,17 +197,12 @@ def _check_whole(frames: Sequence[Frame]) -> None:
             got=f"{placeless} of {len(frames)} images",
             remedy="Export the original series; screen captures cannot be placed in the patient",
         )
-    check_alike([_plane(frame) for frame in frames])
+    check_alike([plane_of(frame) for frame in frames])
 
 
 def _stacked(component: Sequence[Frame]) -> Component:
-    stack = stack_planes([_plane(frame) for frame in component])
+    stack = stack_planes([plane_of(frame) for frame in component])
     return tuple(component[n] for n in stack.order)
-
-
-def _plane(frame: Frame) -> Plane:
-    assert frame.plane is not None  # _check_whole
-    return frame.plane
 
 
 def _over_time(components: Sequence[Component]) -> bool:
@@ -235,7 +225,7 @@ _WAYS: tuple[_TellApart, ...] = (
 
 def _components(frames: Sequence[Frame]) -> tuple[list[list[Frame]], tuple[str, ...]]:
     """Frames of each direction, average or time point, and what was put right."""
-    places = _slice_numbers(frames)
+    places = slice_numbers(frames)
     if max(Counter(places).values()) == 1:
         return [list(frames)], ()
     for way in _WAYS:
@@ -246,16 +236,6 @@ def _components(frames: Sequence[Frame]) -> tuple[list[list[Frame]], tuple[str, 
         parts, notes = _components(kept)
         return parts, (f"{dropped} copies of images under new identifiers dropped", *notes)
     return _by_instance_number(frames, places), ()
-
-
-def _slice_numbers(frames: Sequence[Frame]) -> list[int]:
-    """Number of each frame's position along the slice normal of the first frame."""
-    row, column = np.reshape(_plane(frames[0]).orientation, (2, 3))
-    along = np.array([_plane(frame).position for frame in frames]) @ np.cross(row, column)
-    order = np.argsort(along)
-    numbers = np.empty(len(frames), dtype=int)
-    numbers[order] = np.concatenate([[0], np.cumsum(np.diff(along[order]) > _SAME_SLICE_MM)])
-    return [int(n) for n in numbers]
 
 
 def _parted(
