@@ -43,6 +43,24 @@ def test_normalisation_in_half_precision_is_pytorchs(
         torch.testing.assert_close(a.grad.float(), b.grad, atol=0.02 * scale, rtol=0.02)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last_3d])
+def test_normalisation_in_training_is_pytorchs(batch: int, order: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    own, known = InstanceNorm(5), torch.nn.InstanceNorm3d(5, affine=True)
+    torch.nn.init.normal_(own.weight)
+    known.load_state_dict(own.state_dict())
+    image = (3 + 2 * torch.randn(batch, 5, 6, 7, 8)).contiguous(memory_format=order)
+    given = [image.clone().requires_grad_() for _ in range(2)]
+    target = torch.randn(batch, 5, 6, 7, 8)
+    found, expected = own(given[0]), known(given[1])
+    torch.testing.assert_close(found, expected)
+    (found * target).sum().backward()
+    (expected * target).sum().backward()
+    for a, b in ((given[0], given[1]), (own.weight, known.weight), (own.bias, known.bias)):
+        torch.testing.assert_close(a.grad, b.grad, atol=1e-4, rtol=1e-4)
+
+
 def test_the_network_sees_far() -> None:
     """A voxel's answer depends on the far corner of the field: context, not texture alone."""
     torch.manual_seed(0)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pelvimets.app.backgrounds import Backgrounds, prepare_backgrounds
 from pelvimets.app.samples import (
     PhantomPool,
     begin_pool,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pelvimets.training.observing import RunObserver, RunState
 
 __all__ = [
+    "Backgrounds",
     "PhantomPool",
     "RunSummary",
     "SilentObserver",
@@ -118,6 +120,7 @@ def train_run(
     split_of: Path | None = None,
     samples: Path | None = None,
     pool: PhantomPool | None = None,
+    backgrounds: Backgrounds | None = None,
     workers: int = 1,
     observer: RunObserver | None = None,
 ) -> RunSummary:
@@ -134,6 +137,7 @@ def train_run(
         split_of: Run whose patients keep their split.
         samples: Where prepared samples are kept; None in the run.
         pool: Number of digital patients.
+        backgrounds: Real images to put metastases into, beside the others.
         workers: Processes that draw patches.
         observer: Is told of progress.
 
@@ -146,9 +150,11 @@ def train_run(
     from pelvimets.training.run import train
 
     folder, pool = RunFolder(run), pool or PhantomPool()
+    settings = _with_precision(settings, folder)
     source = None if start_from is None else start_source(start_from)
     shown = _Keeper(observer or SilentObserver(), folder)
-    job = _Job(settings, data, folder, source, split_of, samples or run / "samples", pool, shown)
+    store = samples or run / "samples"
+    job = _Job(settings, data, folder, source, split_of, store, pool, backgrounds, shown)
     new = source is not None and not folder.has_trained
     start = load_start(source, settings, start_sequence) if source and new else None
     chosen = first_alone(job.prepare)
@@ -180,6 +186,16 @@ def train_run(
     )
 
 
+def _with_precision(settings: TrainingSettings, folder: RunFolder) -> TrainingSettings:
+    """Settings with the precision that a run keeps, or with the faster one for a new run."""
+    from pelvimets.training.precision import AUTO, chosen_precision
+
+    if settings.precision != AUTO:
+        return settings
+    before = training_settings(folder.read_settings()) if folder.has_trained else settings
+    return replace(settings, precision=chosen_precision(before))
+
+
 @dataclass(frozen=True)
 class _Job:
     """One run before it begins: what it was asked for, and the checks of that."""
@@ -191,6 +207,7 @@ class _Job:
     split_of: Path | None
     store: Path
     pool: PhantomPool
+    backgrounds: Backgrounds | None
     observer: RunObserver
 
     def prepare(self) -> Mapping[str, tuple[str, ...]]:
@@ -203,7 +220,7 @@ class _Job:
             check_goes_on(training_settings(self.folder.read_settings()), self.settings)
             self._check_same_data()
         self.folder.folder.mkdir(parents=True, exist_ok=True)
-        names: Mapping[str, tuple[str, ...]] = {}
+        names: dict[str, tuple[str, ...]] = {}
         splits: Splits | None = None
         if self.data is None:
             begin_pool(self.settings, self.store, self.pool, self.observer.preparing)
@@ -212,6 +229,12 @@ class _Job:
             names = prepare_cohort(
                 read_cohort(self.data), self.settings, self.store, splits, self.observer.preparing
             )
+        if self.backgrounds is not None:
+            real = prepare_backgrounds(
+                self.backgrounds, self.settings, self.store / "train", self.observer.preparing
+            )
+            if names:  # a cohort's samples are named one by one; of digital patients all are taken
+                names["train"] += real
         self._write(splits)
         return names
 
@@ -225,7 +248,8 @@ class _Job:
 
     @property
     def _data_words(self) -> str:
-        return self.pool.words if self.data is None else f"cohort {self.data.absolute().name}"
+        words = self.pool.words if self.data is None else f"cohort {self.data.absolute().name}"
+        return words if self.backgrounds is None else f"{words}, {self.backgrounds.words}"
 
     def _check_same_data(self) -> None:
         data, _, start = self.folder.read_data().partition(_START_WORDS)

@@ -68,6 +68,10 @@ def train(
         list[str] | None,
         typer.Option(help="Digital patients: build from this anatomy alone (mesh or ct)."),
     ] = None,
+    backgrounds: Annotated[
+        Path | None,
+        typer.Option(help="Lesions: cohort of real images without metastases, to put some into."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw patches.")] = 1,
 ) -> None:
     """Train one of the two networks, or go on with a run that was stopped.
@@ -75,7 +79,7 @@ def train(
     On several devices: torchrun --nproc_per_node=N -m pelvimets train ..., or srun.
     """
     require_torch()
-    from pelvimets.app.train import PhantomPool, run_settings, train_run
+    from pelvimets.app.train import Backgrounds, PhantomPool, run_settings, train_run
     from pelvimets.cli.training_bar import training_bar
     from pelvimets.phantom.anatomy.atlas import SOURCES
     from pelvimets.training.processes import launched
@@ -106,6 +110,7 @@ def train(
                     start_with=min(patients, 40),
                     sources=tuple(anatomy) if anatomy else SOURCES,
                 ),
+                backgrounds=None if backgrounds is None else Backgrounds(backgrounds),
                 workers=workers,
                 observer=bar if first else None,
             )

@@ -63,11 +63,11 @@ class UNet(nn.Module):
 
 
 class InstanceNorm(nn.InstanceNorm3d):
-    """Instance normalisation that keeps bfloat16 on a CPU.
+    """Instance normalisation that is fast in training on a CPU.
 
-    Autocast would widen all feature maps to float32 there, and PyTorch's own form copies those
-    of a batch into another memory order: two fifths of a training step. Mean and deviation are
-    taken in float32 either way, and an exported network is the same.
+    PyTorch's own form copies the feature maps of a batch into another memory order, and under
+    autocast widens them to float32: two fifths of a training step. Mean and deviation are taken
+    in float32 either way, and an exported network is the same.
 
     Args:
         channels: Feature maps; each has a weight and a bias.
@@ -78,11 +78,19 @@ class InstanceNorm(nn.InstanceNorm3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features in the type of ``x``."""
-        if x.dtype is not torch.bfloat16 or x.device.type != "cpu":
+        if not self._is_fast_for(x):
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
             images = [self._normalised(image) for image in torch.split(x, 1)]
         return images[0] if len(images) == 1 else torch.cat(images)
+
+    def _is_fast_for(self, x: Tensor) -> bool:
+        if x.device.type != "cpu":
+            return False
+        return x.dtype is torch.bfloat16 or (x.dtype is torch.float32 and self._learns())
+
+    def _learns(self) -> bool:
+        return self.training and torch.is_grad_enabled()
 
     def _normalised(self, image: Tensor) -> Tensor:
         features: Tensor = torch.native_batch_norm(  # of one image: instance normalisation

@@ -21,7 +21,7 @@ from pelvimets.training.patches import (
     lesion_weights,
     lesions_of,
 )
-from pelvimets.training.sample import SIMULATED, Sample, SampleSource, bones_of
+from pelvimets.training.sample import REAL, SIMULATED, Sample, SampleSource, bones_of
 from pelvimets.training.settings import Stage, Task, TrainingSettings
 
 Item = dict[str, Any]
@@ -53,8 +53,9 @@ class PatchDataset(Dataset[Item]):
         self._source, self._settings = source, settings
         self._stage, self._epoch = stage, epoch
         self._rank, self._world = rank, world
+        self._real = tuple(name for name in names if name.startswith(REAL))
         self._simulated = tuple(name for name in names if name.startswith(SIMULATED))
-        self._others = tuple(name for name in names if not name.startswith(SIMULATED))
+        self._others = tuple(name for name in names if not name.startswith((SIMULATED, REAL)))
         if not names:
             raise InputError("There is no sample to train on")
 
@@ -73,7 +74,9 @@ class PatchDataset(Dataset[Item]):
         return network_item(sample, cut_patch(sample, drawn), spacing, self._settings, rng)
 
     def _draw_name(self, rng: np.random.Generator) -> str:
-        names = self._simulated or self._others
+        if self._real and rng.random() < self._settings.real_share:
+            return self._real[rng.integers(len(self._real))]
+        names = self._simulated or self._others or self._real
         if self._simulated and self._others:
             simulated = rng.random() < self._settings.simulated_share
             names = self._simulated if simulated else self._others

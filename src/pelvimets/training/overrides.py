@@ -12,6 +12,7 @@ from pelvimets.errors import SettingsError
 from pelvimets.training.settings import Stage, TrainingSettings, training_settings
 
 _MAY_RISE = ("epochs", "minutes")
+_MAY_CHANGE = ("precision",)
 
 
 def overridden(settings: TrainingSettings, changes: Mapping[str, Any]) -> TrainingSettings:
@@ -95,7 +96,8 @@ def _fits(value: Any, hint: Any) -> bool:
 def check_goes_on(before: TrainingSettings, now: TrainingSettings) -> None:
     """Refuse to go on with a run under other settings than those it began with.
 
-    Its length alone may grow: more ``epochs``, more ``minutes``.
+    Its length may grow: more ``epochs``, more ``minutes``. Its precision may change, since
+    another machine may be faster with another one.
 
     Raises:
         SettingsError: with each setting that differs, and both values.
@@ -105,6 +107,7 @@ def check_goes_on(before: TrainingSettings, now: TrainingSettings) -> None:
         f"{name} {new.get(name)} instead of {old.get(name)}"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
+        and name not in _MAY_CHANGE
         and not (name in _MAY_RISE and _rises(old.get(name), new.get(name)))
     ]
     if differing:

@@ -3,6 +3,7 @@
 ``residual`` and ``attention`` are the default with another network. The last patches of
 ``default`` are nearly as large as what is read at once: instance normalisation takes mean and
 deviation over the whole patch, and a network that only knows small ones reads large fields worse.
+Their grid is finer than the thin parts of the pubis (``benchmarks/grid_ceiling.py``).
 
 The paper gives grid, loss, optimiser, rates, batches, epochs, shear up to 5 degrees and
 shifts up to a tenth. It does not give width, depth or the patience of early stopping; those
@@ -31,13 +32,13 @@ _SAMPLE_GRID = GridSettings(spacing_mm=(4.0, 2.0, 2.0), multiple_of=(1, 1, 1))
 
 DEFAULT_BONES = TrainingSettings(
     task=Task.BONES,
-    grid=GridSettings(spacing_mm=(4.0, 3.0, 3.0), multiple_of=_NETWORK.multiple_of),
+    grid=GridSettings(spacing_mm=(4.0, 2.0, 2.0), multiple_of=_NETWORK.multiple_of),
     sample_grid=_SAMPLE_GRID,
     network=_NETWORK,
     stages=(
         Stage(until=0.33, spacing_mm=(8.0, 6.0, 6.0), shape=(24, 48, 48), batch=4),
         Stage(until=0.7, spacing_mm=(4.0, 4.0, 4.0), shape=(48, 64, 64), batch=2),
-        Stage(until=1.0, spacing_mm=(4.0, 3.0, 3.0), shape=(48, 112, 128), batch=1),
+        Stage(until=1.0, spacing_mm=(4.0, 2.0, 2.0), shape=(48, 128, 160), batch=1),
     ),
 )
 

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pelvimets.errors import InputError
 from pelvimets.training.checkpoint import WholeFiles, read_checkpoint
 from pelvimets.training.module import SegmentationModule, build_network
 from pelvimets.training.observing import Checkpoints, Reporter, RunObserver
+from pelvimets.training.precision import chosen_precision
 from pelvimets.training.processes import Processes, cluster, launched
 from pelvimets.training.sample import SampleSource
 from pelvimets.training.settings import TrainingSettings
@@ -67,6 +69,7 @@ def train(
         InputError: if the weights to start with do not fit.
     """
     keep_freed_memory()
+    settings = replace(settings, precision=chosen_precision(settings))
     processes = launched() if devices == "auto" else Processes()
     lightning.seed_everything(settings.seed, verbose=False)
     module = SegmentationModule(

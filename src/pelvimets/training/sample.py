@@ -19,6 +19,8 @@ UInt8Array = npt.NDArray[np.uint8]
 LESION_BIT, MIMIC_BIT = 16, 32
 SIMULATED = "simulated-"
 """Names of samples from whole simulated examinations begin so."""
+REAL = "real-"
+"""Names of samples from real images into which metastases were put begin so."""
 _BONE_BITS = 15
 
 

@@ -129,6 +129,8 @@ class TrainingSettings:
         region_margin_voxels: Lesions only: the loss looks this far around the bones.
         simulated_share: Share of patches from simulated examinations, where digital patients
             of both kinds are there.
+        real_share: Share of patches from real images with metastases put in, where there are
+            such.
         epochs: Number of epochs.
         steps_per_epoch: Steps of each; checkpoints are kept between epochs.
         minutes: If set, the schedule follows the clock and ends then, at the latest.
@@ -139,7 +141,8 @@ class TrainingSettings:
         weight_decay: Of the optimiser.
         gradient_norm: Gradients are clipped to this.
         average_decay: Weights are averaged with this decay; 0 keeps the last ones.
-        precision: Of Lightning: ``bf16-mixed``, ``16-mixed``, ``32-true``.
+        precision: Of Lightning: ``bf16-mixed``, ``16-mixed``, ``32-true``; ``auto`` takes the
+            faster of the first and the last, timed when the run begins.
         validate_every: Epochs between validations.
         patience: Stop after so many validations without a gain; None never does.
         seed: Of everything random.
@@ -157,6 +160,7 @@ class TrainingSettings:
     sequences: tuple[str, ...] = tuple(s.value for s in Sequence)
     region_margin_voxels: int = 3
     simulated_share: float = 0.8
+    real_share: float = 0.2
     epochs: int = 60
     steps_per_epoch: int = 100
     minutes: float | None = None
@@ -167,7 +171,7 @@ class TrainingSettings:
     weight_decay: float = 1e-2
     gradient_norm: float = 5.0
     average_decay: float = 0.995
-    precision: str = "bf16-mixed"
+    precision: str = "auto"
     validate_every: int = 5
     patience: int | None = None
     seed: int = 2021
