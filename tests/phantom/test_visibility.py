@@ -18,6 +18,11 @@ READER = ReaderSettings()
 NOISE = 10.0
 
 
+def seen_on(image, truth, sequence, reader):
+    """On one sequence alone."""
+    return lesions_seen({sequence: (image, truth)}, reader)[sequence]
+
+
 def examined(*lesions):
     """A block of marrow at 200 with a dark cortex, and cubes (side in mm, signal) inside."""
     rng = np.random.default_rng(0)
@@ -37,7 +42,7 @@ def examined(*lesions):
 
 def test_contrast_is_measured_in_deviations_of_the_marrow():
     image, truth = examined((12, 250.0), (12, 210.0))
-    seen = lesions_seen(image, truth, Sequence.DWI, READER)
+    seen = seen_on(image, truth, Sequence.DWI, READER)
     assert seen[1].cnr == pytest.approx(5.0, abs=0.7)
     assert seen[2].cnr == pytest.approx(1.0, abs=0.5)
     assert (seen[1].drawn, seen[2].drawn) == (True, False)
@@ -48,19 +53,19 @@ def test_contrast_is_measured_in_deviations_of_the_marrow():
 
 def test_bright_counts_on_dwi_and_dark_on_t1():
     image, truth = examined((12, 250.0), (12, 120.0))
-    drawn = {s: {n for n, one in lesions_seen(image, truth, s, READER).items() if one.drawn}
+    drawn = {s: {n for n, one in seen_on(image, truth, s, READER).items() if one.drawn}
              for s in Sequence}  # fmt: skip
     assert drawn == {Sequence.DWI: {1}, Sequence.T1: {2}}
 
 
 def test_small_ones_are_not_drawn_and_without_a_reader_all_are():
     image, truth = examined((4, 400.0), (12, 210.0))
-    seen = lesions_seen(image, truth, Sequence.DWI, READER)
+    seen = seen_on(image, truth, Sequence.DWI, READER)
     assert seen[1].cnr > 10 and not seen[1].drawn
-    everything = lesions_seen(image, truth, Sequence.DWI, None)
+    everything = seen_on(image, truth, Sequence.DWI, None)
     assert all(one.drawn for one in everything.values())
-    loose = replace(READER, smallest_cm3=0.05)
-    assert lesions_seen(image, truth, Sequence.DWI, loose)[1].drawn
+    loose = replace(READER, smallest_cm3=0.05, smallest_seen_cm3=0.05)
+    assert seen_on(image, truth, Sequence.DWI, loose)[1].drawn
 
 
 def test_a_lesion_that_fills_its_bone_is_compared_with_other_marrow():
@@ -71,5 +76,18 @@ def test_a_lesion_that_fills_its_bone_is_compared_with_other_marrow():
     array = image.array.copy()
     array[bones == 3] = 200
     array[2:10, 34:38:2, 2:39] = 220  # some texture
-    seen = lesions_seen(Volume(array, GRID), far, Sequence.DWI, READER)
+    seen = seen_on(Volume(array, GRID), far, Sequence.DWI, READER)
     assert seen[1].cnr is not None and seen[1].drawn
+
+
+def test_what_one_sequence_shows_well_is_drawn_on_the_other_if_it_shows_there():
+    """A bright block too small on DWI alone is truth there if T1 shows enough of it."""
+    reader = replace(READER, smallest_cm3=0.6)
+    small, truth = examined((8, 300.0))
+    large, other = examined((12, 120.0))
+    assert not seen_on(small, truth, Sequence.DWI, reader)[1].drawn
+    both = lesions_seen({Sequence.DWI: (small, truth), Sequence.T1: (large, other)}, reader)
+    assert both[Sequence.DWI][1].drawn and both[Sequence.T1][1].drawn
+    faint, hidden = examined((12, 195.0))
+    both = lesions_seen({Sequence.DWI: (small, truth), Sequence.T1: (faint, hidden)}, reader)
+    assert not both[Sequence.DWI][1].drawn and not both[Sequence.T1][1].drawn

@@ -41,7 +41,6 @@ from pelvimets.phantom.physics.imaging import ImagedPatient, examine
 from pelvimets.phantom.physics.scanner import Scanner, scanner_named, scanner_of
 from pelvimets.phantom.physics.sequences import DixonImage
 from pelvimets.phantom.physics.visibility import (
-    ReaderSettings,
     Seen,
     drawn_truth,
     lesions_seen,
@@ -132,7 +131,7 @@ def _write_time_point(order: PhantomOrder, folder: Path, number: int, stage: Sta
         stage=stage,
     )
     stage("files")
-    seen = _seen(imaged, ENROLMENT[plan.population].reader if plan else None)
+    seen = lesions_seen(imaged.read, ENROLMENT[plan.population].reader if plan else None)
     _write_images(imaged, seen, folder)
     write_json(folder / PATIENT_RECORD, _record(imaged, seen, plan, number))
     if order.dicom:
@@ -140,11 +139,6 @@ def _write_time_point(order: PhantomOrder, folder: Path, number: int, stage: Sta
 
 
 SeenBySequence = dict[Sequence, dict[int, Seen]]
-
-
-def _seen(imaged: ImagedPatient, reader: ReaderSettings | None) -> SeenBySequence:
-    """What of each metastasis lies in each image, and whether a reader draws it there."""
-    return {s: lesions_seen(*read, s, reader) for s, read in imaged.read.items()}
 
 
 def _write_images(imaged: ImagedPatient, seen: SeenBySequence, folder: Path) -> None:
@@ -241,14 +235,17 @@ def check_cohort(folder: Path) -> tuple[CheckRow, ...]:
 
 
 def _man_drawn(record: dict[str, Any]) -> ManDrawn:
-    seen = [own for lesion in record["lesions"] for own in lesion["in_image"].values() if own]
-    drawn = [own for own in seen if own["drawn"]]
+    drawn = [
+        [own for own in lesion["in_image"].values() if own and own["drawn"]]
+        for lesion in record["lesions"]
+        if lesion["drawn"]
+    ]
     return ManDrawn(
         part=Part(record["plan"]["part"]),
         lesions=sum(lesion["drawn"] for lesion in record["lesions"]),
         volume_cm3=record["lesion_volume_cm3"],
-        smallest_cm3=min((own["volume_cm3"] for own in drawn), default=None),
-        lowest_cnr=min((own["cnr"] for own in drawn), default=None),
+        smallest_cm3=min((max(o["volume_cm3"] for o in own) for own in drawn), default=None),
+        lowest_cnr=min((o["cnr"] for own in drawn for o in own), default=None),
         benign=frozenset(MimicKind(mimic["kind"]) for mimic in record["mimics"]),
     )
 

@@ -32,7 +32,8 @@ class ManDrawn:
         part: Of the cohort.
         lesions: Metastases drawn on at least one sequence; 0 is M0.
         volume_cm3: Of all of them, on the sequence that shows more.
-        smallest_cm3, lowest_cnr: Of the lesions drawn, each on its sequence; None without.
+        smallest_cm3: Of the lesions drawn, on the sequence that shows more; None without.
+        lowest_cnr: Of the lesions drawn, on any sequence where they are.
         benign: Benign findings he has.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -28,15 +29,22 @@ _MAD_TO_SD = 1.4826
 
 @dataclass(frozen=True)
 class ReaderSettings:
-    """What a reader draws.
+    """What a reader draws: on each sequence what he sees there, if one shows it well.
 
     Attributes:
-        smallest_cm3: Volume in the image (0.356 cm3 is the paper's smallest lesion).
-        smallest_cnr: Contrast to noise.
+        smallest_cm3: Volume in the image on one sequence (the paper's smallest lesion).
+        smallest_seen_cm3: The same on a sequence to draw it there (the paper drops what is less).
+        smallest_cnr: Contrast to noise on a sequence to draw it there.
     """
 
     smallest_cm3: float = 0.356
+    smallest_seen_cm3: float = 0.2
     smallest_cnr: float = 1.5
+
+    def sees(self, volume_cm3: float, cnr: float | None) -> bool:
+        """Whether a sequence shows it at all."""
+        shown = cnr is not None and cnr >= self.smallest_cnr
+        return shown and volume_cm3 >= self.smallest_seen_cm3
 
 
 @dataclass(frozen=True)
@@ -67,16 +75,34 @@ class Seen:
 
 
 def lesions_seen(
-    image: Volume, truth: Truth, sequence: Sequence, reader: ReaderSettings | None
-) -> dict[int, Seen]:
-    """Each metastasis with a voxel in the image, by number.
+    read: Mapping[Sequence, tuple[Volume, Truth]], reader: ReaderSettings | None
+) -> dict[Sequence, dict[int, Seen]]:
+    """Each metastasis with a voxel in an image, by sequence and number.
 
     Args:
-        image: Of the sequence.
-        truth: On the same grid.
-        sequence: Decides whether bright or dark counts.
+        read: Image of each sequence, and the truth on its grid.
         reader: Who draws; None draws all.
     """
+    seen = {s: _in_image(*images, s) for s, images in read.items()}
+    if reader is None:
+        return seen
+    clear = {
+        number
+        for own in seen.values()
+        for number, one in own.items()
+        if reader.sees(one.volume_cm3, one.cnr) and one.volume_cm3 >= reader.smallest_cm3
+    }
+    return {
+        s: {
+            number: replace(one, drawn=number in clear and reader.sees(one.volume_cm3, one.cnr))
+            for number, one in own.items()
+        }
+        for s, own in seen.items()
+    }
+
+
+def _in_image(image: Volume, truth: Truth, sequence: Sequence) -> dict[int, Seen]:
+    """The metastases of one image, all as drawn."""
     seen = {}
     healthy = (truth.bones > 0) & (truth.lesions == 0) & (truth.mimics == 0)
     depth = edt.edt(np.ascontiguousarray(truth.bones > 0), anisotropy=image.geometry.spacing)
@@ -91,14 +117,8 @@ def lesions_seen(
         around = _around(truth.lesions == number, box, (marrow, healthy), image)
         own = image.array[box][mask]
         cnr = None if around is None else _SIGN[sequence] * _deviations(own, around)
-        seen[number] = Seen(volume, (x, y, z), cnr, _draws(reader, volume, cnr))
+        seen[number] = Seen(volume, (x, y, z), cnr, drawn=True)
     return seen
-
-
-def _draws(reader: ReaderSettings | None, volume_cm3: float, cnr: float | None) -> bool:
-    if reader is None:
-        return True
-    return volume_cm3 >= reader.smallest_cm3 and cnr is not None and cnr >= reader.smallest_cnr
 
 
 def _deviations(own: npt.NDArray[np.integer[Any]], around: npt.NDArray[np.integer[Any]]) -> float:
