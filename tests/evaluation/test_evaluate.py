@@ -13,16 +13,21 @@ import pytest
 from synthetic_cohort import GRIDS, balls_on, write_cohort
 
 from pelvimets.app.card import evaluation_facts
-from pelvimets.app.evaluate import EvaluationRequest, evaluate, measure_cohort
+from pelvimets.app.evaluate import EvaluationRequest, evaluate, headlines, measure_cohort
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
 from pelvimets.evaluation import dice, hausdorff_distance
+from pelvimets.evaluation.figures import bland_altman_figure, looks
 from pelvimets.evaluation.readings import Reading
+from pelvimets.evaluation.report.plain import results_to_dict
 from pelvimets.evaluation.results import summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
+from pelvimets.evaluation.tables.cohort import case_table
+from pelvimets.evaluation.tables.detection import detection_table
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.record.results import CaseStore
+from pelvimets.labels import Sequence as MrSequence
 from pelvimets.training.card import model_card
 
 QUICK = EvaluationSettings(bootstrap_samples=200, in_silico=True)
@@ -270,6 +275,46 @@ def test_bad_input_of_one_patient_is_named_and_the_rest_computed(bare, tmp_path)
     assert ("p04", "t1", "ilium") in done and ("p04", "dwi", "ilium") not in done
     assert results.readings[Reading.DWI].patients.auc is None
     assert results.readings[Reading.T1].patients.auc is not None
+
+
+def test_a_withheld_statement_is_neither_hit_nor_miss(bare, tmp_path):
+    reference, prediction = copied(bare, tmp_path)
+    for patient in ("p00", "p01"):  # one with, one without metastases
+        path = prediction / patient / "findings.json"
+        findings = json.loads(path.read_text())
+        findings["m1_suspicion"] = {"suspected": None, "wording": "", "score": 0.5}
+        path.write_text(json.dumps(findings))
+    results = measured(reference, prediction, tmp_path)
+    figures = results.readings[Reading.DWI].patients
+    assert figures.rates["sensitivity"].denominator == 3
+    assert figures.rates["specificity"].denominator == 3
+    assert figures.withheld.share.numerator == 2 and figures.patients == 8
+    assert figures.auc is not None and figures.auc_stated is not None
+    rows = {row[1]: row[2:] for row in detection_table(results).rows}
+    assert rows["No statement (%)"][0].endswith("2/8")
+    assert rows["Sensitivity, worst case (%)"][0].endswith("3/4")
+    plain = results_to_dict(results, "0")
+    calls = {c["patient"]: c["called"] for c in plain["patient"]["dwi"]["calls"]}
+    assert calls["p00"] is None and calls["p02"] is True
+    assert any("no statement on 2 patients" in line for line in headlines(results))
+    cells = {row[0]: row[4] for row in case_table(results).rows}
+    assert cells["p00"] == "no statement"
+
+
+def test_volumes_agree_of_patients_chosen_by_the_reference(bare, tmp_path):
+    reference, prediction = bare
+    results = measured(reference, prediction, tmp_path)
+    ill, everyone = results.volumes[MrSequence.DWI], results.volumes_of_all[MrSequence.DWI]
+    assert ill.patients == ("p00", "p02", "p04", "p06") and ill.population in title_of(results)
+    assert len(everyone.patients) == 8  # p03's false lesion lets in nobody by itself
+    difference = ill.prediction_cm3 - ill.reference_cm3
+    assert ill.bland_altman.bias.estimate == pytest.approx(difference.mean())
+
+
+def title_of(results):
+    with looks():
+        figure = bland_altman_figure(results.volumes[MrSequence.DWI], MrSequence.DWI)
+    return figure.axes[0].get_title(loc="left")
 
 
 def test_a_duplicate_patient_is_refused(bare, tmp_path):

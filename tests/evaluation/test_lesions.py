@@ -24,7 +24,7 @@ from pelvimets.evaluation.measures.lesions import (
     match_lesions,
     number_lesions,
 )
-from pelvimets.evaluation.readings import FalseItem, LesionTally, ReferenceItem
+from pelvimets.evaluation.readings import FalseItem, LesionTally, MergingItem, ReferenceItem
 from pelvimets.evaluation.settings import (
     EvaluationSettings,
     LesionInstances,
@@ -93,14 +93,14 @@ def test_one_to_one_needs_the_overlap_and_counts_fragments_as_false():
 def test_a_split_lesion_is_found_once():
     lesions = lesions_of("111111", "110011")
     strict, loose = (match_lesions(lesions, rule) for rule in MatchRule)
-    assert (len(strict.pairs), strict.false, strict.splits) == (1, (2,), 1)
+    assert (len(strict.pairs), strict.false, strict.split) == (1, (2,), (1,))
     assert (len(loose.pairs), loose.false) == (1, ())
 
 
 def test_a_merge_finds_one_lesion_strictly_and_both_by_any_overlap():
     lesions = lesions_of("110011", "111111")
     strict, loose = (match_lesions(lesions, rule) for rule in MatchRule)
-    assert (len(strict.pairs), len(strict.missed), strict.merges) == (1, 1, 1)
+    assert (len(strict.pairs), len(strict.missed), strict.merging) == (1, 1, (1,))
     assert (len(loose.pairs), loose.missed) == (2, ())
 
 
@@ -243,6 +243,26 @@ def test_groups_keep_false_positives_of_every_patient():
     assert sum(len(t.false) for t in by_volume["< 0.5 cm3"]) == 4
     by_scanner = dict(detection.groups_by_attribute(COHORT, {"a": "x", "b": "x", "c": None}))
     assert [t.patient for t in by_scanner["x"]] == ["a", "b"]
+
+
+def test_merges_and_splits_stand_where_they_happened():
+    # patient a: a lesion of the ilium in two pieces; b: two of the pubis in one prediction
+    split = LesionTally("a", (ReferenceItem(1.0, "ilium", True, None, True),), (), ())
+    merged = LesionTally(
+        "b", (ReferenceItem(3.0, "pubis", True), ReferenceItem(0.3, "pubis", False)), (),
+        (MergingItem(4.0, "pubis"),),
+    )  # fmt: skip
+    groups = dict(detection.groups_by_bone([split, merged]))
+    counted = {
+        name: (found.merges, found.splits)
+        for name, members in groups.items()
+        for found in [detection.detect(members, QUICK, np.random.default_rng(0))]
+    }
+    assert counted == {"ilium": (0, 1), "pubis": (1, 0)}
+    by_volume = dict(detection.groups_by_volume([split, merged], (0.5, 2.0, 10.0)))
+    assert [sum(t.merges for t in by_volume[n]) for n in by_volume] == [0, 0, 1, 0]
+    both = detection.detect([LesionTally("c", (), ())], QUICK, np.random.default_rng(0))
+    assert both.merges is None and both.splits is None
 
 
 def test_false_positives_are_named_by_mimic():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy import stats
 
+from pelvimets.evaluation.published.characteristics import anova_of, pooled_of
 from pelvimets.evaluation.published.facts import Verdict, paper_facts
 from pelvimets.evaluation.published.recomputed import audit, audit_table
 
@@ -87,6 +90,54 @@ def test_not_all_structures_differ_between_sequences(findings):
 def test_a_median_lies_outside_its_quartiles(findings):
     outside = [w for w, f in findings.items() if "outside its quartiles" in f.remark]
     assert outside == ["Table 3, F/T-PSA, training"]
+
+
+def test_analysis_of_variance_from_means_is_that_of_scipy():
+    rng = np.random.default_rng(0)
+    groups = []
+    for n, mean, sd in ((266, 69.6, 10.4), (34, 65.9, 11.2), (34, 68.7, 8.9)):
+        values = rng.normal(size=n)
+        groups.append(mean + sd * (values - values.mean()) / values.std(ddof=1))
+    described = zip(*((g.size, g.mean(), g.std(ddof=1)) for g in groups), strict=True)
+    assert anova_of(*described) == pytest.approx(stats.f_oneway(*groups).pvalue)
+    pooled = np.concatenate(groups)
+    found = pooled_of([266, 34, 34], [(69.6, 10.4), (65.9, 11.2), (68.7, 8.9)])
+    assert found == pytest.approx((334, pooled.mean(), pooled.std(ddof=1)))
+
+
+def test_figures_of_tables_2_and_3_that_do_not_hold(findings):
+    age = findings["Table 3, p of age"]
+    assert (age.printed, age.recomputed, age.verdict) == ("0.548", "0.142", Verdict.DIFFERS)
+    for where in ("Table 2, p of age", "Table 2, p of age, external against development"):
+        assert findings[where].verdict is Verdict.REPRODUCED
+    share = findings["Table 3, share with 2-3 lesions, train (36/134)"]
+    assert (share.recomputed, share.verdict) == ("26.87", Verdict.LAST_DIGIT)
+    m0 = findings["Table 2, without metastases, against data set 2"]
+    assert (m0.printed, m0.recomputed, m0.verdict) == ("280", "258", Verdict.CONTRADICTS)
+    m1 = findings["Table 2, with metastases, against data set 3"]
+    assert m1.verdict is Verdict.REPRODUCED
+
+
+def test_verdicts_follow_the_figures():
+    facts = paper_facts()
+    facts["cohorts"]["external"]["patients"] = 68
+    facts["cohorts"]["bones"]["scanners"]["intera"][0] = 133
+    facts["flow"]["data_sets"]["dataset2"] = 258
+    facts["false_positives"]["others"] = ["vessels"]
+    facts["cohorts"]["lesion_volume_per_patient_cm3"]["external"][0] = 7.4
+    changed = {finding.where: finding for finding in audit(facts)}
+    for where in (
+        "Tables 2 and 3, scanners of the external set", "Table 2, scanners of the train set",
+        "Table 2, without metastases, against data set 2", "Text, haemangiomas",
+        "Text, 'average volume'",
+    ):  # fmt: skip
+        assert changed[where].verdict is Verdict.REPRODUCED
+    assert changed["Text, data sets 1-3"].verdict is Verdict.CONTRADICTS
+
+
+def test_what_cannot_be_tested_or_was_only_read_is_called_so(findings):
+    assert findings["Table 2, p of T-PSA"].verdict is Verdict.UNTESTABLE
+    assert findings["Text, 'external' data set"].verdict is Verdict.BY_READING
 
 
 def test_sums_that_hold_are_said_to_hold(findings):

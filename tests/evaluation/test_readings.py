@@ -26,6 +26,7 @@ from pelvimets.evaluation.measures.patients import judge
 from pelvimets.evaluation.readings import PatientCall, Reading, call_patient, tally_lesions
 from pelvimets.evaluation.report.claim import ITEMS
 from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.evaluation.statistics.sequence_tests import compare_calls
 from pelvimets.evaluation.tables.facts import PatientFacts, characterise
 from pelvimets.evaluation.tables.table import Table
 from pelvimets.labels import Sequence
@@ -140,6 +141,43 @@ def test_area_of_calls_is_the_mean_of_both_rates():
     )
     assert figures.auc_of_calls.estimate == pytest.approx((0.5 + 1.0) / 2)
     assert figures.auc.estimate == 1.0
+
+
+def test_rates_are_of_patients_with_a_statement_and_both_worst_cases_stand_beside():
+    # six M1: four called, one not, one without a statement; five M0: three, one alarm, one without
+    rows = [(True, True, 0.9)] * 4 + [(True, False, 0.2), (True, None, 0.8)]
+    rows += [(False, False, 0.1)] * 3 + [(False, True, 0.6), (False, None, 0.3)]
+    found = judge(calls(*rows), SETTINGS, np.random.default_rng(0))
+    assert found.patients == 11
+    rates = {name: (r.numerator, r.denominator) for name, r in found.rates.items()}
+    assert rates["sensitivity"] == (4, 5) and rates["specificity"] == (3, 4)
+    share = found.withheld.share
+    assert (share.numerator, share.denominator) == (2, 11)
+    worst = (
+        found.withheld.as_not_suspicious["sensitivity"],
+        found.withheld.as_suspicious["specificity"],
+    )
+    assert [(r.numerator, r.denominator) for r in worst] == [(4, 6), (3, 5)]
+    from sklearn.metrics import roc_auc_score
+
+    truth, score = [r[0] for r in rows], [r[2] for r in rows]
+    stated = [r[1] is not None for r in rows]
+    assert found.auc.estimate == pytest.approx(roc_auc_score(truth, score))
+    assert found.auc_stated.estimate == pytest.approx(
+        roc_auc_score(np.array(truth)[stated], np.array(score)[stated])
+    )
+    assert found.auc_of_calls.estimate == pytest.approx((4 / 5 + 3 / 4) / 2)
+
+
+def test_no_statement_is_told_apart_when_two_are_compared():
+    first = calls((True, True, 0.9), (True, None, 0.9), (False, False, 0.1), (False, None, 0.2))
+    second = calls((True, False, 0.3), (True, True, 0.9), (False, False, 0.1), (False, False, 0.1))
+    found = compare_calls(first, second, SETTINGS)
+    assert found["sensitivity"].difference.estimate == 1.0  # of the one that both speak of
+    assert "2 patients without a statement" in found["sensitivity"].test.note
+    assert found["no_statement"].difference.estimate == pytest.approx(0.5)
+    assert found["sensitivity_worst"].difference.estimate == 0.0
+    assert found["specificity_worst"].difference.estimate == pytest.approx(-0.5)
 
 
 def facts(n, split, **values):

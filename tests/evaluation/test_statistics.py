@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.evaluation.measures import roc
+from pelvimets.evaluation.results import STRUCTURES
 from pelvimets.evaluation.statistics import agreement, comparing, intervals
+from pelvimets.evaluation.statistics.sequence_tests import compare_structures
+from pelvimets.labels import Sequence as MrSequence
 
 # Bland and Altman, Lancet 1986;i:307-310: peak flow, first readings (l/min).
 LARGE_METER = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
@@ -364,6 +367,46 @@ def test_intraclass_correlations_as_published():
         found = agreement.intraclass_correlation_of(judges, kind)
         assert found.estimate == pytest.approx(expected, abs=5e-3)
     assert not agreement.intraclass_correlation([1.0, 1.0, 1.0], [1.0, 1.0, 1.0]).defined
+
+
+def test_intraclass_correlations_have_the_intervals_of_r():
+    # psych::ICC on the same data (its documentation): lower and upper bounds
+    judges = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+    bounds = {"ICC(1,1)": (-0.133, 0.72), "ICC(A,1)": (0.019, 0.76), "ICC(C,1)": (0.342, 0.95)}
+    for kind, (low, high) in bounds.items():
+        found = agreement.intraclass_correlation_of(judges, kind)
+        assert found.low == pytest.approx(low, abs=5e-4)
+        assert found.high == pytest.approx(high, abs=5e-3)
+    with pytest.raises(SettingsError):
+        agreement.intraclass_correlation_of(judges, "ICC(2,9)")
+
+
+def test_kappa_by_the_textbook_and_its_interval_by_simulation():
+    # 50 cases, 20 and 15 agreed, 5 and 10 not: observed 0.7, expected 0.5, kappa 0.4
+    shares = np.array([20, 5, 10, 15]) / 50
+    found = agreement.kappa(*_calls((20, 5, 10, 15)))
+    assert found.estimate == pytest.approx(0.4)
+    a, b, c, d = np.random.default_rng(0).multinomial(50, shares, size=20_000).T / 50
+    expected = (a + b) * (a + c) + (c + d) * (b + d)
+    spread = ((a + d - expected) / (1 - expected)).std()
+    assert (found.high - found.low) / (2 * 1.959964) == pytest.approx(spread, rel=0.05)
+    same = agreement.kappa([True, False, True], [True, False, True])
+    assert same.estimate == 1.0 and not same.defined
+
+
+def test_holm_spans_the_eight_bones_and_leaves_the_lesions_alone():
+    rng = np.random.default_rng(0)
+    values = {}
+    for structure in STRUCTURES:
+        for sequence in MrSequence:
+            numbers = rng.normal(0.85 + 0.02 * (sequence is MrSequence.T1), 0.03, 12)
+            values[sequence, structure, "dsc"] = by_patient(numbers)
+    tests = {test.structure: test for test in compare_structures(values)}
+    bones = [test for name, test in tests.items() if name != "lesions"]
+    assert [t.holm[0] for t in bones] == pytest.approx(
+        comparing.holm([t.tests[0].p for t in bones])
+    )
+    assert tests["lesions"].holm[0] == tests["lesions"].tests[0].p
 
 
 def test_staple_finds_the_better_readers_and_the_truth():

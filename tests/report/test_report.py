@@ -1,6 +1,7 @@
 """Findings as data, and the report as one offline file."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -175,6 +176,16 @@ def test_a_doubtful_result_makes_no_statement_in_either_direction():
     )
     assert "M1b" not in suspicion_wording(doubtful)
     assert findings_to_dict(doubtful)["m1_suspicion"]["suspected"] is None
+
+
+def test_a_listed_lesion_without_suspicion_is_not_denied_by_the_statement():
+    found = replace(measured(*study_masks([((75, 10, 60), 14, 0.9)], [])), m1_suspected=False)
+    assert len(found.lesions) == 1
+    assert suspicion_wording(found) == (
+        "not suspicious for M1b in the scanned field: the lesion listed is too uncertain"
+    )
+    none = measured(*study_masks([], []))
+    assert suspicion_wording(none) == "no lesion suspicious for M1b found in the scanned field"
 
 
 def test_the_lesion_list_as_csv_has_a_row_per_lesion():

@@ -35,7 +35,7 @@ from pelvimets.labels import Sequence as MrSequence
 from pelvimets.phantom.anatomy.patient import MimicKind
 
 ALL_SPLITS = "all"
-_STUDY_PACKAGES = ("matplotlib", "pandas", "pingouin", "sklearn", "statsmodels", "yaml")
+_STUDY_PACKAGES = ("matplotlib", "pandas", "sklearn", "statsmodels", "yaml")
 
 
 class EvaluationObserver(Protocol):
@@ -384,6 +384,8 @@ def headlines(results: CohortResults) -> tuple[str, ...]:
             for name in ("sensitivity", "specificity"):
                 cell = percent_interval(result.patients.rates[name].clopper_pearson)
                 parts.append(f"{name} {cell} %")
+            if result.patients.withheld.patients:
+                parts.append(f"no statement on {result.patients.withheld.patients} patients")
             if result.patients.auc is not None:
                 parts.append(f"AUC {number_interval(result.patients.auc)}")
         if result.lesions is not None:

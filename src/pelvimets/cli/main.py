@@ -136,7 +136,8 @@ def _predict_one(source: StudyInput, out: Path, options: RunOptions) -> None:
     for flag in summary.findings.flags:
         console.line(f"{flag.level}: {flag.message}", style="yellow")
     count = len(summary.findings.lesions)
-    console.line(f"{suspicion_wording(summary.findings)}; {count} lesions listed")
+    lesions = f"{count} lesion{'' if count == 1 else 's'} listed"
+    console.line(f"{suspicion_wording(summary.findings)}; {lesions}")
     console.line(f"{summary.seconds:.1f} s, peak memory {summary.peak_memory_mib} MiB")
     console.line(f"Report: {summary.report}")
 

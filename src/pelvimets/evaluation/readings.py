@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol
 
 from pelvimets.evaluation.measures.case import CaseResult
 from pelvimets.evaluation.measures.lesions import (
@@ -50,12 +51,14 @@ class ReferenceItem:
         bone: See ``LesionRecord.bone``.
         found: Whether a prediction found it.
         score: Score of the prediction that found it, None if unknown or not found.
+        split: Whether two or more predictions touch it.
     """
 
     volume_cm3: float
     bone: str | None
     found: bool
     score: float | None = None
+    split: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,33 +79,66 @@ class FalseItem:
 
 
 @dataclass(frozen=True)
+class MergingItem:
+    """A predicted lesion that touches two or more of the reference; see ``LesionRecord``."""
+
+    volume_cm3: float
+    bone: str | None
+
+
+class Placed(Protocol):
+    """Anything with a place and a volume, by which lesions are grouped."""
+
+    @property
+    def volume_cm3(self) -> float:
+        """Volume."""
+        ...
+
+    @property
+    def bone(self) -> str | None:
+        """See ``LesionRecord.bone``."""
+        ...
+
+
+@dataclass(frozen=True)
 class LesionTally:
     """Lesions of one patient under one reading.
 
-    ``merges`` and ``splits`` see ``Matching``; 0 for readings of two sequences.
+    Attributes:
+        patient: Name.
+        reference, false: Lesions of the reference, and predictions that found nothing.
+        merging: Predictions that touch several lesions; None for readings of two sequences,
+            where merges and splits have no meaning.
     """
 
     patient: str
     reference: tuple[ReferenceItem, ...]
     false: tuple[FalseItem, ...]
-    merges: int = 0
-    splits: int = 0
+    merging: tuple[MergingItem, ...] | None = None
 
     @property
     def n_found(self) -> int:
         """Reference lesions found."""
         return sum(item.found for item in self.reference)
 
-    def only(
-        self,
-        reference: Callable[[ReferenceItem], bool],
-        false: Callable[[FalseItem], bool],
-    ) -> LesionTally:
-        """The lesions that pass; for groups by bone or volume."""
+    @property
+    def merges(self) -> int | None:
+        """Number of merging predictions; None where that has no meaning."""
+        return None if self.merging is None else len(self.merging)
+
+    @property
+    def splits(self) -> int | None:
+        """Number of split lesions; None where that has no meaning."""
+        return None if self.merging is None else sum(item.split for item in self.reference)
+
+    def only(self, passes: Callable[[Placed], bool]) -> LesionTally:
+        """The lesions that pass, each by its own place and volume; for groups."""
+        merging = self.merging
         return replace(
             self,
-            reference=tuple(item for item in self.reference if reference(item)),
-            false=tuple(item for item in self.false if false(item)),
+            reference=tuple(item for item in self.reference if passes(item)),
+            false=tuple(item for item in self.false if passes(item)),
+            merging=None if merging is None else tuple(m for m in merging if passes(m)),
         )
 
 
@@ -144,7 +180,12 @@ def _of_sequence(patient: str, lesions: SequenceLesions, matching: Matching) -> 
         for p in lesions.prediction
         if p.number in wrong
     )
-    return LesionTally(patient, reference, false, matching.merges, matching.splits)
+    merging = tuple(
+        MergingItem(p.volume_cm3, p.bone)
+        for p in lesions.prediction
+        if p.number in matching.merging
+    )
+    return LesionTally(patient, reference, false, merging)
 
 
 def _reference_item(
@@ -157,7 +198,8 @@ def _reference_item(
     scores = [p.score for p in lesions.prediction if p.number in partners]
     known = [score for score in scores if score is not None]
     score = max(known) if found and known else None
-    return ReferenceItem(record.volume_cm3, record.bone, found, score)
+    split = record.number in matching.split
+    return ReferenceItem(record.volume_cm3, record.bone, found, score, split)
 
 
 def _is_one_to_one(matching: Matching) -> bool:
@@ -235,14 +277,19 @@ class PatientCall:
 
     Attributes:
         truth: Whether he has bone metastases (M1).
-        called: Whether the prediction says so.
+        called: Whether the prediction says so; None where it makes no statement.
         score: Unthresholded, None if unknown.
     """
 
     patient: str
     truth: bool
-    called: bool
+    called: bool | None
     score: float | None
+
+    @property
+    def stated(self) -> bool:
+        """Whether the prediction makes a statement, one way or the other."""
+        return self.called is not None
 
 
 def call_patient(case: CaseResult, reading: Reading, truth: bool) -> PatientCall | None:
@@ -250,7 +297,8 @@ def call_patient(case: CaseResult, reading: Reading, truth: bool) -> PatientCall
 
     A sequence's call is the prediction's own suspicion where it states one, else whether it
     marks any lesion. Either sequence: one call is enough and the higher score counts; both:
-    both must call and the lower score counts.
+    both must call and the lower score counts. Where the prediction withholds its statement on
+    the patient, no reading has a call; the scores stay.
     """
     calls: dict[Sequence, tuple[bool, float | None]] = {}
     for sequence, result in case.sequences.items():
@@ -260,13 +308,12 @@ def call_patient(case: CaseResult, reading: Reading, truth: bool) -> PatientCall
         elif result.lesions is not None:
             calls[sequence] = bool(result.lesions.prediction), scores.patient_score
     if reading in (Reading.DWI, Reading.T1):
-        found = calls.get(Sequence(reading.value))
-        return None if found is None else PatientCall(case.patient, truth, *found)
+        calls = {s: call for s, call in calls.items() if s == reading.value}
     if not calls or (reading is Reading.BOTH and len(calls) < len(Sequence)):
         return None
     known = [score for _, score in calls.values()]
     words = [called for called, _ in calls.values()]
-    if reading is Reading.EITHER:
-        score = None if None in known else _highest(known)
-        return PatientCall(case.patient, truth, any(words), score)
-    return PatientCall(case.patient, truth, all(words), None if None in known else _lowest(known))
+    of_words, of_scores = (all, _lowest) if reading is Reading.BOTH else (any, _highest)
+    withheld = any(result.scores.withheld for result in case.sequences.values())
+    score = None if None in known else of_scores(known)
+    return PatientCall(case.patient, truth, None if withheld else of_words(words), score)

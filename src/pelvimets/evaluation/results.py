@@ -8,29 +8,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pelvimets.evaluation import checks
+from pelvimets.evaluation.by_reading import ReadingResult, read_all
 from pelvimets.evaluation.checks import Problem
 from pelvimets.evaluation.measures.case import LESIONS, CaseResult
-from pelvimets.evaluation.measures.detection import (
-    Detection,
-    Group,
-    detect_by_rule,
-    false_by_mimic,
-    groups_by_attribute,
-    groups_by_bone,
-    groups_by_count,
-    groups_by_volume,
-)
 from pelvimets.evaluation.measures.masks import FloatArray
-from pelvimets.evaluation.measures.patients import PatientFigures, judge
+from pelvimets.evaluation.measures.matched import (
+    MatchedPair,
+    MatchedSummary,
+    matched_pairs,
+    summarise_matched,
+)
 from pelvimets.evaluation.measures.voxel import MEASURES, Summary, VoxelMeasures, summarise
 from pelvimets.evaluation.readings import (
-    LesionTally,
-    PatientCall,
     Reading,
-    call_patient,
-    tally_lesions,
 )
-from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
+from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.evaluation.statistics.agreement import (
     BlandAltman,
     bland_altman,
@@ -41,6 +33,7 @@ from pelvimets.evaluation.statistics.intervals import Interval
 from pelvimets.evaluation.statistics.sequence_tests import (
     GroupTest,
     StructureTest,
+    agreement_of_calls,
     compare_groups,
     compare_sequences,
     compare_structures,
@@ -50,6 +43,7 @@ from pelvimets.labels import Bone
 from pelvimets.labels import Sequence as MrSequence
 
 STRUCTURES = (*(bone.key for bone in Bone), LESIONS)
+WITH_METASTASES, ALL_PATIENTS = "patients with metastases", "all patients"
 
 
 @dataclass(frozen=True)
@@ -87,15 +81,19 @@ class VoxelSummary:
 
 @dataclass(frozen=True, eq=False)
 class VolumeAgreement:
-    """Lesion volume per patient, reference against prediction, of patients with either.
+    """Lesion volume per patient, reference against prediction.
+
+    Who counts is settled by the reference, never by what was predicted.
 
     Attributes:
+        population: Who counts, in words.
         patients: Names, in the order of the volumes.
         reference_cm3, prediction_cm3: Volumes.
         bland_altman: Of prediction - reference.
         concordance, icc: Lin's coefficient; ICC(A,1).
     """
 
+    population: str
     patients: tuple[str, ...]
     reference_cm3: FloatArray
     prediction_cm3: FloatArray
@@ -104,42 +102,15 @@ class VolumeAgreement:
     icc: Interval
 
 
-@dataclass(frozen=True)
-class ReadingResult:
-    """Lesion and patient level under one reading.
-
-    Attributes:
-        rule: That of the settings; curves, tests and ``false_by_mimic`` follow it.
-        by_rule: Figures under each rule; empty without lesion masks.
-        subgroups: Kind of group -> name -> figures under each rule.
-        false_by_mimic: False lesions by what they lie on.
-        patients: None without calls.
-        calls: What ``patients`` is made from.
-        tallies_by_rule: What ``by_rule`` is made from.
-    """
-
-    rule: MatchRule
-    by_rule: Mapping[MatchRule, Detection]
-    subgroups: Mapping[str, Mapping[str, Mapping[MatchRule, Detection]]]
-    false_by_mimic: Mapping[str, int]
-    patients: PatientFigures | None
-    calls: tuple[PatientCall, ...]
-    tallies_by_rule: Mapping[MatchRule, tuple[LesionTally, ...]]
-
-    @property
-    def lesions(self) -> Detection | None:
-        """By the rule of the settings; None without lesion masks."""
-        return self.by_rule.get(self.rule)
-
-    @property
-    def tallies(self) -> tuple[LesionTally, ...]:
-        """By the rule of the settings."""
-        return self.tallies_by_rule.get(self.rule, ())
-
-
 @dataclass(frozen=True, eq=False)
 class CohortResults:
-    """Everything that an evaluation reports."""
+    """Everything that an evaluation reports.
+
+    Attributes:
+        volumes, volumes_of_all: Of patients with metastases, and of all.
+        pairs, matched: Segmentation lesion by lesion, of matched pairs.
+        call_agreement: Cohen's kappa of the calls on DWI and on T1; None without both.
+    """
 
     settings: EvaluationSettings
     facts: tuple[PatientFacts, ...]
@@ -150,6 +121,10 @@ class CohortResults:
     sequence_tests: Mapping[str, GroupTest]
     group_tests: tuple[StructureTest, ...]
     volumes: Mapping[MrSequence, VolumeAgreement]
+    volumes_of_all: Mapping[MrSequence, VolumeAgreement]
+    pairs: tuple[MatchedPair, ...]
+    matched: Mapping[MrSequence, MatchedSummary]
+    call_agreement: Interval | None
     characteristics: Characteristics
     problems: tuple[Problem, ...]
     title: str = "Evaluation"
@@ -197,8 +172,9 @@ def summarise_cohort(
         *checks.check_scores(cases),
     ]
     rows = _voxel_rows(cases)
-    readings = _readings(cases, completed, settings)
+    readings = read_all(cases, completed, settings)
     updated = {fact.patient: fact for fact in completed}
+    pairs = matched_pairs(cases, settings)
     return CohortResults(
         settings=settings,
         facts=tuple(completed),
@@ -210,7 +186,11 @@ def summarise_cohort(
             {r: (result.calls, result.tallies) for r, result in readings.items()}, settings
         ),
         group_tests=_group_tests(rows, completed),
-        volumes=_volumes(rows, settings),
+        volumes=_volumes(_of_m1(rows, completed), WITH_METASTASES, settings),
+        volumes_of_all=_volumes(rows, ALL_PATIENTS, settings),
+        pairs=pairs,
+        matched=summarise_matched(pairs, settings),
+        call_agreement=_call_agreement(readings),
         characteristics=characterise(
             [updated.get(fact.patient, fact) for fact in (all_facts or completed)]
         ),
@@ -278,90 +258,6 @@ def _summary(
     )
 
 
-def _readings(
-    cases: Sequence[CaseResult], facts: Sequence[PatientFacts], settings: EvaluationSettings
-) -> dict[Reading, ReadingResult]:
-    """Readings that at least one patient allows; each draws its own random numbers."""
-    truth = {f.patient: f.m_stage == "M1" for f in facts if f.m_stage is not None}
-    by_attribute = {
-        "scanner": {fact.patient: fact.scanner for fact in facts},
-        "dataset": {fact.patient: fact.dataset for fact in facts},
-    }
-    results = {}
-    for number, reading in enumerate(Reading):
-        rng = np.random.default_rng([settings.seed, number])
-        tallies = {rule: _tallies(cases, reading, settings, rule) for rule in MatchRule}
-        tallies = {rule: own for rule, own in tallies.items() if own}
-        calls = [
-            call
-            for case in cases
-            if case.patient in truth
-            and (call := call_patient(case, reading, truth[case.patient])) is not None
-        ]
-        if not tallies and not calls:
-            continue
-        results[reading] = ReadingResult(
-            settings.rule,
-            detect_by_rule(tallies, settings, rng) if tallies else {},
-            _subgroups(tallies, by_attribute, settings, rng),
-            false_by_mimic(tallies.get(settings.rule, ())),
-            judge(calls, settings, rng) if calls else None,
-            tuple(calls),
-            tallies,
-        )
-    return results
-
-
-def _tallies(
-    cases: Sequence[CaseResult],
-    reading: Reading,
-    settings: EvaluationSettings,
-    rule: MatchRule,
-) -> tuple[LesionTally, ...]:
-    tallies = (tally_lesions(case, reading, settings, rule) for case in cases)
-    return tuple(tally for tally in tallies if tally is not None)
-
-
-def _subgroups(
-    tallies: Mapping[MatchRule, Sequence[LesionTally]],
-    by_attribute: Mapping[str, Mapping[str, str | None]],
-    settings: EvaluationSettings,
-    rng: np.random.Generator,
-) -> dict[str, dict[str, dict[MatchRule, Detection]]]:
-    grouped = {rule: _groups(own, by_attribute, settings) for rule, own in tallies.items()}
-    found: dict[str, dict[str, dict[MatchRule, Detection]]] = {}
-    for kind in next(iter(grouped.values()), {}):
-        by_rule = {rule: dict(kinds[kind]) for rule, kinds in grouped.items()}
-        for name in dict.fromkeys(name for groups in by_rule.values() for name in groups):
-            members = {
-                rule: groups[name] if name in groups else [_emptied(t) for t in tallies[rule]]
-                for rule, groups in by_rule.items()
-            }
-            if any(members.values()):
-                detected = detect_by_rule(members, settings, rng, curves=False)
-                found.setdefault(kind, {})[name] = detected
-    return found
-
-
-def _emptied(tally: LesionTally) -> LesionTally:
-    return tally.only(lambda _: False, lambda _: False)
-
-
-def _groups(
-    tallies: Sequence[LesionTally],
-    by_attribute: Mapping[str, Mapping[str, str | None]],
-    settings: EvaluationSettings,
-) -> dict[str, list[Group]]:
-    kinds: dict[str, list[Group]] = {
-        "lesions per patient": groups_by_count(tallies),
-        "bone": groups_by_bone(tallies),
-        "volume": groups_by_volume(tallies, settings.volume_bounds_cm3),
-    }
-    for name, attribute in by_attribute.items():
-        kinds[name] = groups_by_attribute(tallies, attribute)
-    return kinds
-
-
 def _group_tests(
     rows: Sequence[VoxelRow], facts: Sequence[PatientFacts]
 ) -> tuple[StructureTest, ...]:
@@ -374,32 +270,40 @@ def _group_tests(
     return tuple(tests)
 
 
+def _call_agreement(readings: Mapping[Reading, ReadingResult]) -> Interval | None:
+    if Reading.DWI not in readings or Reading.T1 not in readings:
+        return None
+    return agreement_of_calls(readings[Reading.DWI].calls, readings[Reading.T1].calls)
+
+
+def _of_m1(rows: Sequence[VoxelRow], facts: Sequence[PatientFacts]) -> list[VoxelRow]:
+    ill = {fact.patient for fact in facts if fact.m_stage == "M1"}
+    return [row for row in rows if row.patient in ill]
+
+
 def _volumes(
-    rows: Sequence[VoxelRow], settings: EvaluationSettings
+    rows: Sequence[VoxelRow], population: str, settings: EvaluationSettings
 ) -> dict[MrSequence, VolumeAgreement]:
     agreements = {}
     for sequence in MrSequence:
-        own = [
-            row
-            for row in rows
-            if row.sequence is sequence
-            and row.structure == LESIONS
-            and not (row.measures.reference_empty and row.measures.prediction_empty)
-        ]
+        own = [row for row in rows if row.sequence is sequence and row.structure == LESIONS]
         if own:
-            agreements[sequence] = _agreement(own, settings)
+            agreements[sequence] = _agreement(own, population, settings)
     return agreements
 
 
-def _agreement(rows: Sequence[VoxelRow], settings: EvaluationSettings) -> VolumeAgreement:
+def _agreement(
+    rows: Sequence[VoxelRow], population: str, settings: EvaluationSettings
+) -> VolumeAgreement:
     reference = np.array([row.measures.reference_cm3 for row in rows])
     prediction = np.array([row.measures.prediction_cm3 for row in rows])
     level = settings.confidence_level
     return VolumeAgreement(
+        population,
         tuple(row.patient for row in rows),
         reference,
         prediction,
         bland_altman(reference, prediction, level=level),
         concordance(reference, prediction, level=level),
-        intraclass_correlation(reference, prediction),
+        intraclass_correlation(reference, prediction, level),
     )

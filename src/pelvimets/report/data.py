@@ -31,6 +31,7 @@ FINDINGS_VERSION = "1.0"
 RESEARCH_USE = "Research use only. Not a medical device; not for diagnosis or treatment."
 SUSPICION_WORDING = "suspicious for M1b in the scanned field"
 NO_SUSPICION_WORDING = "no lesion suspicious for M1b found in the scanned field"
+WEAK_WORDING = "not suspicious for M1b in the scanned field: {} too uncertain"
 WITHHELD_WORDING = "no statement: the result needs review"
 
 
@@ -38,7 +39,14 @@ def suspicion_wording(findings: Findings) -> str:
     """What may be said of M staging: never a patient-wide M0, nothing on a doubtful result."""
     if not findings.reliable:
         return WITHHELD_WORDING
-    return SUSPICION_WORDING if findings.m1_suspected else NO_SUSPICION_WORDING
+    if findings.m1_suspected:
+        return SUSPICION_WORDING
+    count = len(findings.lesions)
+    if count:
+        return WEAK_WORDING.format(
+            "the lesion listed is" if count == 1 else "the lesions listed are"
+        )
+    return NO_SUSPICION_WORDING
 
 
 @cache

@@ -140,7 +140,7 @@ def bland_altman_figure(agreement: VolumeAgreement, sequence: MrSequence) -> Fig
     ax.set_xlabel("Mean of reference and prediction (cm³)")
     ax.set_ylabel("Prediction - reference (cm³)")
     ax.margins(x=0.12)
-    ax.set_title(f"Volume of metastases per patient, {sequence.title}")
+    ax.set_title(f"Volume of metastases, {sequence.title}: {agreement.population}, n = {found.n}")
     return figure
 
 

@@ -50,11 +50,19 @@ class SequenceMasks:
 
 @dataclass(frozen=True)
 class SequenceScores:
-    """Scores of a prediction on one sequence; None where the prediction gives none."""
+    """Scores of a prediction on one sequence; None where the prediction gives none.
+
+    Attributes:
+        patient_score: Unthresholded.
+        m1_suspected: The sequence's own call.
+        lesion_scores: By label.
+        withheld: Whether the prediction makes no statement on this patient, neither way.
+    """
 
     patient_score: float | None = None
     m1_suspected: bool | None = None
     lesion_scores: Mapping[int, float] = field(default_factory=dict)
+    withheld: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,7 @@ def _sequence_result(data: Mapping[str, Any]) -> SequenceResult:
             scores["patient_score"],
             scores["m1_suspected"],
             {int(k): float(v) for k, v in scores["lesion_scores"].items()},
+            scores["withheld"],
         ),
         None if data["shape"] is None else _triple(data["shape"]),
         None if data["spacing_mm"] is None else _triple(data["spacing_mm"]),
@@ -281,5 +290,5 @@ def _lesions(
             mimics=None if masks.mimics is None else masks.mimics.array,
             mimic_names=mimic_names,
         ),
-        find_overlaps(pair[0].array, pair[1].array),
+        find_overlaps(pair[0].array, pair[1].array, pair[0].geometry.spacing),
     )

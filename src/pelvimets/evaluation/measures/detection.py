@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pelvimets.evaluation.measures.masks import BoolArray, FloatArray
-from pelvimets.evaluation.readings import FalseItem, LesionTally, ReferenceItem
+from pelvimets.evaluation.readings import LesionTally, Placed
 from pelvimets.evaluation.settings import (
     COUNT_GROUPS,
     EvaluationSettings,
@@ -77,7 +77,7 @@ class Detection:
         patients: Number of patients, those without lesions included.
         found, missed, false: Lesions.
         false_in_m0: False lesions in patients without reference lesions.
-        merges, splits: See ``Matching``.
+        merges, splits: See ``Matching``; None for readings of two sequences.
         recall, precision, f1: Precision is found / (found + false).
         false_per_patient: Mean with bootstrap interval.
         average_precision, froc: None without scores; ``note`` then says why.
@@ -88,8 +88,8 @@ class Detection:
     missed: int
     false: int
     false_in_m0: int
-    merges: int
-    splits: int
+    merges: int | None
+    splits: int | None
     recall: Rate
     precision: Rate
     f1: Rate
@@ -164,8 +164,8 @@ def _detect(
         missed=int((total - found).sum()),
         false=int(false.sum()),
         false_in_m0=int(false[total == 0].sum()),
-        merges=sum(tally.merges for tally in tallies),
-        splits=sum(tally.splits for tally in tallies),
+        merges=_summed([tally.merges for tally in tallies]),
+        splits=_summed([tally.splits for tally in tallies]),
         recall=_rate(found, total, counts, level),
         precision=_rate(found, found + false, counts, level),
         f1=_rate(2 * found, found + total + false, counts, level, shares=False),
@@ -174,6 +174,11 @@ def _detect(
         froc=_froc(scored, total, counts, settings) if scored else None,
         note="" if scored or not curves else NO_SCORES,
     )
+
+
+def _summed(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _rate(
@@ -342,11 +347,11 @@ def groups_by_volume(tallies: Sequence[LesionTally], bounds: tuple[float, ...]) 
     return [(n, _restricted(tallies, partial(_is_of_volume, n, bounds))) for n in names]
 
 
-def _is_in_bone(name: str, item: ReferenceItem | FalseItem) -> bool:
+def _is_in_bone(name: str, item: Placed) -> bool:
     return item.bone == name
 
 
-def _is_of_volume(name: str, bounds: tuple[float, ...], item: ReferenceItem | FalseItem) -> bool:
+def _is_of_volume(name: str, bounds: tuple[float, ...], item: Placed) -> bool:
     return volume_group(item.volume_cm3, bounds) == name
 
 
@@ -359,9 +364,9 @@ def groups_by_attribute(
 
 
 def _restricted(
-    tallies: Sequence[LesionTally], passes: Callable[[ReferenceItem | FalseItem], bool]
+    tallies: Sequence[LesionTally], passes: Callable[[Placed], bool]
 ) -> list[LesionTally]:
-    return [tally.only(passes, passes) for tally in tallies]
+    return [tally.only(passes) for tally in tallies]
 
 
 def false_by_mimic(tallies: Sequence[LesionTally]) -> dict[str, int]:

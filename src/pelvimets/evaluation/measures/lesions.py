@@ -13,7 +13,8 @@ from scipy.optimize import linear_sum_assignment
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
-from pelvimets.evaluation.measures.masks import BoolArray, bounding_box
+from pelvimets.evaluation.measures.distances import hausdorff_distance
+from pelvimets.evaluation.measures.masks import BoolArray, Spacing, bounding_box, joint_box
 from pelvimets.evaluation.settings import Connectivity, LesionInstances, MatchRule
 from pelvimets.labels import Bone
 
@@ -46,12 +47,19 @@ class LesionRecord:
 
 @dataclass(frozen=True)
 class Overlap:
-    """A reference lesion and a predicted lesion that share voxels."""
+    """A reference lesion and a predicted lesion that share voxels.
+
+    Attributes:
+        reference, prediction: Their numbers.
+        voxels, iou: Shared voxels; these over the voxels of either.
+        hd_mm: Hausdorff distance of the two alone; None where no spacing was given.
+    """
 
     reference: int
     prediction: int
     voxels: int
     iou: float
+    hd_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -165,18 +173,31 @@ def _mimic_of(
 
 
 def find_overlaps(
-    reference: npt.NDArray[np.int32], prediction: npt.NDArray[np.int32]
+    reference: npt.NDArray[np.int32],
+    prediction: npt.NDArray[np.int32],
+    spacing: Spacing | None = None,
 ) -> tuple[Overlap, ...]:
-    """All pairs of lesions that share voxels, by reference and prediction number."""
+    """All pairs of lesions that share voxels, by reference and prediction number.
+
+    Args:
+        reference, prediction: Lesions 1..n (z, y, x).
+        spacing: Voxel distance in mm; with it the pairs' Hausdorff distances are measured.
+    """
     both = (reference > 0) & (prediction > 0)
     pairs, shared = np.unique(
         np.stack([reference[both], prediction[both]]), axis=1, return_counts=True
     )
     sizes = np.bincount(reference.ravel()), np.bincount(prediction.ravel())
-    return tuple(
-        Overlap(int(r), int(p), int(n), float(n / (sizes[0][r] + sizes[1][p] - n)))
-        for (r, p), n in zip(pairs.T, shared, strict=True)
-    )
+    boxes = ndimage.find_objects(reference), ndimage.find_objects(prediction)
+    found = []
+    for (r, p), n in zip(pairs.T, shared, strict=True):
+        iou = float(n / (sizes[0][r] + sizes[1][p] - n))
+        distance = None
+        if spacing is not None:
+            box = joint_box(boxes[0][r - 1], boxes[1][p - 1])
+            distance = hausdorff_distance(reference[box] == r, prediction[box] == p, spacing)
+        found.append(Overlap(int(r), int(p), int(n), iou, distance))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -187,15 +208,15 @@ class Matching:
         pairs: (reference number, prediction number) of what was found.
         missed: Reference lesions not found.
         false: Predicted lesions that count as false.
-        merges: Predictions that touch two or more reference lesions.
-        splits: Reference lesions touched by two or more predictions.
+        merging: Predictions that touch two or more reference lesions.
+        split: Reference lesions touched by two or more predictions.
     """
 
     pairs: tuple[tuple[int, int], ...]
     missed: tuple[int, ...]
     false: tuple[int, ...]
-    merges: int
-    splits: int
+    merging: tuple[int, ...]
+    split: tuple[int, ...]
 
     @property
     def found(self) -> frozenset[int]:
@@ -225,13 +246,13 @@ def match_lesions(
         pairs=tuple(sorted(pairs)),
         missed=tuple(r.number for r in lesions.reference if r.number not in found),
         false=tuple(p.number for p in lesions.prediction if p.number not in hits),
-        merges=_shared_by_several(overlap.prediction for overlap in lesions.overlaps),
-        splits=_shared_by_several(overlap.reference for overlap in lesions.overlaps),
+        merging=_shared_by_several(overlap.prediction for overlap in lesions.overlaps),
+        split=_shared_by_several(overlap.reference for overlap in lesions.overlaps),
     )
 
 
-def _shared_by_several(numbers: Iterable[int]) -> int:
-    return sum(count > 1 for count in Counter(numbers).values())
+def _shared_by_several(numbers: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(number for number, count in Counter(numbers).items() if count > 1))
 
 
 def _one_to_one(overlaps: tuple[Overlap, ...], smallest_iou: float) -> list[tuple[int, int]]:

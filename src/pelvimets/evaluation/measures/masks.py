@@ -12,6 +12,7 @@ from pelvimets.errors import GeometryError, InputError
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 Spacing = tuple[float, float, float]
+Box = tuple[slice, slice, slice]
 
 
 def as_mask(array: npt.ArrayLike) -> BoolArray:
@@ -76,3 +77,15 @@ def joint_crop(reference: BoolArray, prediction: BoolArray) -> tuple[BoolArray, 
         for a, b in zip(boxes[0], boxes[1], strict=True)
     )
     return reference[joint], prediction[joint]
+
+
+def joint_box(first: Box | None, second: Box | None) -> Box:
+    """Smallest box that holds both; one voxel where there is neither."""
+    present = [box for box in (first, second) if box is not None]
+    if not present:
+        return slice(0, 1), slice(0, 1), slice(0, 1)
+    z, y, x = (
+        slice(min(b[axis].start for b in present), max(b[axis].stop for b in present))
+        for axis in range(3)
+    )
+    return z, y, x

@@ -56,8 +56,8 @@ def volumetric_similarity(reference: npt.ArrayLike, prediction: npt.ArrayLike) -
     return volumetric_similarity_of_counts(*sizes)
 
 
-def volumetric_similarity_of_counts(reference: int, prediction: int) -> float:
-    """Volumetric similarity from numbers of voxels; NaN if both are 0."""
+def volumetric_similarity_of_counts(reference: float, prediction: float) -> float:
+    """Volumetric similarity from numbers of voxels or volumes; NaN if both are 0."""
     total = reference + prediction
     return 1.0 - abs(reference - prediction) / total if total else float("nan")
 

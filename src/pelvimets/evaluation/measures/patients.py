@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,15 +41,43 @@ class PatientRate:
 
 
 @dataclass(frozen=True)
+class Withheld:
+    """Patients on whom the prediction makes no statement, and what they could do to the rates.
+
+    Attributes:
+        with_metastases, without_metastases: Patients without a statement.
+        share: Of all patients.
+        as_suspicious: Rates of all patients if each of these counts as called: the worst case
+            for the specificity.
+        as_not_suspicious: The same if none counts as called: the worst case for the sensitivity.
+    """
+
+    with_metastases: int
+    without_metastases: int
+    share: PatientRate
+    as_suspicious: dict[str, PatientRate]
+    as_not_suspicious: dict[str, PatientRate]
+
+    @property
+    def patients(self) -> int:
+        """All patients without a statement."""
+        return self.with_metastases + self.without_metastases
+
+
+@dataclass(frozen=True)
 class PatientFigures:
     """Patient-level figures under one reading.
 
     Attributes:
-        true_positives, false_negatives, true_negatives, false_positives: Patients.
-        rates: By the names of ``RATES``.
-        auc, auc_bootstrap: From unthresholded scores; None where ``note`` says why.
+        true_positives, false_negatives, true_negatives, false_positives: Patients on whom
+            there is a statement.
+        rates: Among these, by the names of ``RATES``.
+        withheld: The other patients.
+        auc, auc_bootstrap: From unthresholded scores of all patients, those without a statement
+            included; None where ``note`` says why.
+        auc_stated: The same of patients with a statement; None if all have one.
         auc_of_calls: From calls, as in the paper; None if a class is missing.
-        roc, calibration, decision: Of the scores.
+        roc, calibration, decision: Of the scores of all patients.
         note: What could not be computed, and why.
     """
 
@@ -58,8 +86,10 @@ class PatientFigures:
     true_negatives: int
     false_positives: int
     rates: dict[str, PatientRate]
+    withheld: Withheld
     auc: Interval | None = None
     auc_bootstrap: Interval | None = None
+    auc_stated: Interval | None = None
     auc_of_calls: Interval | None = None
     roc: RocCurve | None = None
     calibration: Calibration | None = None
@@ -68,9 +98,9 @@ class PatientFigures:
 
     @property
     def patients(self) -> int:
-        """All patients."""
+        """All patients, those without a statement included."""
         positives = self.true_positives + self.false_negatives
-        return positives + self.true_negatives + self.false_positives
+        return positives + self.true_negatives + self.false_positives + self.withheld.patients
 
 
 def judge(
@@ -84,47 +114,72 @@ def judge(
         rng: Source of randomness.
     """
     truth = np.array([call.truth for call in calls], dtype=bool)
-    called = np.array([call.called for call in calls], dtype=bool)
-    counts = (
+    stated = np.array([call.stated for call in calls], dtype=bool)
+    called = np.array([bool(call.called) for call in calls], dtype=bool)
+    counts = _counts(truth[stated], called[stated])
+    figures = PatientFigures(
+        *counts, _rates(*counts, settings), _withheld(truth, called, stated, settings)
+    )
+    level = settings.confidence_level
+    if _has_both(truth[stated]):
+        area = auc_interval(truth[stated], called[stated], level=level)
+        figures = replace(figures, auc_of_calls=area)
+    if not _has_both(truth):
+        return replace(figures, note=_missing_class(truth))
+    values = np.array(
+        [float("nan") if call.score is None else call.score for call in calls], dtype=np.float64
+    )
+    figures = replace(figures, note=_score_note(values))
+    if np.isnan(values).any():
+        return figures
+    if not stated.all() and _has_both(truth[stated]):
+        area = auc_interval(truth[stated], values[stated], level=level)
+        figures = replace(figures, auc_stated=area)
+    return _with_scores(figures, truth, values, settings, rng)
+
+
+def _counts(truth: BoolArray, called: BoolArray) -> tuple[int, int, int, int]:
+    """Hits, misses, rejections and alarms."""
+    return (
         int(np.sum(truth & called)),
         int(np.sum(truth & ~called)),
         int(np.sum(~truth & ~called)),
         int(np.sum(~truth & called)),
     )
-    one_class = truth.size == 0 or truth.all() or not truth.any()
-    if one_class:
-        return PatientFigures(*counts, _rates(*counts, settings), note=_missing_class(truth))
-    of_calls = auc_interval(truth, called, logit=True, level=settings.confidence_level)
-    values = np.array(
-        [float("nan") if call.score is None else call.score for call in calls], dtype=np.float64
+
+
+def _has_both(truth: BoolArray) -> bool:
+    return bool(truth.any() and not truth.all())
+
+
+def _withheld(
+    truth: BoolArray, called: BoolArray, stated: BoolArray, settings: EvaluationSettings
+) -> Withheld:
+    return Withheld(
+        int(np.sum(truth & ~stated)),
+        int(np.sum(~truth & ~stated)),
+        _rate(int(np.sum(~stated)), truth.size, settings),
+        _rates(*_counts(truth, called | ~stated), settings),
+        _rates(*_counts(truth, called & stated), settings),
     )
-    note = _score_note(values)
-    if np.isnan(values).any():
-        return PatientFigures(*counts, _rates(*counts, settings), auc_of_calls=of_calls, note=note)
-    return _with_scores(counts, truth, values, of_calls, settings, rng, note)
 
 
 def _with_scores(
-    counts: tuple[int, int, int, int],
+    figures: PatientFigures,
     truth: BoolArray,
     values: FloatArray,
-    of_calls: Interval,
     settings: EvaluationSettings,
     rng: np.random.Generator,
-    note: str,
 ) -> PatientFigures:
     probabilities = values.min() >= 0 and values.max() <= 1
     level, samples = settings.confidence_level, settings.bootstrap_samples
-    return PatientFigures(
-        *counts,
-        _rates(*counts, settings),
+    return replace(
+        figures,
         auc=auc_interval(truth, values, level=level),
         auc_bootstrap=auc_bootstrap_interval(truth, values, rng, samples=samples, level=level),
-        auc_of_calls=of_calls,
         roc=roc_curve(truth, values),
         calibration=calibration(truth, values) if probabilities else None,
         decision=decision_curve(truth, values) if probabilities else None,
-        note=note,
     )
 
 
@@ -138,16 +193,17 @@ def _rates(
         "ppv": (hits, hits + alarms),
         "npv": (rejections, rejections + misses),
     }
+    return {name: _rate(above, below, settings) for name, (above, below) in counted.items()}
+
+
+def _rate(above: int, below: int, settings: EvaluationSettings) -> PatientRate:
     level = settings.confidence_level
-    return {
-        name: PatientRate(
-            above,
-            below,
-            proportion_interval(above, below, "clopper-pearson", level),
-            proportion_interval(above, below, "wilson", level),
-        )
-        for name, (above, below) in counted.items()
-    }
+    return PatientRate(
+        above,
+        below,
+        proportion_interval(above, below, "clopper-pearson", level),
+        proportion_interval(above, below, "wilson", level),
+    )
 
 
 def _missing_class(truth: BoolArray) -> str:

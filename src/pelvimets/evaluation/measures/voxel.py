@@ -11,7 +11,14 @@ from scipy.ndimage import find_objects
 
 from pelvimets.errors import GeometryError
 from pelvimets.evaluation.measures.distances import Surface, surface_distances
-from pelvimets.evaluation.measures.masks import BoolArray, FloatArray, Spacing, as_spacing
+from pelvimets.evaluation.measures.masks import (
+    BoolArray,
+    Box,
+    FloatArray,
+    Spacing,
+    as_spacing,
+    joint_box,
+)
 from pelvimets.evaluation.measures.overlap import dice_of_counts, volumetric_similarity_of_counts
 
 LabelArray = npt.NDArray[np.integer]
@@ -136,29 +143,15 @@ def measure_labels(
     boxes = _label_boxes(reference), _label_boxes(prediction)
     measured = {}
     for label in labels:
-        box = _joint_box(boxes[0].get(label), boxes[1].get(label))
+        box = joint_box(boxes[0].get(label), boxes[1].get(label))
         measured[label] = measure_mask(reference[box] == label, prediction[box] == label, spacing)
     return measured
-
-
-Box = tuple[slice, slice, slice]
 
 
 def _label_boxes(array: LabelArray) -> dict[int, Box]:
     """Bounding box of each label."""
     found = find_objects(array.astype(np.int32, copy=False))
     return {label: box for label, box in enumerate(found, start=1) if box is not None}
-
-
-def _joint_box(first: Box | None, second: Box | None) -> Box:
-    present = [box for box in (first, second) if box is not None]
-    if not present:
-        return slice(0, 1), slice(0, 1), slice(0, 1)
-    z, y, x = (
-        slice(min(b[axis].start for b in present), max(b[axis].stop for b in present))
-        for axis in range(3)
-    )
-    return z, y, x
 
 
 @dataclass(frozen=True)

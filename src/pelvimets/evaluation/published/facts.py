@@ -36,6 +36,7 @@ class Verdict(StrEnum):
     DIFFERS = "differs"
     CONTRADICTS = "contradicts"
     UNTESTABLE = "cannot be tested"
+    BY_READING = "contradicts by reading"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,13 @@ def verdict_of(printed: Sequence[float], computed: Sequence[float], digits: int)
     if gap <= step / 2:
         return Verdict.REPRODUCED
     return Verdict.LAST_DIGIT if gap <= 1.5 * step else Verdict.DIFFERS
+
+
+def sum_verdict(where: str, printed: int, summed: int, remark: str = "") -> Finding:
+    """A printed number against the sum that should give it; the remark only if it does not."""
+    holds = printed == summed
+    verdict = Verdict.REPRODUCED if holds else Verdict.CONTRADICTS
+    return Finding(where, str(printed), str(summed), "sum", verdict, "" if holds else remark)
 
 
 def fraction_of(text: str) -> tuple[int, int]:

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from pelvimets.evaluation.by_reading import ReadingResult
 from pelvimets.evaluation.measures.detection import Detection, Rate
-from pelvimets.evaluation.measures.patients import PatientFigures
+from pelvimets.evaluation.measures.patients import PatientFigures, PatientRate, Withheld
 from pelvimets.evaluation.measures.roc import calibration
-from pelvimets.evaluation.results import CohortResults, ReadingResult, VolumeAgreement, VoxelSummary
+from pelvimets.evaluation.results import CohortResults, VolumeAgreement, VoxelSummary
 from pelvimets.evaluation.settings import MatchRule
 from pelvimets.evaluation.statistics.comparing import TestResult
 from pelvimets.evaluation.statistics.intervals import Interval
 from pelvimets.evaluation.statistics.sequence_tests import GroupTest, StructureTest
+from pelvimets.labels import Sequence as MrSequence
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 NOTICE = "Research use only."
 NOTICE_IN_SILICO = "Research use only. In-silico: measured on digital patients, not on men."
 
@@ -48,7 +50,12 @@ def results_to_dict(results: CohortResults, version: str) -> dict[str, Any]:
         "voxel_summary": [_summary(summary) for summary in results.summaries],
         "lesion": {r.value: _lesion(own) for r, own in results.readings.items() if own.lesions},
         "patient": {r.value: _patient(own) for r, own in results.readings.items() if own.patients},
+        "matched_lesions": {s.value: _matched(s, results) for s in results.matched},
         "volume_agreement": {s.value: _volumes(v) for s, v in results.volumes.items()},
+        "volume_agreement_of_all": {
+            s.value: _volumes(v) for s, v in results.volumes_of_all.items()
+        },
+        "call_agreement": interval_to_dict(results.call_agreement),
         "tests": {
             "structures": [_structure_test(test) for test in results.structure_tests],
             "sequences": {name: _group_test(t) for name, t in results.sequence_tests.items()},
@@ -167,17 +174,12 @@ def patient_figures_to_dict(figures: PatientFigures) -> dict[str, Any]:
         "false_positives": figures.false_positives,
         "auc": interval_to_dict(figures.auc),
         "auc_bootstrap": interval_to_dict(figures.auc_bootstrap),
+        "auc_stated": interval_to_dict(figures.auc_stated),
         "auc_of_calls": interval_to_dict(figures.auc_of_calls),
         "note": figures.note,
+        "no_statement": _withheld(figures.withheld),
     }
-    for name, rate in figures.rates.items():
-        data[name] = {
-            "estimate": rate.estimate,
-            "numerator": rate.numerator,
-            "denominator": rate.denominator,
-            "clopper_pearson": interval_to_dict(rate.clopper_pearson),
-            "wilson": interval_to_dict(rate.wilson),
-        }
+    data |= {name: _patient_rate(rate) for name, rate in figures.rates.items()}
     if figures.roc is not None:
         threshold, sensitivity, specificity = figures.roc.youden()
         data["youden"] = {
@@ -190,14 +192,64 @@ def patient_figures_to_dict(figures: PatientFigures) -> dict[str, Any]:
     return data
 
 
+def _patient_rate(rate: PatientRate) -> dict[str, Any]:
+    return {
+        "estimate": rate.estimate,
+        "numerator": rate.numerator,
+        "denominator": rate.denominator,
+        "clopper_pearson": interval_to_dict(rate.clopper_pearson),
+        "wilson": interval_to_dict(rate.wilson),
+    }
+
+
+def _withheld(withheld: Withheld) -> dict[str, Any]:
+    sides = {
+        "as_suspicious": withheld.as_suspicious,
+        "as_not_suspicious": withheld.as_not_suspicious,
+    }
+    return {
+        "with_metastases": withheld.with_metastases,
+        "without_metastases": withheld.without_metastases,
+        "share": _patient_rate(withheld.share),
+        **{
+            side: {name: _patient_rate(rate) for name, rate in rates.items()}
+            for side, rates in sides.items()
+        },
+    }
+
+
 def _patient(own: ReadingResult) -> dict[str, Any]:
     assert own.patients is not None
     calls = [asdict(call) for call in own.calls]
     return {**patient_figures_to_dict(own.patients), "calls": calls}
 
 
+def _matched(sequence: MrSequence, results: CohortResults) -> dict[str, Any]:
+    found = results.matched[sequence]
+    return {
+        "pairs": found.pairs,
+        "patients": found.patients,
+        "measures": {name: asdict(s) for name, s in found.by_measure.items()},
+        "means": {name: interval_to_dict(i) for name, i in found.means.items()},
+        "lesions": [
+            {
+                "patient": pair.patient,
+                "bone": pair.bone,
+                "reference_cm3": pair.volume_cm3,
+                "prediction_cm3": pair.predicted_cm3,
+                "dsc": pair.dsc,
+                "vs": pair.vs,
+                "hd_mm": pair.hd_mm,
+            }
+            for pair in results.pairs
+            if pair.sequence is sequence
+        ],
+    }
+
+
 def _volumes(agreement: VolumeAgreement) -> dict[str, Any]:
     return {
+        "population": agreement.population,
         "patients": list(agreement.patients),
         "reference_cm3": agreement.reference_cm3.tolist(),
         "prediction_cm3": agreement.prediction_cm3.tolist(),

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 from scipy import stats
 
-from pelvimets.errors import InputError
+from pelvimets.errors import InputError, SettingsError
 from pelvimets.evaluation.measures.masks import BoolArray, FloatArray, as_mask
 from pelvimets.evaluation.statistics.intervals import LEVEL, Interval
 
 NAN = float("nan")
+IccKind = Literal["ICC(1,1)", "ICC(A,1)", "ICC(C,1)"]
 
 
 def _pairs(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -111,36 +112,133 @@ def concordance(first: npt.ArrayLike, second: npt.ArrayLike, level: float = LEVE
     return Interval(float(rho), float(np.tanh(z - half)), float(np.tanh(z + half)), name, level)
 
 
-def intraclass_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> Interval:
+def kappa(first: npt.ArrayLike, second: npt.ArrayLike, level: float = LEVEL) -> Interval:
+    """Cohen's kappa of two yes-or-no readings of the same cases, by statsmodels.
+
+    The interval is that of Fleiss, Cohen and Everitt (Psychol Bull 1969;72:323-327).
+
+    Raises:
+        InputError: if the lengths differ.
+    """
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    one, two = np.asarray(first, bool), np.asarray(second, bool)
+    if one.shape != two.shape:
+        raise InputError(
+            "Agreement needs two readings of the same cases", got=f"{one.size}, {two.size}"
+        )
+    table = [[int(np.sum((one == a) & (two == b))) for b in (True, False)] for a in (True, False)]
+    if one.size == 0 or (one.all() and two.all()) or not (one.any() or two.any()):
+        return Interval(NAN, NAN, NAN, "Cohen's kappa", level)
+    found = cohens_kappa(table)
+    estimate, error = float(found.kappa), float(found.std_kappa)
+    if not error > 0:  # full agreement: the formula gives no width, not certainty
+        return Interval(estimate, NAN, NAN, "Cohen's kappa", level)
+    half = float(stats.norm.ppf((1 + level) / 2)) * error
+    low, high = max(-1.0, estimate - half), min(1.0, estimate + half)
+    return Interval(estimate, low, high, "Cohen's kappa", level)
+
+
+def intraclass_correlation(
+    first: npt.ArrayLike, second: npt.ArrayLike, level: float = LEVEL
+) -> Interval:
     """ICC of two measurements: two-way random effects, single, absolute agreement: ICC(A,1).
 
     Raises:
         InputError: if the lengths differ.
     """
-    return intraclass_correlation_of(np.stack(_pairs(first, second), axis=1))
+    return intraclass_correlation_of(np.stack(_pairs(first, second), axis=1), level=level)
 
 
-def intraclass_correlation_of(ratings: npt.ArrayLike, kind: str = "ICC(A,1)") -> Interval:
-    """ICC by pingouin.
+def intraclass_correlation_of(
+    ratings: npt.ArrayLike, kind: IccKind = "ICC(A,1)", level: float = LEVEL
+) -> Interval:
+    """ICC of single ratings with its F interval (McGraw and Wong, Psychol Methods 1996;1:30-46).
 
     Args:
-        ratings: (cases, raters).
-        kind: McGraw and Wong's name: ICC(1,1), ICC(A,1), ICC(C,1), or their k forms.
-    """
-    import pandas as pd
-    import pingouin
+        ratings: (cases, raters), complete.
+        kind: Their name: ICC(1,1), ICC(A,1) or ICC(C,1).
+        level: Confidence level.
 
+    Raises:
+        SettingsError: for another kind.
+    """
     table = np.asarray(ratings, np.float64)
-    if table.shape[0] < 3 or np.ptp(table) == 0:
-        return Interval(NAN, NAN, NAN, kind)
-    cases, raters = np.indices(table.shape)
-    data = pd.DataFrame({"case": cases.ravel(), "rater": raters.ravel(), "value": table.ravel()})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pingouin's use of pandas and its division by zero
-        found = pingouin.intraclass_corr(data, targets="case", raters="rater", ratings="value")
-    row = found.loc[found["Type"] == kind].iloc[0]
-    low, high = (float(bound) for bound in row["CI95"])
-    return Interval(float(row["ICC"]), low, high, kind)
+    n, k = table.shape
+    if n < 3 or np.ptp(table) == 0:
+        return Interval(NAN, NAN, NAN, kind, level)
+    squares = _mean_squares(table)
+    bounds = {"ICC(1,1)": _icc_one_way, "ICC(A,1)": _icc_agreement, "ICC(C,1)": _icc_consistency}
+    if kind not in bounds:
+        raise SettingsError("Unknown intraclass correlation", got=kind, remedy=f"Use {[*bounds]}")
+    estimate, low, high = bounds[kind](squares, n, k, 1 - (1 - level) / 2)
+    return Interval(estimate, low, high, kind, level)
+
+
+@dataclass(frozen=True)
+class _MeanSquares:
+    """Of a two-way table: between cases, between raters, residual, within cases."""
+
+    cases: float
+    raters: float
+    residual: float
+    within: float
+
+
+def _mean_squares(table: FloatArray) -> _MeanSquares:
+    n, k = table.shape
+    mean, cases, raters = table.mean(), table.mean(axis=1), table.mean(axis=0)
+    residual = table - cases[:, None] - raters[None, :] + mean
+    return _MeanSquares(
+        float(k * ((cases - mean) ** 2).sum() / (n - 1)),
+        float(n * ((raters - mean) ** 2).sum() / (k - 1)),
+        float((residual**2).sum() / ((n - 1) * (k - 1))),
+        float(((table - cases[:, None]) ** 2).sum() / (n * (k - 1))),
+    )
+
+
+def _of_f(ratio: float, k: int) -> float:
+    """An ICC from a ratio of mean squares."""
+    return (ratio - 1) / (ratio + k - 1)
+
+
+def _ratio_bounds(
+    cases: float, error: float, freedom: tuple[int, int], k: int, upper: float
+) -> tuple[float, float, float]:
+    if error == 0:
+        return 1.0, 1.0, 1.0
+    ratio = cases / error
+    low = ratio / float(stats.f.ppf(upper, *freedom))
+    high = ratio * float(stats.f.ppf(upper, *freedom[::-1]))
+    return _of_f(ratio, k), _of_f(low, k), _of_f(high, k)
+
+
+def _icc_one_way(squares: _MeanSquares, n: int, k: int, upper: float) -> tuple[float, float, float]:
+    return _ratio_bounds(squares.cases, squares.within, (n - 1, n * (k - 1)), k, upper)
+
+
+def _icc_consistency(
+    squares: _MeanSquares, n: int, k: int, upper: float
+) -> tuple[float, float, float]:
+    return _ratio_bounds(squares.cases, squares.residual, (n - 1, (n - 1) * (k - 1)), k, upper)
+
+
+def _icc_agreement(
+    squares: _MeanSquares, n: int, k: int, upper: float
+) -> tuple[float, float, float]:
+    cases, raters, residual = squares.cases, squares.raters, squares.residual
+    estimate = (cases - residual) / (cases + (k - 1) * residual + k * (raters - residual) / n)
+    if residual == 0 and raters == 0:
+        return 1.0, 1.0, 1.0
+    a, b = k * estimate / (n * (1 - estimate)), 1 + k * estimate * (n - 1) / (n * (1 - estimate))
+    parts = (a * raters) ** 2 / (k - 1) + (b * residual) ** 2 / ((n - 1) * (k - 1))
+    freedom = (a * raters + b * residual) ** 2 / parts
+    spread = k * raters + (k * n - k - n) * residual
+    above = float(stats.f.ppf(upper, n - 1, freedom))
+    below = float(stats.f.ppf(upper, freedom, n - 1))
+    low = n * (cases - above * residual) / (above * spread + n * cases)
+    high = n * (below * cases - residual) / (spread + n * below * cases)
+    return float(estimate), float(low), float(high)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pelvimets.evaluation.measures.case import LESIONS
 from pelvimets.evaluation.measures.voxel import MEASURE_TITLES, MEASURES, Summary, summarise
 from pelvimets.evaluation.readings import (
     FalseItem,
@@ -42,7 +43,7 @@ class MeasureComparison:
         first, second: Description of either model.
         difference: Mean of second - first with its t interval.
         tests: Paired t, Wilcoxon.
-        holm: Adjusted p of the t test over the structures of one measure and sequence.
+        holm: Adjusted p of the t test over the bones of one measure and sequence; lesions alone.
         pairs: Value of either model per patient.
     """
 
@@ -118,7 +119,7 @@ def _rule(results: Results) -> str:
 def _values(results: Results) -> dict[tuple[str, str, str], dict[str, float]]:
     values: dict[tuple[str, str, str], dict[str, float]] = {}
     for row in results["voxel"]:
-        if row["structure"] == "lesions" and not row["reference_cm3"]:
+        if row["structure"] == LESIONS and not row["reference_cm3"]:
             continue
         for measure in MEASURES:
             key = (row["sequence"], row["structure"], measure)
@@ -155,9 +156,10 @@ def _compare_measures(first: Results, second: Results) -> tuple[MeasureCompariso
 
 
 def _adjusted(found: Sequence[MeasureComparison]) -> tuple[MeasureComparison, ...]:
-    families: dict[tuple[MrSequence, str], list[int]] = {}
+    families: dict[tuple[MrSequence, str, bool], list[int]] = {}
     for n, item in enumerate(found):
-        families.setdefault((item.sequence, item.measure), []).append(n)
+        family = item.sequence, item.measure, item.structure == LESIONS
+        families.setdefault(family, []).append(n)
     adjusted = list(found)
     for members in families.values():
         for n, p in zip(members, holm([found[n].tests[0].p for n in members]), strict=True):
@@ -227,7 +229,7 @@ def comparison_tables(comparison: Comparison) -> tuple[Table, Table]:
         for reading, tests in comparison.detection.items()
         for name, test in tests.items()
     )  # fmt: skip
-    note = f"Difference: {names[1]} - {names[0]}. Holm's correction spans the structures."
+    note = f"Difference: {names[1]} - {names[0]}. Holm's correction spans the eight bones."
     return (
         Table("comparison_voxel", "Segmentation of both models", columns, rows, (note,)),
         Table(

@@ -8,10 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from pelvimets.evaluation.measures.case import LESIONS
 from pelvimets.evaluation.measures.masks import BoolArray, FloatArray
 from pelvimets.evaluation.measures.voxel import Summary, summarise
 from pelvimets.evaluation.readings import LesionTally, PatientCall, Reading
 from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.evaluation.statistics.agreement import kappa
 from pelvimets.evaluation.statistics.comparing import (
     TestResult,
     anova,
@@ -31,6 +33,7 @@ from pelvimets.evaluation.statistics.intervals import (
     ratio_replicates,
     resample_counts,
 )
+from pelvimets.evaluation.statistics.permutation import permuted_ratios
 from pelvimets.labels import Sequence as MrSequence
 
 Values = Mapping[tuple[MrSequence, str, str], Mapping[str, float]]
@@ -45,7 +48,8 @@ class StructureTest:
         between: ``sequence``, or the attribute whose groups are compared.
         sequence: None for the comparison of both.
         tests: Parametric test first (paired t, ANOVA), then the rank test.
-        holm: Adjusted p of each, over all structures of one measure.
+        holm: Adjusted p of each, over the eight bones of one measure; the lesions are another
+            question and stand alone.
         difference: Mean of DWI - T1 with interval; None across groups.
         groups: Description per group; empty between sequences.
     """
@@ -123,10 +127,11 @@ def compare_groups(
 
 
 def _adjusted(tests: Sequence[StructureTest]) -> tuple[StructureTest, ...]:
-    """Holm over the structures of one measure on one sequence."""
-    families: dict[tuple[str, MrSequence | None], list[int]] = {}
+    """Holm over the bones of one measure on one sequence; lesions are a family of their own."""
+    families: dict[tuple[str, MrSequence | None, bool], list[int]] = {}
     for n, test in enumerate(tests):
-        families.setdefault((test.measure, test.sequence), []).append(n)
+        family = test.measure, test.sequence, test.structure == LESIONS
+        families.setdefault(family, []).append(n)
     adjusted = list(tests)
     for members in families.values():
         first, second = (holm([tests[n].tests[k].p for n in members]) for k in (0, 1))
@@ -167,12 +172,36 @@ def compare_calls(
     """Patient-level figures of two sets of calls on the same patients.
 
     McNemar's test for sensitivity, specificity and accuracy, the weighted generalised score
-    for predictive values, DeLong's for areas.
+    for predictive values, DeLong's for areas, on patients on whom both make a statement;
+    McNemar's for the share without one, and for the worst case of sensitivity and specificity,
+    where no statement counts as wrong. Areas of scores span all patients.
     """
     if not first:
         return {}
     truth = np.array([call.truth for call in first])
-    one, two = (np.array([call.called for call in side]) for side in (first, second))
+    stated = np.array([(one.stated, two.stated) for one, two in zip(first, second, strict=True)])
+    one, two = (np.array([bool(call.called) for call in side]) for side in (first, second))
+    tests: dict[str, GroupTest] = {}
+    both = stated.all(axis=1)
+    if both.any():
+        tests |= _compare_stated(truth[both], one[both], two[both], int(np.sum(~both)))
+    if not both.all():
+        tests["no_statement"] = _right_calls(~stated[:, 0], ~stated[:, 1])
+        right = [(one == truth) & stated[:, 0], (two == truth) & stated[:, 1]]
+        for name, members in (("sensitivity_worst", truth), ("specificity_worst", ~truth)):
+            if members.any():
+                tests[name] = _right_calls(*(side[members] for side in right))
+    scores = [[call.score for call in side] for side in (first, second)]
+    known = not any(score is None or np.isnan(score) for side in scores for score in side)
+    if known and truth.any() and not truth.all():
+        tests["auc"] = _areas(truth, *(np.array(side, dtype=np.float64) for side in scores))
+    return tests
+
+
+def _compare_stated(
+    truth: BoolArray, one: BoolArray, two: BoolArray, left_out: int
+) -> dict[str, GroupTest]:
+    """Figures of calls that both sides make."""
     tests: dict[str, GroupTest] = {}
     for name, members in (("sensitivity", truth), ("specificity", ~truth)):
         if members.any():
@@ -189,10 +218,26 @@ def compare_calls(
         tests[name] = GroupTest(_bare(values[0] - values[1]), test)
     if truth.any() and not truth.all():
         tests["auc_of_calls"] = _areas(truth, one.astype(float), two.astype(float))
-        scores = [[call.score for call in side] for side in (first, second)]
-        if not any(score is None or np.isnan(score) for side in scores for score in side):
-            tests["auc"] = _areas(truth, *(np.array(side, dtype=np.float64) for side in scores))
-    return tests
+    note = f"{left_out} patients without a statement left out" if left_out else ""
+    return {name: _noted(test, note) for name, test in tests.items()}
+
+
+def _noted(found: GroupTest, note: str) -> GroupTest:
+    words = "; ".join(text for text in (found.test.note, note) if text)
+    return replace(found, test=replace(found.test, note=words))
+
+
+def agreement_of_calls(
+    first: Sequence[PatientCall], second: Sequence[PatientCall]
+) -> Interval | None:
+    """Cohen's kappa of the calls on patients on whom both make a statement; None without."""
+    one, two = _paired((first, second))
+    pairs = [
+        (bool(a.called), bool(b.called))
+        for a, b in zip(one, two, strict=True)
+        if a.stated and b.stated
+    ]
+    return kappa([a for a, _ in pairs], [b for _, b in pairs]) if pairs else None
 
 
 def _right_calls(one: BoolArray, two: BoolArray) -> GroupTest:
@@ -214,7 +259,10 @@ def compare_tallies(
     settings: EvaluationSettings,
     rng: np.random.Generator,
 ) -> dict[str, GroupTest]:
-    """Recall, precision and F1 of two sets of lesions, by bootstrap over the same patients."""
+    """Recall, precision and F1 of two sets of lesions on the same patients.
+
+    Intervals by bootstrap over patients, p by permutation within patients.
+    """
     if not first:
         return {}
     counts = resample_counts(rng, len(first), settings.bootstrap_samples)
@@ -229,9 +277,8 @@ def compare_tallies(
         difference = percentile_interval(
             float(values[0] - values[1]), replicates[0] - replicates[1], settings.confidence_level
         )
-        tests[name] = GroupTest(
-            difference, _bootstrap_test(replicates[0] - replicates[1], len(first))
-        )
+        test = permuted_ratios(sides[0][name], sides[1][name], settings.bootstrap_samples, rng)
+        tests[name] = GroupTest(difference, test)
     return tests
 
 
@@ -251,16 +298,3 @@ def _lesion_counts(
         "precision": (found, found + false),
         "f1": (2 * found, found + total + false),
     }
-
-
-def _bootstrap_test(differences: FloatArray, patients: int) -> TestResult:
-    """Two-sided p from the share of replicates on either side of 0, at least 2/(B + 1)."""
-    valid = differences[np.isfinite(differences)]
-    name = "bootstrap over patients"
-    if valid.size == 0:
-        return TestResult(name, float("nan"), float("nan"), patients, note="no replicates")
-    if not valid.any():
-        return TestResult(name, 0.0, 1.0, patients, note="no difference in any replicate")
-    below, above = int((valid <= 0).sum()), int((valid >= 0).sum())
-    p = min(1.0, 2 * (min(below, above) + 1) / (valid.size + 1))
-    return TestResult(name, float(valid.mean()), p, patients)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pelvimets.evaluation.measures.case import LESIONS, CaseResult
+from pelvimets.evaluation.measures.matched import PAIR_MEASURES
 from pelvimets.evaluation.measures.voxel import MEASURE_TITLES, MEASURES, summarise
 from pelvimets.evaluation.readings import LesionTally, PatientCall
 from pelvimets.evaluation.results import STRUCTURES, CohortResults, VoxelRow, VoxelSummary
@@ -51,6 +52,7 @@ def cohort_tables(results: CohortResults, cases: Sequence[CaseResult]) -> tuple[
         bone_table(results),
         detection_table(results),
         lesion_segmentation_table(results),
+        matched_table(results),
         subgroup_table(results),
         false_positive_table(results),
         group_table(results),
@@ -161,6 +163,33 @@ def lesion_segmentation_table(results: CohortResults) -> Table:
     return _structure_table(results, "lesion_segmentation", title, [LESIONS])
 
 
+def matched_table(results: CohortResults) -> Table:
+    """Segmentation lesion by lesion: the matched pairs alone."""
+    rows = [
+        (
+            sequence.title,
+            MEASURE_TITLES[name],
+            str(found.pairs),
+            str(found.patients),
+            mean_sd(found.by_measure[name]),
+            median_quartiles(found.by_measure[name]),
+            number_interval(found.means[name]),
+        )
+        for sequence, found in results.matched.items()
+        for name in PAIR_MEASURES
+    ]
+    columns = (
+        "Sequence", "Measure", "Lesions", "Patients", "Mean ± SD", "Median (quartiles)",
+        "Mean (95 % interval)",
+    )  # fmt: skip
+    notes = (
+        "Each lesion that was found, against the prediction that found it; lesions that were "
+        "missed are in Table 5. Intervals: bootstrap over patients.",
+    )
+    title = "Segmentation lesion by lesion, matched pairs"
+    return Table("lesion_pairs", title, columns, tuple(rows), notes)
+
+
 def _structure_table(
     results: CohortResults, key: str, title: str, structures: Sequence[str]
 ) -> Table:
@@ -214,7 +243,7 @@ def _mask_notes(results: CohortResults, structures: Sequence[str]) -> tuple[str,
         "Mean ± SD and median (quartiles). HD, HD95, ASSD between centres of border voxels; NSD "
         "of surface elements. Empty masks: both empty, no value; one empty, DSC and VS are 0 and "
         "distances have no value. [n empty]: cases without a value.",
-        "Holm's correction spans the structures of one measure.",
+        "Holm's correction spans the eight bones of one measure.",
     ]
     for s in results.summaries:
         if s.structure in structures and (s.reference_empty or s.prediction_empty or s.both_empty):
@@ -299,7 +328,8 @@ def case_table(results: CohortResults) -> Table:
 def _call_cells(call: PatientCall | None) -> tuple[str, str]:
     if call is None:
         return DASH, DASH
-    return "M1" if call.called else "M0", DASH if call.score is None else number(call.score, 3)
+    word = {True: "M1", False: "M0", None: "no statement"}[call.called]
+    return word, DASH if call.score is None else number(call.score, 3)
 
 
 def _measure_cells(rows: Sequence[VoxelRow]) -> tuple[str, ...]:

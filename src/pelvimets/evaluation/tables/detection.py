@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pelvimets.evaluation.measures.detection import Detection
-from pelvimets.evaluation.measures.patients import RATES
+from pelvimets.evaluation.measures.detection import Detection, Rate
+from pelvimets.evaluation.measures.patients import RATES, PatientFigures, PatientRate
 from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.results import CohortResults
 from pelvimets.evaluation.settings import MatchRule
@@ -30,6 +30,7 @@ def detection_table(results: CohortResults) -> Table:
     """Table 5: detection at patient and lesion level."""
     readings = [r for r in Reading if r in results.readings]
     rows = [_patient_row(results, readings, name) for name in RATES]
+    rows += _withheld_rows(results, readings)
     rows += [_area_row(results, readings, *names) for names in _AREAS]
     for rule in RULES:
         rows += [_lesion_row(results, readings, name, rule) for name in LESION_RATES]
@@ -39,9 +40,13 @@ def detection_table(results: CohortResults) -> Table:
     notes = (
         f"Lesions by both rules: {_MEANING} False lesions of all patients count, those without "
         f"metastases included. Tests by the rule '{own_rule(results)}'. Intervals 95 %: "
-        "Clopper-Pearson at patient level, bootstrap over patients at lesion level, DeLong "
-        "(logit) for areas. Tests: McNemar; weighted generalised score for PPV and NPV; DeLong; "
-        "bootstrap over patients.",
+        "Clopper-Pearson at patient level; at lesion level bootstrap over patients, then "
+        "Clopper-Pearson as if lesions were independent, which alone means something where all "
+        "or none were found; DeLong (logit) for areas. Tests: McNemar; weighted generalised "
+        "score for PPV and NPV; DeLong; permutation within patients for lesions.",
+        "Rates of patients are those among patients with a statement. Worst case: a patient "
+        "without a statement counts as missed (sensitivity) or as a false alarm (specificity). "
+        "Areas of scores span all patients.",
         *(
             f"{r.title}: {figures.note}."
             for r in readings
@@ -52,7 +57,11 @@ def detection_table(results: CohortResults) -> Table:
     return Table("table5_detection", title, columns, tuple(rows), notes)
 
 
-_AREAS = (("AUC of scores", "auc"), ("AUC of calls", "auc_of_calls"))
+_AREAS = (
+    ("AUC of scores", "auc"),
+    ("AUC of scores, with a statement", "auc_stated"),
+    ("AUC of calls", "auc_of_calls"),
+)
 
 
 RULES = (MatchRule.ANY_OVERLAP, MatchRule.ONE_TO_ONE)
@@ -80,10 +89,38 @@ def _patient_row(results: CohortResults, readings: Sequence[Reading], name: str)
         if figures is None:
             cells.append(DASH)
             continue
-        rate = figures.rates[name]
-        counts = f"{rate.numerator}/{rate.denominator}"
-        cells.append(f"{percent_interval(rate.clopper_pearson)}, {counts}")
+        cells.append(patient_rate_cell(figures.rates[name]))
     return ("Patient", RATE_TITLES[name], *cells, _p_of(results, name))
+
+
+def _withheld_rows(results: CohortResults, readings: Sequence[Reading]) -> list[tuple[str, ...]]:
+    """Share without a statement, and both worst cases; the latter only where there are any."""
+    found = [results.readings[reading].patients for reading in readings]
+    if not any(figures is not None and figures.withheld.patients for figures in found):
+        return [("Patient", "No statement (%)", *map(_withheld_cell, found), DASH)]
+    worst = (
+        ("Sensitivity, worst case (%)", "as_not_suspicious", "sensitivity"),
+        ("Specificity, worst case (%)", "as_suspicious", "specificity"),
+    )
+    rows = [
+        ("Patient", "No statement (%)", *map(_withheld_cell, found), _p_of(results, "no_statement"))
+    ]
+    for title, side, name in worst:
+        cells = [
+            DASH if f is None else patient_rate_cell(getattr(f.withheld, side)[name]) for f in found
+        ]
+        rows.append(("Patient", title, *cells, _p_of(results, f"{name}_worst")))
+    return rows
+
+
+def _withheld_cell(figures: PatientFigures | None) -> str:
+    return DASH if figures is None else patient_rate_cell(figures.withheld.share)
+
+
+def patient_rate_cell(rate: PatientRate) -> str:
+    """Percent with Clopper-Pearson bounds and counts."""
+    counts = f"{rate.numerator}/{rate.denominator}"
+    return f"{percent_interval(rate.clopper_pearson)}, {counts}"
 
 
 def _area_row(
@@ -101,8 +138,18 @@ def _rate_cell(found: Detection | None, name: str) -> str:
     if found is None:
         return DASH
     rate = getattr(found, name)
-    counts = "" if name == "f1" else f", {rate.numerator}/{rate.denominator}"
-    return percent_interval(rate.bootstrap) + counts
+    return lesion_rate_cell(rate)
+
+
+def lesion_rate_cell(rate: Rate) -> str:
+    """Percent with bounds of the bootstrap over patients, Clopper-Pearson beside, counts."""
+    cell = percent_interval(rate.bootstrap)
+    if rate.clopper_pearson is None or not rate.clopper_pearson.defined:
+        return cell
+    exact = rate.clopper_pearson
+    bounds = f"{100 * exact.low:.1f}-{100 * exact.high:.1f}"
+    cell = cell.replace(")", f"; {bounds})") if rate.bootstrap.defined else f"{cell} ({bounds})"
+    return f"{cell}, {rate.numerator}/{rate.denominator}"
 
 
 def _lesion_row(
@@ -131,6 +178,10 @@ def _precision_row(results: CohortResults, readings: Sequence[Reading]) -> tuple
     return ("Lesion", f"Average precision, {own_rule(results)}", *cells, DASH)
 
 
+def _merges_cell(found: Detection) -> str:
+    return DASH if found.merges is None else f"{found.merges} / {found.splits}"
+
+
 def subgroup_table(results: CohortResults) -> Table:
     """Lesion detection by number, bone, volume, scanner and data set."""
     rows = [
@@ -140,7 +191,7 @@ def subgroup_table(results: CohortResults) -> Table:
             name.replace("_", " ").capitalize() if kind == "bone" else name,
             str(found[results.settings.rule].patients),
             *(_rate_cell(found.get(rule), rate) for rule in RULES for rate in LESION_RATES),
-            f"{found[results.settings.rule].merges} / {found[results.settings.rule].splits}",
+            _merges_cell(found[results.settings.rule]),
         )
         for reading, result in results.readings.items()
         for kind, groups in result.subgroups.items()
@@ -193,16 +244,23 @@ def intervals_table(results: CohortResults) -> Table:
                 )
                 label = f"Lesion {name}, {rule.title(results.settings.smallest_iou)} (%)"
                 rows.append((reading.title, label, *cells3))
-    for sequence, agreement in results.volumes.items():
+    if results.call_agreement is not None:
+        cell = number_interval(results.call_agreement, 3)
+        rows.append(("DWI and T1", "Cohen's kappa of the calls", cell, DASH, DASH))
+    volumes = [
+        item for found in (results.volumes, results.volumes_of_all) for item in found.items()
+    ]
+    for sequence, agreement in volumes:
         limits = agreement.bland_altman
         agreed = {
-            "Lesion volume, bias (cm3)": number_interval(limits.bias),
+            f"Lesion volume, bias (cm3), n = {limits.n}": number_interval(limits.bias),
             "Lower limit of agreement (cm3)": number_interval(limits.lower),
             "Upper limit of agreement (cm3)": number_interval(limits.upper),
             "Lin's concordance": number_interval(agreement.concordance, 3),
             "ICC(A,1)": number_interval(agreement.icc, 3),
         }
-        rows += [(sequence.title, name, cell, DASH, DASH) for name, cell in agreed.items()]
+        who = f"{sequence.title}, {agreement.population}"
+        rows += [(who, name, cell, DASH, DASH) for name, cell in agreed.items()]
     columns = ("Reading", "Measure", "Clopper-Pearson or own", "Wilson", "Bootstrap over patients")
     title = "Intervals by several methods, and agreement of lesion volumes"
     return Table("intervals", title, columns, tuple(rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -156,15 +156,21 @@ def _read_scores(folders: CaseFolders, problems: list[str]) -> dict[Sequence, Se
         return {}
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        given = data["sequences"]
+        given, withheld = data["sequences"], _is_withheld(data)
         return {
-            sequence: _scores(given[sequence.value], sequence, problems)
+            sequence: replace(_scores(given[sequence.value], sequence, problems), withheld=withheld)
             for sequence in Sequence
             if sequence.value in given
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         problems.append(f"The scores in {path.name} cannot be read: {error!r}.")
         return {}
+
+
+def _is_withheld(data: Mapping[str, Any]) -> bool:
+    """Whether the findings say that they make no statement on this patient."""
+    stated = data.get("m1_suspicion")
+    return stated is not None and stated["suspected"] is None
 
 
 def _scores(data: Mapping[str, Any], sequence: Sequence, problems: list[str]) -> SequenceScores:
