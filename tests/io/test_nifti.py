@@ -244,13 +244,12 @@ def test_a_slope_that_leaves_no_finite_values_is_refused(written: Path):
 def test_a_place_that_is_not_finite_is_refused(written: Path, at: int, what: str, capfd):
     with pytest.raises(InputError, match="place in the patient is not finite"):
         nifti_geometry(with_field(written, at, "f", float("nan")))
-    assert capfd.readouterr() == ("", ""), f"ITK complained of the {what} itself"
+    assert capfd.readouterr() == ("", ""), f"the library complained of the {what} itself"
 
 
-def test_a_tiny_image_is_read_and_nifti_2_is_called_by_its_name(tmp_path: Path):
+def test_a_tiny_image_is_read_in_both_versions(tmp_path: Path):
     affine = np.diag([-2.0, -2.0, 4.0, 1.0])
     nib.save(nib.Nifti1Image(np.ones((1, 2, 3), np.uint8), affine), tmp_path / "tiny.nii")
     assert read_nifti(tmp_path / "tiny.nii").array.shape == (3, 2, 1)
     nib.save(nib.Nifti2Image(np.ones((1, 2, 3), np.uint8), affine), tmp_path / "two.nii")
-    with pytest.raises(InputError, match="NIfTI-2 is not read"):
-        read_nifti(tmp_path / "two.nii")
+    assert read_nifti(tmp_path / "two.nii").array.shape == (3, 2, 1)

@@ -1,55 +1,62 @@
-"""Volumes to and from NIfTI files, by SimpleITK.
+"""Volumes to and from NIfTI files.
 
-NIfTI counts patient axes as RAS (x to the right, y anterior), this package as LPS; SimpleITK
-turns one into the other on both ways, and writes sform and qform alike, so that any reader
-finds the same voxels.
+NIfTI counts patient axes as RAS (x to the right, y anterior), this package as LPS. Files are
+read by nibabel, NIfTI-1 and NIfTI-2 alike, and written as NIfTI-1 by SimpleITK, with sform and
+qform alike, so that any reader finds the same voxels.
 """
 
 from __future__ import annotations
 
 import gzip
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
+from nibabel.filebasedimages import ImageFileError
+from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.spatialimages import HeaderDataError
 
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.resample import from_sitk, to_sitk
+from pelvimets.core.resample import to_sitk
 from pelvimets.core.volume import Volume
-from pelvimets.errors import GeometryError, InputError, OutputError
-from pelvimets.io.nifti.header import NiftiHeader, damaged, read_header, voxel_blocks
+from pelvimets.errors import InputError, OutputError
+from pelvimets.io.nifti.header import damaged, read_header
+from pelvimets.io.nifti.placement import Placement, placement_of
 
 SUFFIXES = (".nii.gz", ".nii")
 _GZIP_LEVEL = 3  # on MR images a few percent larger than level 6, and about twice as fast
 _STORED = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
-_FLOATS = {16: "f4", 64: "f8"}  # datatype codes of the header
 _CONVERTED = {"bool": "uint8", "float64": "float32"}
+_DAMAGE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError)
 
 
 def read_nifti(path: Path) -> Volume:
     """Read one 3D image or label map.
 
     Args:
-        path: A ``.nii`` or ``.nii.gz`` file; a fourth axis of length one is dropped.
+        path: A ``.nii`` or ``.nii.gz`` file, NIfTI-1 or NIfTI-2; a fourth axis of length one
+            is dropped.
 
     Returns:
-        The volume in the file's own voxel order and, unless the file scales its values, in
-        its own number type.
+        The volume in the file's own voxel order and in its own number type, or as float32
+        where the file scales its values.
 
     Raises:
         InputError: if the file is missing, damaged or truncated, is not a single 3D image of
             real numbers, holds values that are not finite, or does not say how it lies in
             the patient.
-        GeometryError: if its axes are not at right angles.
+        GeometryError: if qform and sform differ, or its axes are not at right angles.
     """
     path = Path(path)
-    header = _header(path)
-    image = from_sitk(_execute(_reader(path), header, path))
-    _check_scaled(image, path)
-    return image
+    image, place = _opened(path)
+    array = _voxels(image, path)
+    _check_finite(array, path)
+    return Volume(np.ascontiguousarray(array.T), place.geometry)
 
 
 def nifti_geometry(path: Path) -> Geometry:
@@ -57,21 +64,14 @@ def nifti_geometry(path: Path) -> Geometry:
 
     Raises:
         InputError: if the file is missing or its header is damaged.
-        GeometryError: if its axes are not at right angles.
+        GeometryError: if qform and sform differ, or its axes are not at right angles.
     """
-    path = Path(path)
-    _header(path)
-    reader = _reader(path)
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _unreadable(path, error) from error
-    _check_header(reader, path)
-    axes = np.asarray(reader.GetDirection()).reshape(reader.GetDimension(), -1)[:3, :3].T[::-1]
-    x, y, z = reader.GetSize()[:3]
-    sx, sy, sz = reader.GetSpacing()[:3]
-    ox, oy, oz = reader.GetOrigin()[:3]
-    return Geometry.from_axes((z, y, x), (sz, sy, sx), (ox, oy, oz), axes)
+    return _opened(Path(path))[1].geometry
+
+
+def nifti_notes(path: Path) -> tuple[str, ...]:
+    """What was put right to place an image in the patient; same errors as its geometry."""
+    return _opened(Path(path))[1].notes
 
 
 def write_nifti(path: Path, volume: Volume) -> None:
@@ -100,92 +100,63 @@ def write_nifti(path: Path, volume: Volume) -> None:
         ) from error
 
 
-def _header(path: Path) -> NiftiHeader:
+def _check_is_file(path: Path) -> None:
     if not path.is_file():
         raise InputError("There is no such NIfTI file", got=path)
     if not path.name.endswith(SUFFIXES):
         raise InputError("A NIfTI file ends in .nii or .nii.gz", got=path.name)
-    return read_header(path)
 
 
-def _reader(path: Path) -> sitk.ImageFileReader:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("NiftiImageIO")
-    return reader
-
-
-def _execute(reader: sitk.ImageFileReader, header: NiftiHeader, path: Path) -> sitk.Image:
+def _opened(path: Path) -> tuple[Any, Placement]:
+    """The image with its voxels still on disk, and where they lie."""
+    _check_is_file(path)
+    stored = read_header(path)
     try:
-        reader.ReadImageInformation()
-        _check_header(reader, path)
-        _check_voxels(header, path)
-        if reader.GetDimension() == 4:
-            reader.SetExtractSize([*reader.GetSize()[:3], 0])
-        image: sitk.Image = reader.Execute()
-    except RuntimeError as error:
+        with LoggingOutputSuppressor():  # what it mends is judged in placement_of
+            image = nib.load(path, mmap=False)
+    except _DAMAGE as error:
         raise _unreadable(path, error) from error
-    return image
+    _check_header(image, path)
+    return image, placement_of(image.header, stored["pixdim"][1:4], image.shape[:3], path.name)
 
 
-def _unreadable(path: Path, error: RuntimeError) -> InputError:
-    if "orthonormal" in str(error):
-        return GeometryError(
-            "The image axes are not at right angles",
-            got=path,
-            remedy="Resample the sheared volume to a regular grid first",
-        )
-    return damaged(path, str(error))
-
-
-def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
-    size = reader.GetSize()
+def _check_header(image: Any, path: Path) -> None:
+    if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
+        raise InputError("The file is not a NIfTI image", got=path.name)
+    size = image.shape
     if len(size) < 3 or min(size) < 1 or any(n > 1 for n in size[3:]):
         raise InputError(
             "A NIfTI file must hold one 3D image",
             got=f"{path.name} with axes {' x '.join(map(str, size))}",
             remedy="Write each volume (each b-value) to a file of its own",
         )
-    components = reader.GetNumberOfComponents()
-    if components != 1 or "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
+    if image.get_data_dtype().kind not in "uif":
         raise InputError("A NIfTI file must hold one real number per voxel", got=path.name)
-    if not any(_number(reader, key) > 0 for key in ("sform_code", "qform_code")):
-        raise InputError(
-            "The NIfTI file does not say how it lies in the patient",
-            got=f"{path.name}: sform_code and qform_code are 0",
-            remedy="Convert the DICOM files again, for instance with dcm2niix",
-        )
 
 
-def _check_voxels(header: NiftiHeader, path: Path) -> None:
-    """Look at the stored bytes: ITK reads past a missing end, and NaN as 0, in silence."""
-    kind = _FLOATS.get(header.datatype)
-    wrong = 0
-    for block in voxel_blocks(path, header):
-        if kind is not None:
-            values = np.frombuffer(block, header.byte_order + kind)
-            wrong += values.size - int(np.isfinite(values).sum())
-    _refuse_infinite(wrong, header.numbers, path)
+def _voxels(image: Any, path: Path) -> npt.NDArray[Any]:
+    """Array (x, y, z) in the byte order of this machine; scaled values as float32."""
+    try:
+        array: npt.NDArray[Any] = np.asanyarray(image.dataobj).reshape(image.shape[:3], order="F")
+    except _DAMAGE as error:
+        raise _unreadable(path, error) from error
+    scaled = array.dtype != image.get_data_dtype()
+    with np.errstate(over="ignore"):  # becomes infinite, and is refused
+        return array.astype("float32" if scaled else array.dtype.newbyteorder("="), copy=False)
 
 
-def _number(reader: sitk.ImageFileReader, key: str) -> int:
-    return int(reader.GetMetaData(key)) if reader.HasMetaDataKey(key) else 0
-
-
-def _check_scaled(image: Volume, path: Path) -> None:
-    """A slope can carry finite numbers beyond what a voxel holds."""
-    if image.array.dtype.kind == "f":
-        wrong = image.array.size - int(np.isfinite(image.array).sum())
-        _refuse_infinite(wrong, image.array.size, path)
-
-
-def _refuse_infinite(wrong: int, voxels: int, path: Path) -> None:
-    if wrong:
+def _check_finite(array: npt.NDArray[Any], path: Path) -> None:
+    if not np.isfinite(array).all():
+        count = int(array.size - np.isfinite(array).sum())
         raise InputError(
             "The NIfTI file holds values that are not finite",
-            got=f"{wrong} of {voxels} voxels in {path.name}",
+            got=f"{count} of {array.size} voxels in {path.name}",
             remedy="Replace NaN and infinity, for instance by 0 outside the body",
         )
+
+
+def _unreadable(path: Path, error: BaseException) -> InputError:
+    return damaged(path, str(error).replace(str(path), path.name))
 
 
 def _storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

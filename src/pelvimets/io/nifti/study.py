@@ -10,7 +10,7 @@ from pathlib import Path
 from pelvimets.core.adc import adc_um2_per_s
 from pelvimets.core.study import Acquisition, SeriesDecision, SeriesRole, Study
 from pelvimets.errors import InputError
-from pelvimets.io.nifti.files import read_nifti
+from pelvimets.io.nifti.files import nifti_notes, read_nifti
 
 
 def read_nifti_study(
@@ -50,7 +50,7 @@ def read_nifti_study(
 
 
 def _nifti_acquisition(path: Path, role: SeriesRole) -> Acquisition:
-    return Acquisition(volume=read_nifti(path), role=role, label=path.name)
+    return Acquisition(read_nifti(path), role, label=path.name, notes=nifti_notes(path))
 
 
 def _nifti_adc(image: Acquisition | None) -> tuple[Acquisition | None, tuple[str, ...]]:
@@ -59,7 +59,7 @@ def _nifti_adc(image: Acquisition | None) -> tuple[Acquisition | None, tuple[str
     converted = adc_um2_per_s(image.volume.array.astype("float32"))
     if converted is None:
         return None, (f"ADC map not used, its values fit no known unit: {image.label}",)
-    notes = () if converted.note is None else (converted.note,)
+    notes = image.notes if converted.note is None else (*image.notes, converted.note)
     return replace(image, volume=image.volume.with_array(converted.array), notes=notes), ()
 
 
