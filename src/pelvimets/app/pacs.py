@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from pelvimets.errors import InputError
-from pelvimets.io.pacs.transfer import fetch, parse_node, save, store
-from pelvimets.io.record.output import staged_folder
+from pelvimets.io.pacs.nodes import parse_node
+from pelvimets.io.pacs.transfer import Stored, fetch, save, store
+from pelvimets.io.record.output import check_output, staged_folder
 
 DICOM_FOLDER = "dicom"
 
 
-def push_results(out: Path, address: str) -> tuple[str, ...]:
+def push_results(out: Path, address: str) -> Stored:
     """Store the DICOM results of a run in a PACS.
 
     Args:
@@ -19,34 +21,42 @@ def push_results(out: Path, address: str) -> tuple[str, ...]:
         address: ``http(s)://...`` of a DICOMweb service, or ``dicom://AET@host:port``.
 
     Returns:
-        SOP Instance UIDs of what was stored.
+        What was stored, with what the PACS remarked on it.
 
     Raises:
         InputError: if there are no DICOM results, or the address is none.
-        OutputError: if the PACS cannot be reached or refuses.
+        OutputError: if the PACS cannot be reached, or does not confirm that it stored each of them.
     """
     node = parse_node(address)
     files = sorted((Path(out) / DICOM_FOLDER).glob("*.dcm"))
     if not files:
         raise InputError(
             "There are no DICOM results in this folder",
-            got=out,
             remedy="Run 'pelvimets predict' with --dicom first",
         )
     return store(files, node)
 
 
-def fetch_study(study_instance_uid: str, address: str, folder: Path) -> int:
-    """Fetch a study from a PACS into a new folder, one file per instance.
+@dataclass(frozen=True)
+class FetchedStudy:
+    """How many objects of a study came, and what did not."""
 
-    Returns:
-        Number of files.
+    files: int
+    missing: tuple[str, ...] = ()
+
+
+def fetch_study(study_instance_uid: str, address: str, folder: Path) -> FetchedStudy:
+    """Fetch a study from a PACS into a new folder, one file per object.
+
+    What the PACS cannot hand over does not cost the rest.
 
     Raises:
         InputError: if the PACS cannot be reached, refuses, or does not hold the study.
         OutputError: if the folder exists already or cannot be written.
     """
-    datasets = fetch(study_instance_uid, parse_node(address))
+    node = parse_node(address)
+    check_output(folder, overwrite=False)
+    fetched = fetch(study_instance_uid, node)
     with staged_folder(folder) as work:
-        save(datasets, work)
-    return len(datasets)
+        save(fetched.objects, work)
+    return FetchedStudy(len(fetched.objects), fetched.missing)

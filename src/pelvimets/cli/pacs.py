@@ -9,6 +9,7 @@ import typer
 
 from pelvimets.cli import console
 
+_MOST_SHOWN = 10
 _ADDRESS_HELP = "http(s)://... of a DICOMweb service, or dicom://AETITLE@host:port."
 
 
@@ -19,7 +20,10 @@ def push(
     """Store the DICOM results of a run in a PACS."""
     from pelvimets.app.pacs import push_results
 
-    console.line(f"{len(push_results(out, pacs))} objects stored in {pacs}")
+    stored = push_results(out, pacs)
+    for note in stored.notes:
+        console.line(f"note: {note}", style="yellow")
+    console.line(f"{len(stored.sop_instance_uids)} objects stored in {_title(pacs)}")
 
 
 def fetch(
@@ -30,4 +34,18 @@ def fetch(
     """Fetch a study from a PACS, to be read with 'pelvimets predict'."""
     from pelvimets.app.pacs import fetch_study
 
-    console.line(f"{fetch_study(study_uid, pacs, out)} objects fetched into {out}")
+    fetched = fetch_study(study_uid, pacs, out)
+    console.line(f"{fetched.files} objects fetched into {out}")
+    for what in fetched.missing[:_MOST_SHOWN]:
+        console.line(f"not fetched: {what}", style="red")
+    if (more := len(fetched.missing) - _MOST_SHOWN) > 0:
+        console.line(f"not fetched: {more} more", style="red")
+    if fetched.missing:
+        raise typer.Exit(1)
+
+
+def _title(address: str) -> str:
+    """The address without a password."""
+    from pelvimets.io.pacs.nodes import parse_node
+
+    return parse_node(address).title

@@ -1,0 +1,86 @@
+"""The address of a PACS, as a user writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from pelvimets.errors import InputError
+
+DEFAULT_AE_TITLE = "PELVIMETS"
+
+
+@dataclass(frozen=True)
+class DicomwebNode:
+    """A DICOMweb service.
+
+    Attributes:
+        url: Base URL, e.g. ``http://localhost:8042/dicom-web``.
+        headers: Extra HTTP headers, e.g. ``Authorization``.
+        timeout_s: For each request.
+    """
+
+    url: str
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    timeout_s: float = 60.0
+
+    @property
+    def title(self) -> str:
+        """The address as messages show it, without user name and password."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+@dataclass(frozen=True)
+class DimseNode:
+    """A DICOM network node.
+
+    Attributes:
+        host: Name or address.
+        port: TCP port.
+        called_ae_title: The node's application entity.
+        calling_ae_title: This side's application entity; a PACS may have to know it.
+        timeout_s: For the association and each message.
+    """
+
+    host: str
+    port: int
+    called_ae_title: str
+    calling_ae_title: str = DEFAULT_AE_TITLE
+    timeout_s: float = 60.0
+
+    @property
+    def title(self) -> str:
+        """The address as messages show it."""
+        return f"{self.called_ae_title} at {self.host}:{self.port}"
+
+
+Node = DicomwebNode | DimseNode
+
+
+def parse_node(text: str) -> Node:
+    """A node as a user writes it.
+
+    Args:
+        text: ``http(s)://...`` for DICOMweb, ``dicom://AET@host:port`` for DIMSE.
+
+    Raises:
+        InputError: if it is neither.
+
+    >>> parse_node("dicom://ORTHANC@localhost:4242").port
+    4242
+    """
+    parts = urlsplit(text)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme in ("http", "https") and parts.hostname and port != -1:
+        return DicomwebNode(text.rstrip("/"))
+    if parts.scheme == "dicom" and parts.hostname and (port or 0) > 0 and parts.username:
+        return DimseNode(parts.hostname, port or 0, parts.username)
+    raise InputError(
+        "This is no address of a PACS",
+        got=text,
+        remedy="Write http(s)://host/dicom-web, or dicom://AETITLE@host:port",
+    )

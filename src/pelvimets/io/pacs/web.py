@@ -1,0 +1,173 @@
+"""Store and retrieve over DICOMweb (PS3.18).
+
+Redirects are not followed: a store request that is redirected arrives as a request for a page,
+and a login page answers 200.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from pelvimets.errors import InputError, OutputError
+from pelvimets.io.pacs.answer import NoStoreAnswerError, parse_store_answer
+from pelvimets.io.pacs.nodes import DicomwebNode
+from pelvimets.io.pacs.outcome import (
+    FetchOutcome,
+    Received,
+    StoreOutcome,
+    missing_extra,
+    unreachable,
+)
+
+_JSON = "application/dicom+json"
+_DICOM = 'multipart/related; type="application/dicom"'
+_NOTHING_THERE = (204, 404)
+_NOT_SENT_ON = (301, 302, 303, 307, 308)
+
+
+def store_web(datasets: Sequence[Dataset], node: DicomwebNode) -> StoreOutcome:
+    """Send objects in one request, and read what the service says of each.
+
+    Raises:
+        OutputError: if the service cannot be reached, refuses, or gives no answer that says
+            what it stored.
+    """
+    boundary = uuid.uuid4().hex
+    headers = {"Content-Type": f'{_DICOM}; boundary="{boundary}"', "Accept": _JSON}
+    answer = _request("POST", f"{node.url}/studies", node, OutputError, headers, boundary, datasets)
+    try:
+        outcome = parse_store_answer(answer.content, answer.headers.get("Content-Type", ""))
+    except NoStoreAnswerError as error:
+        raise OutputError(
+            "The PACS did not say that it stored anything",
+            got=f"{node.title}: HTTP {answer.status_code} with {error}",
+            remedy="Check the address, which often ends in /dicom-web, and whether it asks for a "
+            "login; then look in the PACS what arrived",
+        ) from error
+    if not (outcome.warnings or outcome.failures) and answer.status_code >= 400:
+        raise _refused(OutputError, node, answer)
+    return outcome
+
+
+def fetch_web(study: str, series: str | None, node: DicomwebNode) -> FetchOutcome:
+    """Retrieve all objects of a study or a series as they are stored.
+
+    Raises:
+        InputError: if the service cannot be reached, refuses, or answers with something else.
+    """
+    address = f"{node.url}/studies/{study}" + ("" if series is None else f"/series/{series}")
+    answer = _request("GET", address, node, InputError, {"Accept": f"{_DICOM}; transfer-syntax=*"})
+    if answer.status_code in _NOTHING_THERE:
+        return FetchOutcome(())
+    if not answer.ok:
+        raise _refused(InputError, node, answer)
+    objects, unreadable = [], 0
+    for part in _parts(answer, node):
+        uid = _uid_of(part)
+        if uid:
+            objects.append(Received(uid, part))
+        else:
+            unreadable += 1
+    missing = (f"{unreadable} parts of the answer are no DICOM objects",) if unreadable else ()
+    return FetchOutcome(tuple(objects), missing)
+
+
+def _request(
+    method: str,
+    address: str,
+    node: DicomwebNode,
+    problem: type[InputError | OutputError],
+    headers: dict[str, str],
+    boundary: str = "",
+    datasets: Sequence[Dataset] = (),
+) -> Any:
+    try:
+        import requests
+    except ImportError as error:
+        raise missing_extra(error) from error
+    try:
+        answer = requests.request(
+            method,
+            address,
+            headers={**headers, **node.headers},
+            data=_multipart(datasets, boundary) if datasets else None,
+            timeout=node.timeout_s,
+            allow_redirects=False,
+        )
+    except requests.RequestException as error:
+        raise unreachable(problem, node.title, _plain(error, node)) from error
+    if answer.status_code in _NOT_SENT_ON:
+        raise problem(
+            "The PACS sends on to another address",
+            got=f"{node.title}: HTTP {answer.status_code} to {_target(answer)}",
+            remedy="Give that address if it is the PACS itself; a login page means that the "
+            "service wants a login",
+        )
+    return answer
+
+
+def _refused(kind: type[InputError | OutputError], node: DicomwebNode, answer: Any) -> Exception:
+    return unreachable(kind, node.title, f"HTTP {answer.status_code} {answer.reason or ''}".strip())
+
+
+def _plain(error: Exception, node: DicomwebNode) -> str:
+    return str(error).replace(node.url, node.title)
+
+
+def _target(answer: Any) -> str:
+    """Where a redirect points, without what a login page is told."""
+    return re.sub(r"//[^/@]*@", "//", str(answer.headers.get("Location", "?"))).partition("?")[0]
+
+
+def _multipart(datasets: Sequence[Dataset], boundary: str) -> bytes:
+    body = BytesIO()
+    for dataset in datasets:
+        body.write(f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode())
+        content = BytesIO()
+        pydicom.dcmwrite(content, dataset, enforce_file_format=True)
+        body.write(content.getvalue() + b"\r\n")
+    body.write(f"--{boundary}--\r\n".encode())
+    return body.getvalue()
+
+
+def _parts(answer: Any, node: DicomwebNode) -> Iterator[bytes]:
+    """The objects of an answer; some services send a single one without an envelope."""
+    kind = answer.headers.get("Content-Type", "")
+    content = bytes(answer.content)
+    boundary = re.search(r'boundary="?([^";]+)"?', kind)
+    if kind.lower().startswith("application/dicom") and "json" not in kind.lower():
+        yield content
+        return
+    if not (kind.lower().startswith("multipart/related") and boundary):
+        raise InputError(
+            "The PACS answered with something else than DICOM objects",
+            got=f"{node.title}: {kind.partition(';')[0] or 'no type'}",
+            remedy="Check the address, which often ends in /dicom-web, and whether it asks for a "
+            "login",
+        )
+    for part in (b"\r\n" + content).split(b"\r\n--" + boundary[1].encode())[1:]:
+        if part.startswith(b"--"):
+            return
+        yield part.partition(b"\r\n\r\n")[2]
+    raise InputError(
+        "The answer of the PACS breaks off", got=node.title, remedy="Fetch the study again"
+    )
+
+
+def _uid_of(content: bytes) -> str:
+    """SOP Instance UID of a DICOM file; empty if it is none."""
+    try:
+        header = pydicom.dcmread(
+            BytesIO(content), stop_before_pixels=True, specific_tags=["SOPInstanceUID"]
+        )
+    except (InvalidDicomError, OSError, EOFError, ValueError):
+        return ""
+    return str(header.get("SOPInstanceUID", ""))

@@ -1,0 +1,423 @@
+"""A PACS that stores nothing, half, or with a remark; one that hands over half of a study.
+
+The servers run on free ports of the loopback address and answer what a test tells them to.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pydicom
+import pynetdicom
+import pytest
+from dicom_out_study import STUDY_UID, axial, make_case, write
+from dicom_samples import block, t1, uid
+from dicom_samples import write as write_files
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from typer.testing import CliRunner
+
+from pelvimets.app.pacs import fetch_study
+from pelvimets.cli.main import app
+from pelvimets.errors import InputError, OutputError
+from pelvimets.io.pacs.answer import NoStoreAnswerError, parse_store_answer
+from pelvimets.io.pacs.nodes import DicomwebNode, DimseNode, parse_node
+from pelvimets.io.pacs.transfer import fetch, store
+from pelvimets.labels import Sequence
+
+JSON = "application/dicom+json"
+LOGIN = b"<!DOCTYPE html><html><body><form>Log in</form></body></html>"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> tuple[Path, ...]:
+    """dwi_seg.dcm, t1_seg.dcm, sr.dcm, report.dcm."""
+    grids = {Sequence.DWI: axial((5, 9, 7)), Sequence.T1: axial((6, 12, 10), (4.0, 1.5, 2.0))}
+    return write(tmp_path_factory.mktemp("run") / "dicom", make_case(grids))
+
+
+@pytest.fixture(scope="module")
+def uids(files) -> list[str]:
+    return [str(pydicom.dcmread(path).SOPInstanceUID) for path in files]
+
+
+def sequence(tag: str, items: list[dict]) -> dict:
+    return {tag: {"vr": "SQ", "Value": items}}
+
+
+def item(instance: str, **numbers: int) -> dict:
+    tags = {"warning": "00081196", "failure": "00081197"}
+    values = {tags[name]: {"vr": "US", "Value": [value]} for name, value in numbers.items()}
+    return {"00081155": {"vr": "UI", "Value": [instance]}, **values}
+
+
+def stored(uids: list[str]) -> dict:
+    return sequence("00081199", [item(u) for u in uids])
+
+
+# --- over the web --------------------------------------------------------------------------
+
+
+@dataclass
+class WebServer:
+    """What it answers, and what it was asked."""
+
+    status: int = 200
+    kind: str = JSON
+    body: bytes = b""
+    location: str = ""
+    requests: list[tuple[str, str, bytes]] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def node(self) -> DicomwebNode:
+        return DicomwebNode(f"http://127.0.0.1:{self.port}/dicom-web", timeout_s=10)
+
+
+@pytest.fixture
+def web(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    told = WebServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def do_GET(self):
+            self._answer(b"")
+
+        def _answer(self, sent: bytes):
+            told.requests.append((self.command, self.path, sent))
+            self.send_response(told.status)
+            if told.location:
+                self.send_header("Location", told.location)
+            if told.kind:
+                self.send_header("Content-Type", told.kind)
+            self.send_header("Content-Length", str(len(told.body)))
+            self.end_headers()
+            self.wfile.write(told.body)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    told.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
+    thread.start()
+    yield told
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_what_is_sent_is_every_file_as_it_is(files, uids, web):
+    web.body = json.dumps(stored(uids)).encode()
+    assert store(files, web.node).sop_instance_uids == tuple(uids)
+    ((method, path, sent),) = web.requests
+    assert (method, path) == ("POST", "/dicom-web/studies")
+    assert sent.count(b"Content-Type: application/dicom\r\n") == len(files)
+    for file in files:
+        pixels = pydicom.dcmread(file).get("PixelData") or pydicom.dcmread(file).SOPInstanceUID
+        assert (pixels if isinstance(pixels, bytes) else str(pixels).encode()) in sent
+
+
+@pytest.mark.parametrize("kind", [JSON, "application/json", f"{JSON}; charset=utf-8", "text/plain"])
+@pytest.mark.parametrize("shape", ["object", "list of one", "list of each"])
+def test_an_answer_in_any_shape_of_json_is_understood(files, uids, web, kind, shape):
+    answers = {"object": stored(uids), "list of one": [stored(uids)]}
+    plain = answers.get(shape) or [stored([u]) for u in uids]
+    web.kind, web.body = kind, json.dumps(plain).encode()
+    assert store(files, web.node).notes == ()
+
+
+def test_an_answer_in_xml_is_understood(files, uids, web):
+    items = "".join(
+        f'<Item number="{n}"><DicomAttribute tag="00081155" vr="UI"><Value number="1">{u}</Value>'
+        f'</DicomAttribute><DicomAttribute tag="00081196" vr="US"><Value number="1">45056</Value>'
+        f"</DicomAttribute></Item>"
+        for n, u in enumerate(uids, 1)
+    )
+    body = (
+        '<?xml version="1.0"?><NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/'
+        f'NativeDICOM"><DicomAttribute tag="00081199" vr="SQ">{items}</DicomAttribute>'
+        "</NativeDicomModel>"
+    )
+    web.kind, web.body = "application/dicom+xml", body.encode()
+    assert store(files, web.node).notes == tuple(
+        f"{path.name}: stored, but 0xB000, some attributes were changed" for path in files
+    )
+
+
+@pytest.mark.parametrize(
+    "status,kind,body,said",
+    [
+        (200, JSON, b"", "HTTP 200 with an empty answer"),
+        (200, "", b"", "HTTP 200 with an empty answer"),
+        (204, "", b"", "HTTP 204 with an empty answer"),
+        (200, "text/html; charset=utf-8", LOGIN, r"a page of another kind \(text/html\)"),
+        (200, "application/xhtml+xml", LOGIN, r"a page of another kind \(application/xhtml"),
+        (200, JSON, b"{broken", r"an answer that cannot be read \(application/dicom\+json\)"),
+        (200, JSON, b'["text", 3]', "an answer that cannot be read"),
+        (200, JSON, b"null", "an answer that cannot be read"),
+        (200, "application/dicom+xml", b"<a><b></a>", "an answer that cannot be read"),
+        (500, "text/html", b"<html>", "HTTP 500 with a page of another kind"),
+        (401, "", b"", "HTTP 401 with an empty answer"),
+    ],
+)
+def test_an_answer_that_names_no_object_is_a_failure(files, web, status, kind, body, said):
+    web.status, web.kind, web.body = status, kind, body
+    with pytest.raises(OutputError, match=f"did not say that it stored anything .*{said}"):
+        store(files, web.node)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_shows_where_it_points(files, web, status):
+    web.status, web.kind, web.body = status, "text/html", LOGIN
+    web.location = f"http://127.0.0.1:{web.port}/login?token=secret"
+    with pytest.raises(OutputError, match=f"HTTP {status} to http://127.0.0.1:{web.port}/login\\)"):
+        store(files, web.node)
+    with pytest.raises(InputError, match="sends on to another address"):
+        fetch(STUDY_UID, web.node)
+    assert [method for method, _, _ in web.requests] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("empty", [b"{}", b"[]", b'{"00081190": {"vr": "UR"}}', b"[{}]"])
+def test_an_answer_without_any_object_names_all_of_them(files, web, empty):
+    web.body = empty
+    with pytest.raises(OutputError) as caught:
+        store(files, web.node)
+    assert "The PACS stored 0 of 4 objects" in str(caught.value)
+    for path in files:
+        assert f"{path.name}: not confirmed" in str(caught.value)
+
+
+def test_what_is_missing_in_the_answer_is_named(files, uids, web):
+    web.body = json.dumps(stored([uids[0], uids[3]])).encode()
+    with pytest.raises(OutputError) as caught:
+        store(files, web.node)
+    assert "stored 2 of 4" in str(caught.value)
+    assert "t1_seg.dcm: not confirmed; sr.dcm: not confirmed)" in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [200, 202, 409])
+def test_what_failed_is_named_with_its_reason(files, uids, web, status):
+    failed = sequence("00081198", [item(uids[2], failure=0xA700), item(uids[1], failure=0x0122)])
+    web.status, web.body = status, json.dumps({**stored(uids[:2]), **failed}).encode()
+    with pytest.raises(OutputError) as caught:
+        store(files, web.node)
+    message = str(caught.value)
+    assert "stored 1 of 4" in message and "dwi_seg.dcm" not in message
+    assert "t1_seg.dcm: 0x0122, this kind of object is not supported" in message
+    assert "sr.dcm: 0xA700, out of resources" in message
+    assert "report.dcm: not confirmed" in message
+
+
+def test_warnings_of_the_service_mean_stored(files, uids, web):
+    items = [item(uids[0], warning=0xB006), *(item(u) for u in uids[1:])]
+    web.status, web.body = 202, json.dumps(sequence("00081199", items)).encode()
+    assert store(files, web.node).notes == (
+        "dwi_seg.dcm: stored, but 0xB006, some attributes were discarded",
+    )
+
+
+def test_the_command_fails_where_nothing_is_confirmed(files, web):
+    web.kind, web.body = "text/html", LOGIN
+    address = f"http://reader:pass@127.0.0.1:{web.port}/dicom-web"
+    result = CliRunner().invoke(app, ["push", str(files[0].parent.parent), address])
+    assert isinstance(result.exception, OutputError)
+    assert "pass" not in str(result.exception) and "stored in" not in result.output
+
+
+def test_the_command_counts_what_is_stored(files, uids, web):
+    web.body = json.dumps(sequence("00081199", [item(u, warning=0xB007) for u in uids])).encode()
+    address = f"http://reader:pass@127.0.0.1:{web.port}/dicom-web"
+    result = CliRunner().invoke(app, ["push", str(files[0].parent.parent), address])
+    assert result.exit_code == 0, result.output
+    assert "note: sr.dcm: stored, but 0xB007, it does not match its class" in result.output
+    assert f"4 objects stored in http://127.0.0.1:{web.port}/dicom-web" in result.output
+
+
+@pytest.mark.parametrize(
+    "kind,body,said",
+    [
+        ("text/html", LOGIN, "something else than DICOM objects .*text/html"),
+        ("", b"", "something else than DICOM objects .*no type"),
+        (JSON, b"[]", "something else than DICOM objects"),
+        ("multipart/related", b"x", "something else than DICOM objects"),
+        ("multipart/related; boundary=b", b"--b\r\n\r\nDICM", "breaks off"),
+        ("multipart/related; boundary=b", b"--b--\r\n", "holds nothing .*1.2.826"),
+        ("multipart/related; boundary=b", b"--b\r\n\r\nno\r\n--b--", "holds nothing"),
+    ],
+)
+def test_what_is_no_study_is_not_fetched(web, kind, body, said):
+    web.kind, web.body = kind, body
+    with pytest.raises(InputError, match=said):
+        fetch(STUDY_UID, web.node)
+
+
+def test_one_unreadable_part_does_not_cost_the_others(files, web, tmp_path):
+    parts = [path.read_bytes() for path in files]
+    parts.insert(1, b"no DICOM")
+    body = b"".join(b"--b\r\nContent-Type: application/dicom\r\n\r\n" + p + b"\r\n" for p in parts)
+    web.kind, web.body = (
+        'multipart/related; type="application/dicom"; boundary="b"',
+        body + b"--b--",
+    )
+    address = f"http://127.0.0.1:{web.port}"
+    result = CliRunner().invoke(app, ["fetch", STUDY_UID, address, "-o", str(tmp_path / "S")])
+    assert result.exit_code == 1
+    assert "4 objects fetched" in result.output
+    assert "not fetched: 1 parts of the answer are no DICOM objects" in result.output
+    back = {p.read_bytes() for p in (tmp_path / "S").iterdir()}
+    assert back == {path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("text", ["", "1.2.3/../../other", "study", "1" * 65])
+def test_what_is_no_uid_is_not_asked_for(web, text):
+    with pytest.raises(InputError, match="no UID"):
+        fetch(text, web.node)
+    assert web.requests == []
+
+
+def test_an_answer_is_read_by_tag_alone():
+    outcome = parse_store_answer(
+        json.dumps({**stored(["1.2"]), **sequence("00081198", [item("1.3")])}).encode(), JSON
+    )
+    assert outcome.warnings == {"1.2": ""}
+    assert outcome.failures == {"1.3": "no reason given"}
+    with pytest.raises(NoStoreAnswerError):
+        parse_store_answer(b"stored", "text/plain")
+
+
+# --- over DIMSE ----------------------------------------------------------------------------
+
+
+@dataclass
+class DimseServer:
+    """Statuses of what is stored, in order; objects of a study, and how the answer ends."""
+
+    statuses: list[int] = field(default_factory=list)
+    objects: list[Dataset] = field(default_factory=list)
+    end: int | None = None
+    refused: list[str] = field(default_factory=list)
+    port: int = 0
+    drop_after: int = 99
+
+    @property
+    def node(self) -> DimseNode:
+        return DimseNode("127.0.0.1", self.port, "TEST", timeout_s=2)
+
+
+@pytest.fixture
+def dimse():
+    told = DimseServer()
+    arrived: list[str] = []
+
+    def keep(event) -> int:
+        arrived.append(event.request.AffectedSOPInstanceUID)
+        if len(arrived) > told.drop_after:
+            event.assoc.abort()
+        return told.statuses[len(arrived) - 1]
+
+    def hand_over(event):
+        yield len(told.objects) + max(1, len(told.refused)) * (told.end is not None)
+        for dataset in told.objects:
+            yield 0xFF00, dataset
+        if told.end is not None:
+            failed = Dataset()
+            failed.FailedSOPInstanceUIDList = told.refused
+            yield told.end, failed
+
+    entity = pynetdicom.AE("TEST")
+    for context in pynetdicom.AllStoragePresentationContexts:
+        entity.add_supported_context(context.abstract_syntax, scu_role=True, scp_role=True)
+    entity.add_supported_context(pynetdicom.sop_class.StudyRootQueryRetrieveInformationModelGet)
+    handlers = [(pynetdicom.evt.EVT_C_STORE, keep), (pynetdicom.evt.EVT_C_GET, hand_over)]
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    told.port = server.socket.getsockname()[1]
+    yield told
+    server.shutdown()
+
+
+def test_warnings_of_a_node_mean_stored(files, uids, dimse):
+    dimse.statuses = [0xB000, 0xB006, 0xB007, 0x0000]
+    outcome = store(files, dimse.node)
+    assert outcome.sop_instance_uids == tuple(uids)
+    assert outcome.notes == (
+        "dwi_seg.dcm: stored, but 0xB000, some attributes were changed",
+        "t1_seg.dcm: stored, but 0xB006, some attributes were discarded",
+        "sr.dcm: stored, but 0xB007, it does not match its class",
+    )
+
+
+@pytest.mark.parametrize("status", [0xA700, 0xA900, 0xC001, 0x0110])
+def test_a_refused_object_is_named_and_the_others_are_sent(files, dimse, status):
+    dimse.statuses = [0x0000, status, 0x0000, 0xB000]
+    with pytest.raises(OutputError) as caught:
+        store(files, dimse.node)
+    message = str(caught.value)
+    assert "stored 3 of 4" in message and f"not stored: t1_seg.dcm: 0x{status:04X}, " in message
+    assert "sr.dcm" not in message and "report.dcm" not in message
+
+
+def test_a_connection_that_breaks_off_names_the_rest(files, dimse):
+    dimse.statuses, dimse.drop_after = [0x0000] * 4, 1
+    with pytest.raises(OutputError) as caught:
+        store(files, dimse.node)
+    message = str(caught.value)
+    assert "stored 1 of 4" in message and "t1_seg.dcm: no answer" in message
+    assert "report.dcm: the connection broke off" in message
+
+
+@pytest.fixture
+def images(dimse) -> list[Dataset]:
+    dimse.objects = t1(block((10, 6, 6)), StudyInstanceUID=STUDY_UID)
+    for image in dimse.objects:
+        image.SOPClassUID = UID(image.SOPClassUID)
+    return dimse.objects
+
+
+@pytest.mark.parametrize("end", [0xB000, 0xA702])
+def test_what_a_node_cannot_hand_over_does_not_cost_the_rest(dimse, images, tmp_path, end):
+    dimse.refused, dimse.end = [uid("odd", 1), uid("odd", 2)], end
+    address = f"dicom://TEST@127.0.0.1:{dimse.port}"
+    result = CliRunner().invoke(app, ["fetch", STUDY_UID, address, "-o", str(tmp_path / "S")])
+    assert result.exit_code == 1
+    assert "10 objects fetched" in result.output
+    for lost in dimse.refused:
+        assert f"not fetched: object {lost}" in result.output
+    back = {pydicom.dcmread(p).SOPInstanceUID for p in (tmp_path / "S").iterdir()}
+    assert back == {image.SOPInstanceUID for image in images}
+
+
+def test_a_node_that_does_not_name_what_it_kept(dimse, images, tmp_path):
+    dimse.end = 0xB000
+    address = f"dicom://TEST@127.0.0.1:{dimse.port}"
+    fetched = fetch_study(STUDY_UID, address, tmp_path / "S")
+    assert fetched.files == len(images)
+    assert len(fetched.missing) == 1 and "does not name" in fetched.missing[0]
+
+
+@pytest.mark.parametrize("end", [0xA701, 0xA900, 0xC001, 0xFE00])
+def test_a_refusal_hands_over_nothing(dimse, images, tmp_path, end):
+    dimse.end = end
+    with pytest.raises(InputError, match=f"did not hand over the study .*0x{end:04X}"):
+        fetch_study(STUDY_UID, f"dicom://TEST@127.0.0.1:{dimse.port}", tmp_path / "S")
+    assert not (tmp_path / "S").exists()
+
+
+def test_fetched_files_can_be_read_as_a_study(dimse, images, tmp_path):
+    written = write_files(tmp_path / "sent", images)
+    fetched = fetch_study(STUDY_UID, f"dicom://TEST@127.0.0.1:{dimse.port}", tmp_path / "S")
+    assert fetched.files == len(list(written.iterdir()))
+    result = CliRunner().invoke(app, ["inspect", str(tmp_path / "S")])
+    assert result.exit_code == 0 and "T1 in phase" in result.output
+
+
+def test_an_address_shows_no_password():
+    assert parse_node("https://me:word@pacs:8443/dicom").title == "https://pacs:8443/dicom"
+    assert parse_node("dicom://PACS@10.0.0.7:104").title == "PACS at 10.0.0.7:104"
