@@ -113,7 +113,7 @@ def _opened(path: Path) -> tuple[Any, Placement]:
     stored = read_header(path)
     try:
         with LoggingOutputSuppressor():  # what it mends is judged in placement_of
-            image = nib.load(path, mmap=False)
+            image: Any = nib.load(path, mmap=False)
     except _DAMAGE as error:
         raise _unreadable(path, error) from error
     _check_header(image, path)

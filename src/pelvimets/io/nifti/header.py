@@ -20,7 +20,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from pelvimets.errors import InputError
 
-_KINDS = {348: (Nifti1Header, b"n+1"), 540: (Nifti2Header, b"n+2")}
+_KINDS: dict[int, tuple[Any, bytes]] = {348: (Nifti1Header, b"n+1"), 540: (Nifti2Header, b"n+2")}
 _LARGEST_RATIO = 1100  # of gzip: unpacked bytes per packed byte, a little above what is possible
 _SFORM = ("srow_x", "srow_y", "srow_z")
 _QFORM = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
