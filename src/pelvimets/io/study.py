@@ -12,7 +12,7 @@ from types import TracebackType
 from pydicom.dataset import Dataset
 
 from pelvimets.config import SelectionSettings
-from pelvimets.core.adc import adc_um2_per_s
+from pelvimets.core.adc import adc_um2_per_s, declared_factor
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.series.selection import Selection, select
 from pelvimets.core.series.table import Choice
@@ -26,7 +26,7 @@ from pelvimets.core.study import (
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError
 from pelvimets.io.dicom.archive import ArchiveLimits, is_zip, unpack
-from pelvimets.io.dicom.frames import Frame
+from pelvimets.io.dicom.frames import Frame, RealWorld
 from pelvimets.io.dicom.pixels import read_trace
 from pelvimets.io.dicom.scan import Scan, ScannedSeries, read_header, scan
 from pelvimets.io.dicom.volumes import DicomVolume, volumes_of
@@ -289,14 +289,35 @@ def _adc(
     """The map in um2/s, or None with a note where its unit cannot be told."""
     if choice is None:
         return None, ()
-    volume = volumes[choice.index]
+    volume, unit = _in_declared_unit(volumes[choice.index])
     acquisition = _acquisition(volume, choice, of_series)
-    converted = adc_um2_per_s(acquisition.volume.array, volume.components[0][0].rescale_type)
+    converted = adc_um2_per_s(acquisition.volume.array, unit)
     if converted is None:
         return None, (f"ADC map not used, its values fit no known unit: {volume.facts.label}",)
     notes = acquisition.notes if converted.note is None else (*acquisition.notes, converted.note)
     image = acquisition.volume.with_array(converted.array)
     return replace(acquisition, volume=image, notes=notes), ()
+
+
+def _in_declared_unit(volume: DicomVolume) -> tuple[DicomVolume, str]:
+    """The map with the rescaling that leads to a unit of ADC, and that unit as it is written."""
+    (frames,) = volume.components
+    mappings = [_adc_mapping(frame) for frame in frames]
+    units = {None if mapping is None else mapping.unit for mapping in mappings}
+    unit = units.pop()
+    if unit is None or units:
+        return volume, frames[0].rescale_type
+    mapped = tuple(
+        replace(frame, slope=mapping.slope, intercept=mapping.intercept)
+        for frame, mapping in zip(frames, mappings, strict=True)
+        if mapping is not None
+    )
+    return replace(volume, components=(mapped,)), unit
+
+
+def _adc_mapping(frame: Frame) -> RealWorld | None:
+    known = (m for m in frame.real_world if declared_factor(m.unit) is not None)
+    return next(known, None)
 
 
 def _study_notes(

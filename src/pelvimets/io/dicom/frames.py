@@ -25,6 +25,15 @@ _NO_AGENT = {"", "NO", "NONE", "N/A", "NA", "0", "WITHOUT", "NEIN", "NON"}
 
 
 @dataclass(frozen=True)
+class RealWorld:
+    """From stored numbers to values in a unit (PS3.3 C.7.6.16.2.11)."""
+
+    slope: float
+    intercept: float
+    unit: str
+
+
+@dataclass(frozen=True)
 class Frame:
     """What one slice of one image says of itself.
 
@@ -34,6 +43,7 @@ class Frame:
         plane: None if position or orientation is missing.
         truncated: Whether the file is shorter than its pixel data must be.
         gray: Whether it has one sample for each pixel.
+        real_world: Its real world value mappings, where any.
         counts: What its header says of its siblings.
     """
 
@@ -68,6 +78,7 @@ class Frame:
     private_scale_slope: float | None
     truncated: bool
     gray: bool
+    real_world: tuple[RealWorld, ...]
     counts: Counts
 
 
@@ -95,7 +106,7 @@ def _frame(
         plane=_plane(header),
         slope=header.number("RescaleSlope") or 1.0,
         intercept=header.number("RescaleIntercept") or 0.0,
-        rescale_type=_units(header),
+        rescale_type=header.text("RescaleType"),
         image_type=_image_type(header),
         sequence_name=header.text("SequenceName", "PulseSequenceName"),
         scanning_sequence=_scanning_sequence(header),
@@ -114,6 +125,7 @@ def _frame(
         private_scale_slope=_philips_scale_slope(header),
         truncated=truncated,
         gray=header.number("SamplesPerPixel") in (None, 1.0),
+        real_world=tuple(_real_world(header)),
         counts=counts(header),
     )
 
@@ -180,19 +192,13 @@ def _contrast_agent(header: Header) -> bool:
     return bool(header.get("ContrastBolusAgentSequence"))
 
 
-def _units(header: Header) -> str:
-    """What rescaled values are: rescale type, or the unit of a real world value mapping."""
-    mapping = header.get("RealWorldValueMappingSequence")
-    for item in mapping or []:
-        for unit in item.get("MeasurementUnitsCodeSequence") or []:
-            slope, intercept = item.get("RealWorldValueSlope"), item.get("RealWorldValueIntercept")
-            same = (slope or 1.0, intercept or 0.0) == (
-                header.number("RescaleSlope") or 1.0,
-                header.number("RescaleIntercept") or 0.0,
-            )
-            if same:
-                return str(unit.get("CodeValue", ""))
-    return header.text("RescaleType")
+def _real_world(header: Header) -> Iterator[RealWorld]:
+    for item in header.get("RealWorldValueMappingSequence") or []:
+        slope, intercept = item.get("RealWorldValueSlope"), item.get("RealWorldValueIntercept")
+        units = item.get("MeasurementUnitsCodeSequence") or []
+        if slope and units:
+            unit = str(units[0].get("CodeValue", ""))
+            yield RealWorld(float(slope), float(intercept or 0.0), unit)
 
 
 def _philips_scale_slope(header: Header) -> float | None:

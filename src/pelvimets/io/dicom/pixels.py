@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 
 from pelvimets.errors import InputError
 from pelvimets.io.dicom.frames import Frame
+from pelvimets.io.dicom.header import as_number
 
 Array32 = npt.NDArray[np.float32]
 
@@ -23,14 +25,15 @@ def read_slices(frames: Sequence[Frame]) -> Array32:
     """Rescaled values (slice, row, column) of frames, in the order given.
 
     Rescale slope and intercept are applied frame by frame, as they may differ between
-    slices. Philips' private scale slope is not applied: it only scales the whole series.
+    slices. Padding is background: 0, whatever was stored there. Philips' private scale slope
+    is not applied: it only scales the whole series.
 
     Raises:
         InputError: if pixel data are missing, cut short, damaged, or compressed in a way that
             cannot be decoded.
     """
     decoded = _Decoded()
-    planes = [_rescaled(decoded.plane(frame), frame) for frame in frames]
+    planes = [_rescaled(decoded.plane(frame), decoded.padding(frame), frame) for frame in frames]
     return np.stack(planes)
 
 
@@ -60,30 +63,70 @@ def content_digest(frame: Frame) -> str:
     return digest.hexdigest()
 
 
+Range = tuple[float, float]
+
+
 class _Decoded:
-    """Decodes each multi-frame file once."""
+    """Decodes each multi-frame file once, and keeps the last single one."""
 
     def __init__(self) -> None:
-        self._files: dict[Path, np.ndarray] = {}
+        self._files: dict[Path, tuple[np.ndarray, Range | None]] = {}
+        self._last: Path | None = None
 
     def plane(self, frame: Frame) -> np.ndarray:
-        if frame.index is None:
-            return _single(_decode(frame), frame)
+        """Stored numbers of a frame."""
+        array, _ = self._file(frame)
+        return _single(array if array.ndim == 2 else array[frame.index or 0], frame)
+
+    def padding(self, frame: Frame) -> Range | None:
+        """Lowest and highest stored number that is padding."""
+        return self._file(frame)[1]
+
+    def _file(self, frame: Frame) -> tuple[np.ndarray, Range | None]:
         if frame.path not in self._files:
+            if self._last is not None:
+                del self._files[self._last]
             self._files[frame.path] = _decode(frame)
-        array = self._files[frame.path]
-        return _single(array if array.ndim == 2 else array[frame.index], frame)
+            self._last = frame.path if frame.index is None else None
+        return self._files[frame.path]
 
 
-def _decode(frame: Frame) -> np.ndarray:
+def _decode(frame: Frame) -> tuple[np.ndarray, Range | None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(frame.path, force=True)
             _state_encoding(dataset)
-            return dataset.pixel_array
+            return dataset.pixel_array, _padding(dataset)
     except Exception as error:  # parser and decoders raise almost anything on damaged bytes
         raise _undecodable(frame, error) from error
+
+
+def _padding(dataset: Dataset) -> Range | None:
+    """PS3.3 C.7.5.1.1.2: one stored number, or all up to a limit on either side of it."""
+    for kind in ("", "Float", "DoubleFloat"):
+        value = _number(dataset.get(f"{kind}PixelPaddingValue"))
+        if value is None:
+            continue
+        limit = _number(dataset.get(f"{kind}PixelPaddingRangeLimit"))
+        ends = [_as_stored(end, dataset) for end in (value, value if limit is None else limit)]
+        return min(ends), max(ends)
+    return None
+
+
+def _number(value: Any) -> float | None:
+    """Bytes are left where the header's coding does not say whether the number has a sign."""
+    return float(int.from_bytes(value, "little")) if isinstance(value, bytes) else as_number(value)
+
+
+def _as_stored(value: float, dataset: Dataset) -> float:
+    """The number in the sign of the pixels: headers state it in the other one, too."""
+    if "PixelRepresentation" not in dataset:
+        return value
+    whole = 2.0 ** int(dataset.BitsAllocated)
+    if dataset.PixelRepresentation:
+        return value - whole if value >= whole / 2 else value
+    return value + whole if value < 0 else value
 
 
 def _state_encoding(dataset: Dataset) -> None:
@@ -122,7 +165,12 @@ def _single(array: np.ndarray, frame: Frame) -> np.ndarray:
     return array
 
 
-def _rescaled(plane: np.ndarray, frame: Frame) -> Array32:
+def _rescaled(plane: np.ndarray, padding: Range | None, frame: Frame) -> Array32:
     if frame.slope == 1.0 and frame.intercept == 0.0:
-        return plane.astype(np.float32)
-    return (plane * np.float64(frame.slope) + frame.intercept).astype(np.float32)
+        values = plane.astype(np.float32)
+    else:
+        values = (plane * np.float64(frame.slope) + frame.intercept).astype(np.float32)
+    if padding is not None:
+        low, high = padding
+        values[(plane >= low) & (plane <= high)] = 0.0
+    return values
