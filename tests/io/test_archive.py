@@ -129,7 +129,7 @@ def test_study_in_a_zip_and_its_temporary_folder(tmp_path: Path, monkeypatch: py
         files[f"deep/{n % 3}/file {n}"] = buffer.getvalue()
     path = zipped(tmp_path / "study.zip", {**files, "notes.txt": b"text"})
     with open_study(path) as opened:
-        assert len(list((tmp_path / "tmp").glob("*/*"))) == 21
+        assert len(list((tmp_path / "tmp").glob("*/files/*"))) == 21
         assert len(opened.headers(opened.study.t1.source.series_instance_uid)) == 10
         assert opened.study.notes == ("1 file was not DICOM and passed over",)
     assert not list((tmp_path / "tmp").iterdir())

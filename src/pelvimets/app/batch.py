@@ -16,7 +16,7 @@ from pelvimets.app.predict import RunOptions, StudyInput, predict
 from pelvimets.errors import InputError, PelvimetsError
 from pelvimets.io.cohort.folder import CohortPatient, is_cohort, read_cohort
 from pelvimets.io.cohort.study_folders import has_nifti_images, studies_in
-from pelvimets.io.record.output import RECORD_NAME
+from pelvimets.io.record.output import RECORD_NAME, tidy
 from pelvimets.labels import Sequence
 
 _DIED = "The worker process died, most likely for lack of memory. Use fewer --jobs."
@@ -118,6 +118,7 @@ def _outcomes(
     cases: tuple[BatchCase, ...], out: Path, options: RunOptions, jobs: int
 ) -> Iterator[BatchOutcome]:
     waiting = []
+    tidy(out)
     for case in cases:
         if not options.overwrite and (out / case.name / RECORD_NAME).is_file():
             yield BatchOutcome(case.name, "earlier")

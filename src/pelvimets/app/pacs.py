@@ -8,7 +8,7 @@ from pathlib import Path
 from pelvimets.errors import InputError
 from pelvimets.io.pacs.nodes import parse_node
 from pelvimets.io.pacs.transfer import Stored, fetch, save, store
-from pelvimets.io.record.output import check_output, staged_folder
+from pelvimets.io.record.output import check_output, staged_folder, tidy
 
 DICOM_FOLDER = "dicom"
 
@@ -28,6 +28,7 @@ def push_results(out: Path, address: str) -> Stored:
         OutputError: if the PACS cannot be reached, or does not confirm that it stored each of them.
     """
     node = parse_node(address)
+    tidy(Path(out).absolute().parent)
     files = sorted((Path(out) / DICOM_FOLDER).glob("*.dcm"))
     if not files:
         raise InputError(

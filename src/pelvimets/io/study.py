@@ -24,7 +24,7 @@ from pelvimets.core.study import (
     Study,
 )
 from pelvimets.core.volume import Volume
-from pelvimets.errors import InputError
+from pelvimets.errors import InputError, ResourceError
 from pelvimets.io.dicom.archive import ArchiveLimits, is_zip, unpack
 from pelvimets.io.dicom.frames import Frame, RealWorld
 from pelvimets.io.dicom.pixels import read_trace
@@ -32,9 +32,11 @@ from pelvimets.io.dicom.scan import Scan, ScannedSeries, read_header, scan
 from pelvimets.io.dicom.volumes import DicomVolume, volumes_of
 from pelvimets.io.nifti.files import SUFFIXES
 from pelvimets.io.nifti.study import missing_notes, read_nifti_study
+from pelvimets.io.record.temporary import owned_folder, remove_abandoned
 
 __all__ = ["OpenStudy", "inspect", "open_study", "read_nifti_study", "read_study"]
 
+_UNPACKED = "pelvimets-"
 _OTHER_BODY_PARTS = """
     HEAD BRAIN SKULL FACE NECK CSPINE TSPINE BREAST CHEST HEART KNEE ANKLE FOOT HAND WRIST ELBOW
     SHOULDER LEG ARM EXTREMITY PHANTOM ORBIT EAR IAC TMJ LIVER
@@ -191,9 +193,18 @@ def _folder(path: Path, limits: ArchiveLimits, resources: ExitStack) -> Path:
         )
     if not (is_zip(path) or path.suffix.lower() == ".zip"):
         return path
-    temporary = tempfile.TemporaryDirectory(prefix="pelvimets-", ignore_cleanup_errors=True)
-    folder = Path(resources.enter_context(temporary))
-    unpack(path, folder, limits)
+    place = Path(tempfile.gettempdir())
+    remove_abandoned(place, f"{_UNPACKED}*")
+    folder = resources.enter_context(owned_folder(place, _UNPACKED)) / "files"
+    folder.mkdir()
+    try:
+        unpack(path, folder, limits)
+    except OSError as error:
+        raise ResourceError(
+            "The zip cannot be unpacked",
+            got=error.strerror or type(error).__name__,
+            remedy="Free some disk, or set TMPDIR to a larger one",
+        ) from error
     return folder
 
 

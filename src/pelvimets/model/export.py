@@ -12,6 +12,8 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
+from pelvimets.errors import ResourceError
+
 _NAME = "image"
 
 
@@ -67,4 +69,22 @@ def network_bytes(model: ov.Model, name: str) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.xml"
         ov.save_model(model, path, compress_to_fp16=True)
-        return {p.name: p.read_bytes() for p in (path, path.with_suffix(".bin"))}
+        written = {p.name: p.read_bytes() for p in (path, path.with_suffix(".bin"))}
+    _check_written(*written.values())
+    return written
+
+
+def _check_written(description: bytes, weights: bytes) -> None:
+    """OpenVINO writes to a full disk in silence.
+
+    Raises:
+        ResourceError: if the network cannot be read again.
+    """
+    try:
+        ov.Core().read_model(model=description, weights=weights)
+    except RuntimeError as error:
+        raise ResourceError(
+            "The network could not be written whole to the temporary folder",
+            got=tempfile.gettempdir(),
+            remedy="Free some disk, or set TMPDIR to a larger one",
+        ) from error

@@ -7,8 +7,8 @@ qform alike, so that any reader finds the same voxels.
 
 from __future__ import annotations
 
+import errno
 import gzip
-import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,10 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.nifti.header import damaged, read_header
 from pelvimets.io.nifti.placement import Placement, placement_of
+from pelvimets.io.record.temporary import owned_folder, remove_abandoned
 
+_ASIDE = ".nifti-"
+_VOXELS_FROM = 352  # bytes of a NIfTI-1 header as ITK writes it
 SUFFIXES = (".nii.gz", ".nii")
 _GZIP_LEVEL = 3  # on MR images a few percent larger than level 6, and about twice as fast
 _STORED = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
@@ -89,13 +92,13 @@ def write_nifti(path: Path, volume: Volume) -> None:
     path = Path(path)
     if not path.name.endswith(SUFFIXES):
         raise OutputError("A NIfTI file ends in .nii or .nii.gz", got=path.name)
-    image = to_sitk(volume.with_array(_storable(volume.array)))
+    volume = volume.with_array(_storable(volume.array))
     try:
-        _write_aside_and_move(image, path)
+        _write_aside_and_move(volume, path)
     except (OSError, RuntimeError) as error:
         raise OutputError(
             "The NIfTI file cannot be written",
-            got=f"{path}: {error}",
+            got=f"{path}: {getattr(error, 'strerror', None) or error}",
             remedy="Check that the folder exists, is writable and has free space",
         ) from error
 
@@ -166,12 +169,29 @@ def _storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(array, dtype=name)
 
 
-def _write_aside_and_move(image: sitk.Image, path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=".nifti-", dir=path.parent) as folder:
-        plain = Path(folder) / "image.nii"
-        sitk.WriteImage(image, str(plain))
+def _write_aside_and_move(volume: Volume, path: Path) -> None:
+    remove_abandoned(path.parent, f"{_ASIDE}*")
+    with owned_folder(path.parent, _ASIDE) as folder:
+        plain = folder / "image.nii"
+        sitk.WriteImage(to_sitk(volume), str(plain))
+        stored = plain.read_bytes()
+        _check_stored(stored, volume.array)
         if path.name.endswith(".gz"):
             packed = plain.with_suffix(".nii.gz")
-            packed.write_bytes(gzip.compress(plain.read_bytes(), _GZIP_LEVEL, mtime=0))
+            packed.write_bytes(gzip.compress(stored, _GZIP_LEVEL, mtime=0))
             plain = packed
         plain.replace(path)
+
+
+def _check_stored(stored: bytes, array: npt.NDArray[Any]) -> None:
+    """ITK writes to a full disk in silence.
+
+    Raises:
+        OSError: if the file does not hold the voxels that it was given.
+    """
+    needed = _VOXELS_FROM + array.nbytes
+    if len(stored) != needed:
+        raise OSError(errno.EIO, f"{len(stored)} of {needed} bytes were written")
+    voxels = np.frombuffer(stored, np.uint8, offset=_VOXELS_FROM)
+    if not np.array_equal(voxels, array.reshape(-1).view(np.uint8)):
+        raise OSError(errno.EIO, "other voxels were written than were given")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pelvimets.errors import OutputError
+from pelvimets.io.record.output import staged_folder, write_bytes, write_text
 from pelvimets.model.bundle import (
     CHECKSUMS_NAME,
     DESCRIPTION_NAME,
@@ -45,27 +43,17 @@ def write_bundle(
         OutputError: if the folder exists and is not to be replaced.
         BundleError: if what was written cannot be loaded.
     """
-    if folder.exists() and not overwrite:
-        raise OutputError(
-            "The bundle exists already", got=folder, remedy="Choose another folder, or --overwrite"
-        )
     contents = {
         DESCRIPTION_NAME: (json.dumps(description, indent=2) + "\n").encode(),
         CARD_NAME: card.encode(),
         LICENSE_NAME: license_text().encode(),
         **files_by_name,
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as aside:
-        made = Path(aside) / "bundle"
-        made.mkdir()
+    with staged_folder(folder, overwrite=overwrite, result_marker=DESCRIPTION_NAME) as made:
         for name, data in contents.items():
-            (made / name).write_bytes(data)
-        (made / CHECKSUMS_NAME).write_text(checksums_text(contents), encoding="utf-8")
+            write_bytes(made / name, data)
+        write_text(made / CHECKSUMS_NAME, checksums_text(contents))
         load_segmenter(made)
-        if folder.exists():
-            shutil.rmtree(folder)
-        made.replace(folder)
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pelvimets.errors import OutputError, ResourceError
+from pelvimets.io.record.temporary import owned_folder, remove_abandoned
 
 RECORD_NAME = "run.json"
+_RESULT, _EARLIER = "result", "earlier"
 
 
 def check_output(folder: Path, *, overwrite: bool, result_marker: str = RECORD_NAME) -> None:
@@ -27,13 +27,10 @@ def check_output(folder: Path, *, overwrite: bool, result_marker: str = RECORD_N
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise OutputError("The output is a file, not a folder", got=folder)
+    tidy(folder.absolute().parent)
     if folder.is_dir() and any(folder.iterdir()):
         if not overwrite:
-            raise OutputError(
-                "The output folder exists already",
-                got=folder,
-                remedy="Choose another folder, or add --overwrite to replace the earlier result",
-            )
+            raise _exists(folder)
         if not (folder / result_marker).is_file():
             raise OutputError(
                 "The output folder holds something else than an earlier result",
@@ -43,33 +40,46 @@ def check_output(folder: Path, *, overwrite: bool, result_marker: str = RECORD_N
     _check_writable(_existing_parent(folder))
 
 
+def tidy(place: Path) -> None:
+    """Remove what killed runs have left in a folder; a result that one had moved aside comes back.
+
+    What a living run is writing there is left alone.
+    """
+    remove_abandoned(place, ".?*.partial-*", _settle)
+
+
 @contextmanager
 def staged_folder(
     folder: Path, *, overwrite: bool = False, result_marker: str = RECORD_NAME
 ) -> Iterator[Path]:
     """A folder to write into that appears under its name only when all went well.
 
-    On any error or interrupt the work folder is removed and an earlier result stays.
-    ``result_marker`` is the file by which an earlier result is known.
+    It is written beside its place, and is on the disk before it takes its name::
+
+        .NAME.partial-XXXXXXXX/result     what is written
+        .NAME.partial-XXXXXXXX/earlier    the result that it replaces, for a moment
+
+    On any error or interrupt the work folder is removed and an earlier result stays; after a kill
+    the next run, or whoever reads the result, sees to it (``tidy``). ``result_marker`` is the
+    file by which an earlier result is known.
 
     Raises:
-        OutputError: as ``check_output``, or if the result cannot be moved into place.
+        OutputError: as ``check_output``, before the work and again at its end, or if the result
+            cannot be written or moved into place.
         ResourceError: if the disk is full.
     """
     folder = Path(folder)
     check_output(folder, overwrite=overwrite, result_marker=result_marker)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+        with owned_folder(folder.parent, f".{folder.name}.partial-", _settle) as work:
+            (work / _RESULT).mkdir()
+            yield work / _RESULT
+            _flush(work / _RESULT)
+            check_output(folder, overwrite=overwrite, result_marker=result_marker)
+            _move_into_place(work, folder)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    try:
-        yield work
-        _move_into_place(work, folder)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -104,22 +114,49 @@ def _without_nan(data: Any) -> Any:
 
 
 def _move_into_place(work: Path, folder: Path) -> None:
-    work.chmod(0o777 & ~_umask())
-    if not folder.exists():
-        work.rename(folder)
-        return
-    if not any(folder.iterdir()):
+    result, earlier = work / _RESULT, work / _EARLIER
+    result.chmod(0o777 & ~_umask())
+    if folder.exists() and any(folder.iterdir()):
+        folder.rename(earlier)
+    elif folder.exists():
         folder.rmdir()
-        work.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=folder.parent)) / "result"
-    folder.rename(old)
+    result.rename(folder)
+
+
+def _settle(work: Path) -> bool:
+    """Before a work folder goes: an earlier result that nothing has replaced takes its name again.
+
+    False keeps the work folder, as the name is taken by something else.
+    """
+    result, earlier = work / _RESULT, work / _EARLIER
+    if not (earlier.is_dir() and result.is_dir()):
+        return True
+    place = work.with_name(work.name[1:].rpartition(".partial-")[0])
     try:
-        work.rename(folder)
+        earlier.rename(place)
     except OSError:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old.parent, ignore_errors=True)
+        return False
+    return True
+
+
+def _flush(folder: Path) -> None:
+    """Have all on the disk: some disks tell only now that they are full.
+
+    Raises:
+        OSError: if something could not be written.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb+") as stream:
+                os.fsync(stream.fileno())
+
+
+def _exists(folder: Path) -> OutputError:
+    return OutputError(
+        "The output folder exists already",
+        got=folder,
+        remedy="Choose another folder, or add --overwrite to replace the earlier result",
+    )
 
 
 def _umask() -> int:
@@ -145,6 +182,8 @@ def _check_writable(parent: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError | ResourceError:
+    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        return _exists(path)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ResourceError(
             "The disk is full", got=path, remedy="Free some space; nothing half-written was left"

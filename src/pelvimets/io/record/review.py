@@ -35,7 +35,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.record.locks import held
-from pelvimets.io.record.output import write_bytes
+from pelvimets.io.record.output import tidy, write_bytes
 from pelvimets.labels import Sequence
 
 REVIEW_VERSION = "1.0"
@@ -122,6 +122,7 @@ def read_run_output(folder: ReviewFolder) -> RunOutput:
         InputError: if it is not the output of a run, or a part is missing or damaged.
         GeometryError: if the masks of a sequence lie on different grids.
     """
+    tidy(folder.out.absolute().parent)
     source = folder.model_findings if folder.model_findings.is_file() else folder.findings
     if not source.is_file():
         raise InputError(
