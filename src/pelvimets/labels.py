@@ -27,6 +27,42 @@ class Sequence(StrEnum):
         return {"dwi": "DWI", "t1": "T1 in phase"}[self.value]
 
 
+class LearnedFrom(StrEnum):
+    """What the networks of a bundle learned from; every report repeats it."""
+
+    DIGITAL = "digital"
+    REAL = "real"
+    MIXED = "mixed"
+    UNKNOWN = "unknown"
+
+    @property
+    def words(self) -> str:
+        """As a sentence.
+
+        >>> LearnedFrom.DIGITAL.words
+        'The networks were trained on digital patients (in-silico) only.'
+        """
+        return {
+            "digital": "The networks were trained on digital patients (in-silico) only.",
+            "real": "The networks were trained on images of real patients.",
+            "mixed": "The networks were trained on digital patients (in-silico) and real images.",
+            "unknown": "What the networks were trained on is not stated by their bundle.",
+        }[self.value]
+
+    def with_others(self, *others: LearnedFrom) -> LearnedFrom:
+        """What networks learned from that began from, or stand beside, others.
+
+        >>> LearnedFrom.DIGITAL.with_others(LearnedFrom.REAL).value
+        'mixed'
+        >>> LearnedFrom.REAL.with_others(LearnedFrom.UNKNOWN).value
+        'unknown'
+        """
+        kinds = {self, *others}
+        if LearnedFrom.UNKNOWN in kinds:
+            return LearnedFrom.UNKNOWN
+        return self if len(kinds) == 1 else LearnedFrom.MIXED
+
+
 class Side(StrEnum):
     """Patient side of a paired structure."""
 

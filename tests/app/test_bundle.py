@@ -27,7 +27,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
 from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.record.run_folder import RunFolder
-from pelvimets.labels import Sequence
+from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.settings import NetworkSettings
 from pelvimets.training.calibration import CandidateCase
@@ -60,10 +60,12 @@ def bundle(tmp_path_factory) -> Path:
         run = RunFolder(folder / settings.task.value)
         run.write_settings(settings_to_dict(settings))
         run.write_data("cohort none")
+        run.write_learned_from(LearnedFrom.REAL)
         torch.manual_seed(1)
         weights = build_network(settings).state_dict()
         state = {f"averaged.module.{name}": w for name, w in weights.items()}
-        torch.save({"state_dict": state, "global_step": 7, "seconds": 60.0}, run.checkpoint)
+        kept = {"state_dict": state, "global_step": 7, "seconds": 60.0}
+        torch.save({**kept, "settings": settings_to_dict(settings)}, run.checkpoint)
     request = BundleRequest(
         folder / "bones", folder / "lesions", folder / "own", "own", "1", "Two steps.",
         notes=("Of no use.",),
@@ -80,6 +82,26 @@ def test_two_runs_become_a_bundle_that_reads(bundle: Path) -> None:
     assert "| bones | 4, 8 | 8 x 6 x 6 mm | cohort none | - | 7 | 1 |" in card
     assert "Of no use." in card
     assert "not calibrated" in card
+    assert segmenter.learned_from is LearnedFrom.REAL
+    assert "trained on images of real patients" in card
+
+
+def test_a_bundle_says_what_it_learned_from(bundle: Path, tmp_path: Path) -> None:
+    """Joined from its runs; where one does not know, the user must say it."""
+    runs = [shutil.copytree(bundle.parent / name, tmp_path / name) for name in ("bones", "lesions")]
+    RunFolder(runs[0]).write_learned_from(LearnedFrom.DIGITAL)
+    request = BundleRequest(*runs, tmp_path / "out", "own", "1", "")
+    assert load_segmenter(make_bundle(request)).learned_from is LearnedFrom.MIXED
+    (runs[1] / "learned_from.txt").unlink()
+    request = replace(request, out=tmp_path / "second")
+    with pytest.raises(InputError, match="--learned-from digital, real or mixed"):
+        make_bundle(request)
+    said = replace(request, learned_from=LearnedFrom.DIGITAL)
+    assert load_segmenter(make_bundle(said)).learned_from is LearnedFrom.DIGITAL
+
+
+def test_the_shipped_bundle_says_digital() -> None:
+    assert load_segmenter().learned_from is LearnedFrom.DIGITAL
 
 
 def test_a_patient_who_taught_one_network_cannot_test_the_other(

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pelvimets.config import ReadingSettings, settings_to_dict
+from pelvimets.errors import InputError
 from pelvimets.io.record.bundle import write_bundle
 from pelvimets.io.record.run_folder import RunFolder
-from pelvimets.labels import Sequence
+from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.bundle import FORMAT
 from pelvimets.training.card import model_card
 from pelvimets.training.settings import Task, TrainingSettings, training_settings
@@ -27,6 +28,7 @@ class BundleRequest:
         lesions_t1: Run of a lesion network of its own for T1; None takes the same for both.
         notes: Further lines of the card on training and limits.
         overwrite: Replace an older bundle.
+        learned_from: What the networks learned from; None takes what the runs say.
     """
 
     bones: Path
@@ -38,6 +40,7 @@ class BundleRequest:
     lesions_t1: Path | None = None
     notes: tuple[str, ...] = ()
     overwrite: bool = False
+    learned_from: LearnedFrom | None = None
 
     def runs(self) -> dict[str, RunFolder]:
         """Runs by the name of their file in the bundle."""
@@ -55,7 +58,7 @@ def make_bundle(request: BundleRequest) -> Path:
 
     Raises:
         CohortError: if a patient taught one network and is set aside for the other.
-        InputError: if a run has no checkpoint.
+        InputError: if a run has no checkpoint, or it is not known what a run learned from.
         OutputError: if the bundle exists and is not to be replaced.
     """
     _check_patients(request)
@@ -66,7 +69,12 @@ def make_bundle(request: BundleRequest) -> Path:
         settings[file] = training_settings(run.read_settings())
         facts[file], exported = _exported(file, run, settings[file])
         networks |= exported
-    description = {**_described(request, settings), "runs": facts, "notes": list(request.notes)}
+    description = {
+        **_described(request, settings),
+        "learned_from": _learned_from(request),
+        "runs": facts,
+        "notes": list(request.notes),
+    }
     card = model_card(description)
     write_bundle(request.out, description, networks, card, overwrite=request.overwrite)
     return request.out
@@ -75,6 +83,22 @@ def make_bundle(request: BundleRequest) -> Path:
 def _check_patients(request: BundleRequest) -> None:
     kept = {f"run of {file}": run.read_splits() for file, run in request.runs().items()}
     check_splits({name: Splits(**splits) for name, splits in kept.items() if splits is not None})
+
+
+def _learned_from(request: BundleRequest) -> LearnedFrom:
+    if request.learned_from is not None:
+        return request.learned_from
+    kinds = [run.read_learned_from() for run in request.runs().values()]
+    known = kinds[0].with_others(*kinds)
+    if known is LearnedFrom.UNKNOWN:
+        raise InputError(
+            "It is not known what the networks learned from",
+            got=", ".join(
+                f"{name}: {kind}" for name, kind in zip(request.runs(), kinds, strict=True)
+            ),
+            remedy="Say it with --learned-from digital, real or mixed: every report repeats it",
+        )
+    return known
 
 
 def _described(request: BundleRequest, settings: dict[str, TrainingSettings]) -> dict[str, Any]:

@@ -113,6 +113,7 @@ def process_study(
             bundle=segmenter.name,
             uid_seed=f"{segmenter.name}/{study_digest(study)}",
             flags=_flags(found.bones.by_sequence, settings),
+            learned_from=segmenter.learned_from,
         )
     return StudyResult(study, found.bones, masks, findings)
 

@@ -58,7 +58,6 @@ def content_of(
         version=__version__,
         bundle=bundle,
         created=created.strftime("%Y-%m-%d %H:%M UTC"),
-        in_silico=True,
         reviewed=_reviewed(review),
     )
     return report_content(result.study, result.bones, result.lesions, result.findings, provenance)

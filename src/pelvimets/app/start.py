@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pelvimets.config import GridSettings, ReadingSettings
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.io.record.run_folder import RunFolder
-from pelvimets.labels import Sequence
+from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.bundle import (
     DESCRIPTION_NAME,
     bundle_folder,
@@ -39,6 +39,13 @@ class StartSource:
     def is_bundle(self) -> bool:
         """Whether it is a bundle."""
         return (self.place / DESCRIPTION_NAME).is_file()
+
+    @property
+    def learned_from(self) -> LearnedFrom:
+        """What its networks were trained on."""
+        if self.is_bundle:
+            return load_segmenter(self.place).learned_from
+        return RunFolder(self.place).read_learned_from()
 
     @property
     def splits(self) -> Splits | None:

@@ -22,9 +22,10 @@ from pelvimets.app.start import StartSource, adopted, load_start, start_source
 from pelvimets.config import settings_to_dict
 from pelvimets.errors import CohortError, InputError
 from pelvimets.io.cohort.folder import read_cohort
+from pelvimets.io.phantom.record import phantom_command
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.settings_file import read_settings_file
-from pelvimets.labels import Sequence
+from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.training.overrides import check_goes_on, overridden
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.settings import TrainingSettings, training_settings
@@ -242,9 +243,18 @@ class _Job:
         if not self.folder.has_trained:
             start = "" if self.source is None else f"{_START_WORDS}{self.source.words}"
             self.folder.write_data(f"{self._data_words}{start}")
+            self.folder.write_learned_from(self._learned_from)
         if splits is not None:
             self.folder.write_splits(asdict(splits))
         self.folder.write_settings(settings_to_dict(self.settings))
+
+    @property
+    def _learned_from(self) -> LearnedFrom:
+        digital = self.data is None or phantom_command(self.data) is not None
+        kinds = [LearnedFrom.DIGITAL if digital else LearnedFrom.REAL]
+        kinds += [LearnedFrom.REAL] if self.backgrounds is not None else []
+        kinds += [self.source.learned_from] if self.source is not None else []
+        return kinds[0].with_others(*kinds)
 
     @property
     def _data_words(self) -> str:

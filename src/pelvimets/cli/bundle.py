@@ -12,6 +12,7 @@ from rich.progress import Progress, TaskID
 
 from pelvimets.cli import console
 from pelvimets.cli.train import require_torch
+from pelvimets.labels import LearnedFrom
 
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle.")]
 OverwriteOption = Annotated[bool, typer.Option(help="Replace an older bundle.")]
@@ -30,6 +31,13 @@ def bundle(
     note: Annotated[
         list[str] | None, typer.Option(help="A line of the card on training or limits.")
     ] = None,
+    learned_from: Annotated[
+        LearnedFrom | None,
+        typer.Option(
+            help="What the networks learned from, as every report repeats it. [default: as the "
+            "runs say]"
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make a bundle of two runs: export the networks, write the model card."""
@@ -47,6 +55,7 @@ def bundle(
             lesions_t1,
             tuple(note or ()),
             overwrite,
+            learned_from,
         )
     )
     console.line(f"Bundle: {out}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pelvimets.core.volume import Volume
-from pelvimets.labels import Bone, Sequence, Side
+from pelvimets.labels import Bone, LearnedFrom, Sequence, Side
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +160,7 @@ class SequenceFindings:
 
 @dataclass(frozen=True)
 class Findings:
-    """Findings of a study.
+    """Findings of a study; ``learned_from`` says what its bundle was trained on.
 
     ``reliable`` is False where a flag asks for review of the whole result: then no
     suspicion is stated, neither way.
@@ -173,6 +173,7 @@ class Findings:
     patient_score: float
     m1_suspected: bool
     flags: tuple[QualityFlag, ...] = ()
+    learned_from: LearnedFrom = LearnedFrom.UNKNOWN
 
     @property
     def reliable(self) -> bool:

@@ -32,7 +32,7 @@ from pelvimets.core.findings import (
 from pelvimets.core.lesions import measure_lesions
 from pelvimets.core.resample import resample_labels
 from pelvimets.core.volume import Volume
-from pelvimets.labels import Sequence
+from pelvimets.labels import LearnedFrom, Sequence
 
 _SAME_LESION_OVERLAP = 0.1
 
@@ -56,6 +56,7 @@ def measure(
     bundle: str,
     uid_seed: str,
     flags: tuple[QualityFlag, ...] = (),
+    learned_from: LearnedFrom = LearnedFrom.UNKNOWN,
 ) -> Findings:
     """Measure the masks of a study.
 
@@ -68,6 +69,7 @@ def measure(
         bundle: Name and version of the networks.
         uid_seed: Text from which tracking UIDs are derived; the same text gives the same UIDs.
         flags: Quality flags found before.
+        learned_from: What the networks were trained on.
     """
     parts = {s: sided_parts(b, midline_plane(b)) for s, b in bones.by_sequence.items()}
     findings = {s: _sequence_findings(s, parts[s], lesions, settings) for s in parts}
@@ -84,6 +86,7 @@ def measure(
         patient_score=_patient_score(findings, settings),
         m1_suspected=any(f.m1_suspected for f in findings.values()),
         flags=flags,
+        learned_from=learned_from,
     )
 
 

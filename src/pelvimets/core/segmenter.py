@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pelvimets.config import ReadingSettings
 from pelvimets.core.volume import Volume
-from pelvimets.labels import Bone, Sequence
+from pelvimets.labels import Bone, LearnedFrom, Sequence
 
 N_BONE_CLASSES = len(Bone) + 1
 
@@ -30,6 +30,11 @@ class Segmenter(Protocol):
     @property
     def weights_sha256(self) -> str:
         """Hash of the weights, for records; empty if there are none."""
+        ...
+
+    @property
+    def learned_from(self) -> LearnedFrom:
+        """What the networks were trained on."""
         ...
 
     @property
@@ -61,6 +66,7 @@ class FixedSegmenter:
     settings: ReadingSettings
     name: str = "fixed"
     weights_sha256: str = ""
+    learned_from: LearnedFrom = LearnedFrom.UNKNOWN
 
     def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
         """One-hot of the given bones."""

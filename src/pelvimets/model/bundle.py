@@ -23,7 +23,7 @@ from typing import Any
 
 from pelvimets.config import ReadingSettings, settings_from_dict
 from pelvimets.errors import BundleError, SettingsError
-from pelvimets.labels import Sequence
+from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.openvino_backend import NetworkFiles, OpenVinoNetwork, OpenVinoSegmenter
 
 FORMAT = 1
@@ -99,7 +99,25 @@ def build_segmenter(
         bones=networks["bones"],
         lesions=networks["lesions"],
         weights_sha256=_weights_sha256(contents),
+        learned_from=learned_from(description),
     )
+
+
+def learned_from(description: Mapping[str, Any]) -> LearnedFrom:
+    """What the networks of a bundle were trained on, as its description says.
+
+    Raises:
+        BundleError: if it says something unknown.
+    """
+    said = description.get("learned_from", LearnedFrom.UNKNOWN)
+    try:
+        return LearnedFrom(said)
+    except ValueError as error:
+        raise BundleError(
+            "A bundle says something unknown of what its networks learned from",
+            got=repr(said),
+            remedy=f"Known: {', '.join(LearnedFrom)}",
+        ) from error
 
 
 def installed_bundles() -> tuple[BundleInfo, ...]:

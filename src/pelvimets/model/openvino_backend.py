@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from pelvimets.config import ReadingSettings
 from pelvimets.core.volume import Volume
-from pelvimets.labels import Sequence
+from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.inputs import bone_input, lesion_input
 from pelvimets.model.tiles import tiled_probabilities
 
@@ -95,6 +95,7 @@ class OpenVinoSegmenter:
         bones: Network of each sequence.
         lesions: Network of each sequence.
         weights_sha256: Of all weights, for run records.
+        learned_from: What the networks were trained on.
     """
 
     name: str
@@ -102,6 +103,7 @@ class OpenVinoSegmenter:
     bones: Mapping[Sequence, OpenVinoNetwork]
     lesions: Mapping[Sequence, OpenVinoNetwork]
     weights_sha256: str
+    learned_from: LearnedFrom = LearnedFrom.UNKNOWN
 
     def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
         """Class probabilities (9, z, y, x); channel 0 is background."""

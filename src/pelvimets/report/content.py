@@ -48,7 +48,6 @@ class Provenance:
     version: str
     bundle: str
     created: str
-    in_silico: bool = False
     reviewed: str = ""
 
 
@@ -84,7 +83,7 @@ def report_content(
     """Gather what the report of a study says and shows."""
     return ReportContent(
         title="Bone metastases on pelvic MRI",
-        notice=_notice(provenance),
+        notice=f"{RESEARCH_USE} {findings.learned_from.words}",
         header=_header(study),
         statement=suspicion_wording(findings),
         statement_detail=_statement_detail(findings),
@@ -97,11 +96,6 @@ def report_content(
         series=_series_table(study),
         provenance=_provenance(provenance),
     )
-
-
-def _notice(provenance: Provenance) -> str:
-    in_silico = " The shipped networks were trained on digital patients (in-silico) only."
-    return RESEARCH_USE + (in_silico if provenance.in_silico else "")
 
 
 def _level(findings: Findings) -> str:

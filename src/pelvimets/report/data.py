@@ -25,9 +25,9 @@ from pelvimets.core.findings import (
     SequenceLesion,
 )
 from pelvimets.errors import InputError
-from pelvimets.labels import Bone, Sequence, Side
+from pelvimets.labels import Bone, LearnedFrom, Sequence, Side
 
-FINDINGS_VERSION = "1.0"
+FINDINGS_VERSION = "1.1"
 RESEARCH_USE = "Research use only. Not a medical device; not for diagnosis or treatment."
 SUSPICION_WORDING = "suspicious for M1b in the scanned field"
 NO_SUSPICION_WORDING = "no lesion suspicious for M1b found in the scanned field"
@@ -64,6 +64,7 @@ def findings_to_dict(findings: Findings) -> dict[str, Any]:
         "notice": RESEARCH_USE,
         "patient_key": findings.patient_key,
         "bundle": findings.bundle,
+        "learned_from": findings.learned_from.value,
         "m1_suspicion": {
             "suspected": findings.m1_suspected if findings.reliable else None,
             "wording": suspicion_wording(findings),
@@ -97,6 +98,7 @@ def findings_from_dict(data: dict[str, Any]) -> Findings:
         patient_score=data["m1_suspicion"]["score"],
         m1_suspected=any(f.m1_suspected for f in sequences.values()),
         flags=tuple(_flag_from_dict(flag) for flag in data["flags"]),
+        learned_from=LearnedFrom(data.get("learned_from", LearnedFrom.UNKNOWN)),
     )
 
 

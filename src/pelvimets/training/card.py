@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from pelvimets.labels import Bone
+from pelvimets.labels import Bone, LearnedFrom
 from pelvimets.labels import Sequence as MrSequence
 
 Facts = Mapping[str, Any]
@@ -36,6 +36,8 @@ def model_card(description: Facts) -> str:
         "",
         "Two 3D U-Nets that read pelvic MRI of men with prostate cancer: eight bony structures,",
         "then metastases inside them, on DWI (b 800-1000) and T1 in phase. Research use only.",
+        "",
+        LearnedFrom(description.get("learned_from", LearnedFrom.UNKNOWN)).words,
         *_training(description.get("runs", {})),
         *_calibration(description.get("calibration")),
         *_tests(description.get("tests", [])),

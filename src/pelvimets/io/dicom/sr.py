@@ -271,6 +271,7 @@ def _patient_group(
         ],
         qualitative_evaluations=_evaluations(findings.reliable, findings.m1_suspected),
     )
+    group[0].ContentSequence.append(_comment(findings.learned_from.words))
     for flag in findings.flags:
         where = f"{flag.sequence.title}: " if flag.sequence else ""
         group[0].ContentSequence.append(_comment(f"{flag.level}: {where}{flag.message}"))

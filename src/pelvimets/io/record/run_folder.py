@@ -4,6 +4,7 @@
 
     RUN/settings.json       as given to this run
     RUN/data.txt            what it learns from, in words
+    RUN/learned_from.txt    digital, real or mixed, where that is known
     RUN/split.json          names of the patients learned from, measured on, set aside
     RUN/last.ckpt           after the last epoch
     RUN/best.ckpt           after the best validation
@@ -24,6 +25,7 @@ from typing import Any
 
 from pelvimets.errors import InputError
 from pelvimets.io.record.output import write_bytes, write_json, write_text
+from pelvimets.labels import LearnedFrom
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,24 @@ class RunFolder:
         """What the run learned from."""
         return self._data_path.read_text(encoding="utf-8").strip()
 
+    def write_learned_from(self, kind: LearnedFrom) -> None:
+        """Keep what kind of patients the run learned from."""
+        write_text(self._learned_from_path, kind.value + "\n")
+
+    def read_learned_from(self) -> LearnedFrom:
+        """What kind of patients the run learned from; unknown of runs of earlier versions."""
+        if not self._learned_from_path.is_file():
+            return LearnedFrom.UNKNOWN
+        kept = self._learned_from_path.read_text(encoding="utf-8").strip()
+        try:
+            return LearnedFrom(kept)
+        except ValueError as error:
+            raise InputError(
+                "A run says something unknown of what it learned from",
+                got=kept,
+                remedy=f"Write one of {', '.join(LearnedFrom)} into {self._learned_from_path.name}",
+            ) from error
+
     def write_splits(self, splits: Mapping[str, Sequence[str]]) -> None:
         """Keep the names of the patients in each part of the cohort."""
         write_json(self._splits_path, splits)
@@ -121,6 +141,10 @@ class RunFolder:
     @property
     def _splits_path(self) -> Path:
         return self.folder / "split.json"
+
+    @property
+    def _learned_from_path(self) -> Path:
+        return self.folder / "learned_from.txt"
 
     @property
     def _data_path(self) -> Path:
