@@ -212,7 +212,7 @@ def _read(
 
 def _headers(study: Study, opened: OpenStudy) -> HeadersBySeries:
     sources = [a.source for a in acquisitions(study).values() if a.source is not None]
-    uids = dict.fromkeys(source.series_instance_uid for source in sources)
+    uids = dict.fromkeys(uid for source in sources for uid in source.all_series)
     return {uid: opened.headers(uid) for uid in uids}
 
 

@@ -186,6 +186,7 @@ def _source(data: Mapping[str, Any]) -> SourceReference:
         reference,
         sop_instance_uids=tuple(data["sop_instance_uids"]),
         frame_numbers=None if frames is None else tuple(frames),
+        other_series=tuple(data.get("other_series", ())),
     )
 
 

@@ -27,7 +27,8 @@ class SourceReference:
     ``sop_instance_uids`` run along the array's first axis; an enhanced object has one,
     with ``frame_numbers`` (1-based) along that axis. A volume spread over several enhanced
     objects has both, one each for every slice. Of a trace computed from directions, these
-    are the images of the first direction.
+    are the images of the first direction. ``other_series`` are those that the further stations
+    of a joined volume come from.
     """
 
     study_instance_uid: str
@@ -36,6 +37,12 @@ class SourceReference:
     sop_class_uid: str
     sop_instance_uids: tuple[str, ...]
     frame_numbers: tuple[int, ...] | None = None
+    other_series: tuple[str, ...] = ()
+
+    @property
+    def all_series(self) -> tuple[str, ...]:
+        """Every series that a slice comes from."""
+        return (self.series_instance_uid, *self.other_series)
 
 
 @dataclass(frozen=True, eq=False)

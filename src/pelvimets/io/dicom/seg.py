@@ -26,7 +26,7 @@ from pelvimets.core.findings import BonePart, Findings, Lesion
 from pelvimets.core.volume import Volume
 from pelvimets.errors import VerificationError
 from pelvimets.io.dicom import codes
-from pelvimets.io.dicom.source import SourceImages
+from pelvimets.io.dicom.source import SourceImages, stand_in_uid
 from pelvimets.labels import LESION_CODE, LESION_COLOUR, Sequence
 
 SegmentationType = Literal["BINARY", "LABELMAP"]
@@ -303,6 +303,8 @@ def _finish(
         item.DimensionOrganizationUID = organization
     if source.enhanced:
         _point_to_frames(result, source)
+    if source.stands_in:
+        _point_to_objects(result, source)
     codes.stamp(result, moment)
 
 
@@ -332,6 +334,33 @@ def _point_to_frames(result: Dataset, source: SourceImages) -> None:
     wanted = source.reference.frame_numbers or ()
     for image in _source_items(result.PerFrameFunctionalGroupsSequence):
         image.ReferencedFrameNumber = wanted[int(image.ReferencedFrameNumber) - 1]
+
+
+def _point_to_objects(result: Dataset, source: SourceImages) -> None:
+    """The images themselves in place of those that stood in for them."""
+    slices = {stand_in_uid(source.reference, k): k for k in range(len(source.datasets))}
+    for image in _source_items(result.PerFrameFunctionalGroupsSequence):
+        sop_class, uid, frame = source.image_of_slice(slices[image.ReferencedSOPInstanceUID])
+        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = sop_class, uid
+        if frame is not None:
+            image.ReferencedFrameNumber = frame
+    by_series: dict[str, list[Dataset]] = {}
+    for header in source.objects:
+        by_series.setdefault(str(header.SeriesInstanceUID), []).append(_instance(header))
+    result.ReferencedSeriesSequence = [_series(uid, items) for uid, items in by_series.items()]
+
+
+def _instance(header: Dataset) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    return item
+
+
+def _series(uid: str, instances: list[Dataset]) -> Dataset:
+    item = Dataset()
+    item.SeriesInstanceUID, item.ReferencedInstanceSequence = uid, instances
+    return item
 
 
 def _source_items(frames: Iterable[Dataset]) -> list[Dataset]:

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.uid import MRImageStorage
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.study import Acquisition, SourceReference
 from pelvimets.errors import InputError, VerificationError
+from pelvimets.io.dicom.codes import derived_uid
 
 HeadersBySeries = Mapping[str, Ordered[Dataset]]
 
@@ -42,21 +44,29 @@ class SourceImages:
         datasets: One header per slice along the volume's first axis, or a single enhanced
             header reduced to the frames that were used, in that order.
         reference: As the study holds it.
+        objects: Headers of the objects themselves, each once.
     """
 
     datasets: tuple[Dataset, ...]
     reference: SourceReference
+    objects: tuple[Dataset, ...]
 
     @property
     def enhanced(self) -> bool:
         """Whether one multi-frame object holds all slices."""
-        return self.reference.frame_numbers is not None
+        return _in_one_object(self.reference)
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether ``datasets`` stand in for slices of several multi-frame objects or series."""
+        spread = self.reference.frame_numbers is not None and not self.enhanced
+        return spread or bool(self.reference.other_series)
 
     def image_of_slice(self, index: int) -> tuple[str, str, int | None]:
         """SOP class, SOP instance and (enhanced) 1-based frame number of a slice."""
         numbers = self.reference.frame_numbers
         uids = self.reference.sop_instance_uids
-        uid = uids[0] if numbers else uids[index]
+        uid = uids[0] if self.enhanced else uids[index]
         return self.reference.sop_class_uid, uid, numbers[index] if numbers else None
 
 
@@ -81,17 +91,33 @@ def source_images(acquisition: Acquisition, headers: HeadersBySeries) -> SourceI
     found = _headers_of(reference, headers)
     geometry = acquisition.volume.geometry
     datasets: tuple[Dataset, ...]
-    if reference.frame_numbers is not None:
+    if reference.frame_numbers is None:
+        datasets = tuple(_prepared(header, found[0], geometry) for header in found)
+    elif _in_one_object(reference):
         datasets = (_reduced_enhanced(found[0], reference.frame_numbers, geometry),)
     else:
-        datasets = tuple(_prepared(header, found[0], geometry) for header in found)
-    images = SourceImages(datasets, reference)
+        datasets = tuple(
+            _one_frame(header, number, found[0], geometry)
+            for header, number in zip(found, reference.frame_numbers, strict=True)
+        )
+    objects = {str(header.SOPInstanceUID): _copied(header) for header in found}
+    images = SourceImages(datasets, reference, tuple(objects.values()))
+    if images.stands_in:
+        _give_stand_ins_one_series(images)
     _check_place(images, geometry)
     return images
 
 
+def _in_one_object(reference: SourceReference) -> bool:
+    return reference.frame_numbers is not None and len(reference.sop_instance_uids) == 1
+
+
 def _headers_of(reference: SourceReference, headers: HeadersBySeries) -> list[Dataset]:
-    by_uid = {str(h.SOPInstanceUID): h for h in headers.get(reference.series_instance_uid, ())}
+    by_uid = {
+        str(header.SOPInstanceUID): header
+        for series in reference.all_series
+        for header in headers.get(series, ())
+    }
     missing = [uid for uid in reference.sop_instance_uids if uid not in by_uid]
     if missing:
         raise InputError(
@@ -157,6 +183,41 @@ def _reduced_enhanced(header: Dataset, numbers: Ordered[int], geometry: Geometry
     _replace(copy, "PerFrameFunctionalGroupsSequence", positions)
     _replace(copy, "NumberOfFrames", len(frames))
     return copy
+
+
+def _one_frame(header: Dataset, number: int, first: Dataset, geometry: Geometry) -> Dataset:
+    """One frame of an enhanced object as if it were a classic image."""
+    copy = _copied(header)
+    frame = header.PerFrameFunctionalGroupsSequence[number - 1]
+    oriented = _group(first, first.PerFrameFunctionalGroupsSequence[0], "PlaneOrientationSequence")
+    _replace(copy, "ImageOrientationPatient", oriented.ImageOrientationPatient)
+    _replace(
+        copy,
+        "ImagePositionPatient",
+        _group(header, frame, "PlanePositionSequence").ImagePositionPatient,
+    )
+    _set_measures(copy, _group(header, frame, "PixelMeasuresSequence"), geometry)
+    for keyword in (
+        "SharedFunctionalGroupsSequence",
+        "PerFrameFunctionalGroupsSequence",
+        "NumberOfFrames",
+    ):
+        copy.pop(keyword, None)
+    _replace(copy, "SOPClassUID", MRImageStorage)
+    return copy
+
+
+def _give_stand_ins_one_series(images: SourceImages) -> None:
+    """A library wants slices of one series, each with a name of its own."""
+    series = images.reference.series_instance_uid
+    for index, dataset in enumerate(images.datasets):
+        _replace(dataset, "SeriesInstanceUID", series)
+        _replace(dataset, "SOPInstanceUID", stand_in_uid(images.reference, index))
+
+
+def stand_in_uid(reference: SourceReference, index: int) -> str:
+    """The name that a slice goes by where its image cannot stand for itself."""
+    return derived_uid("stand-in", reference.series_instance_uid, str(index))
 
 
 def _group(header: Dataset, frame: Dataset, keyword: str) -> Dataset:

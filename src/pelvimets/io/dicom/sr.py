@@ -109,7 +109,7 @@ def _procedures(header: Dataset) -> list[sr.CodedConcept]:
 
 
 def _evidence(sequences: Ordered[SegmentedSequence]) -> list[Dataset]:
-    images = [header for s in sequences for header in s.source.datasets]
+    images = [header for s in sequences for header in s.source.objects]
     return [*images, *(s.segmentation for s in sequences if s.segmentation)]
 
 
@@ -201,11 +201,12 @@ def _group_of_segment(
 
 
 def _referenced_segment(item: SegmentedSequence, segment: Segment) -> sr.ReferencedSegment:
-    """The segment and what it was drawn on: a lesion's images one by one, a bone's series."""
+    """The segment and what it was drawn on: a lesion's images one by one, a bone's one series."""
     assert item.segmentation is not None
     images = series = None
-    if segment.lesion is not None:
-        slices = slices_of(item.maps.lesions, segment.number)
+    if segment.lesion is not None or item.source.reference.other_series:
+        array = item.maps.bones if segment.lesion is None else item.maps.lesions
+        slices = slices_of(array, segment.number)
         images = _images(item.source, slices, sr.SourceImageForSegmentation)
     else:
         series = sr.SourceSeriesForSegmentation(item.source.reference.series_instance_uid)
