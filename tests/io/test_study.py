@@ -462,3 +462,54 @@ def test_nifti_study(tmp_path: Path):
     assert alone.patient_key != study.patient_key
     with pytest.raises(InputError, match="No image was given"):
         read_nifti_study(adc=tmp_path / "adc.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "taken"),
+    [
+        ({"description": "T1 W/O CONTRAST", "ContrastBolusAgent": "NO CONTRAST"}, True),
+        ({"description": "T1 tra nativ", "ContrastBolusAgent": "NATIVE"}, True),
+        ({"description": "T1 dynamic", "ContrastBolusAgent": "ohne KM"}, True),
+        ({"description": "T1 造影なし", "SpecificCharacterSet": ["", "ISO 2022 IR 87"]}, True),
+        ({"description": "T1 造影後", "SpecificCharacterSet": ["", "ISO 2022 IR 87"]}, False),
+        ({"description": "T1 非增强", "SpecificCharacterSet": "GB18030"}, True),
+        ({"description": "T1增强", "SpecificCharacterSet": "GB18030"}, False),
+        ({"description": "T1 W/O CONTRAST", "ContrastBolusAgent": "Gadovist"}, False),
+    ],
+)
+def test_an_agent_is_told_by_header_and_words(tmp_path: Path, attributes: dict, taken: bool):
+    spin_echo = {"ScanningSequence": ["SE"], "RepetitionTime": 600.0, "EchoTime": 11.0}
+    write(
+        tmp_path,
+        t1(block(), **{"ImageType": ["ORIGINAL", "PRIMARY", "M"], **spin_echo} | attributes),
+    )
+    (decision,) = inspect(tmp_path)
+    assert decision.description == attributes["description"]
+    assert decision.taken_as == ("t1" if taken else None), decision.reason
+    if not taken:
+        assert "contrast-enhanced" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("usage", "taken"),
+    [
+        ({"ContrastBolusAgentAdministered": "NO"}, True),
+        ({"ContrastBolusAgentPhase": "PRE_CONTRAST"}, True),
+        ({"ContrastBolusAgentAdministered": "YES"}, False),
+        ({"ContrastBolusAgentPhase": "POST_CONTRAST"}, False),
+    ],
+)
+def test_an_enhanced_object_says_of_each_frame_whether_an_agent_was_given(tmp_path, usage, taken):
+    group = item(ContrastBolusAgentNumber=1, **usage)
+    image = enhanced(
+        [(block(), None)],
+        description="T1 VIBE tra",
+        ContrastBolusUsageSequence=group,
+        MREchoSequence=item(EffectiveEchoTime=2.46),
+        MRTimingAndRelatedParametersSequence=item(RepetitionTime=5.0, FlipAngle=10.0),
+    )
+    image.EchoPulseSequence = "GRADIENT"
+    image.ContrastBolusAgentSequence = item(ContrastBolusAgentNumber=1)
+    write(tmp_path, [image])
+    (decision,) = inspect(tmp_path)
+    assert decision.taken_as == ("t1" if taken else None), decision.reason

@@ -44,6 +44,7 @@ class SeriesFacts:
         b_value: s/mm2, None if the header says none.
         directionality: 'ISOTROPIC', 'DIRECTIONAL', 'NONE' or ''.
         declared: What the headers say of the slices that there should be.
+        contrast_agent: Whether an agent was given; None where the header does not say.
         geometry: Grid, None where the slices form none.
         defect: Why the slices form no grid, and what to do.
         unusable: Why this is no MR volume at all.
@@ -65,7 +66,7 @@ class SeriesFacts:
     field_strength_t: float | None = None
     b_value: float | None = None
     directionality: str = ""
-    contrast_agent: bool = False
+    contrast_agent: bool | None = None
     components: int = 1
     over_time: bool = False
     declared: Declared = Declared()

@@ -11,10 +11,10 @@ from pelvimets.core.series.facts import (
     SeriesFacts,
     Verdict,
     axial_cosine,
-    has_word,
     orientation_name,
 )
 from pelvimets.core.series.t1 import judge_t1
+from pelvimets.core.series.words import LOCALISER, PROJECTION, REFORMAT, SUBTRACTION
 from pelvimets.core.study import SeriesRole
 
 T1_ROLES = (SeriesRole.T1_IN_PHASE, SeriesRole.T1_LIKE)
@@ -33,10 +33,10 @@ _COPIES = {
 }
 _NOT_MAGNITUDE = {"P", "PHASE", "R", "REAL", "I", "IMAGINARY", "PHASE MAP", "B0 MAP", "PHASE_MAP"}
 _COPY_NAMES = (
-    (r"loc|localizer|localiser|scout|survey|3[ -]?pl(ane)?([ -]loc)?", "localiser"),
-    (r"sub|subtraction|subtracted", "subtraction, not an acquired image"),
-    (r"mip", "projection, not slices"),
-    (r"mpr", "reformatted copy of another series"),
+    (LOCALISER, "localiser"),
+    (SUBTRACTION, "subtraction, not an acquired image"),
+    (PROJECTION, "projection, not slices"),
+    (REFORMAT, "reformatted copy of another series"),
 )
 
 
@@ -87,8 +87,7 @@ def _copy_kind(facts: SeriesFacts) -> str | None:
             return _COPIES[token]
     if _NOT_MAGNITUDE & set(facts.image_type[2:]):
         return "phase, real or imaginary part, not a magnitude image"
-    names = (reason for pattern, reason in _COPY_NAMES if has_word(pattern, facts.description))
-    return next(names, None)
+    return next((reason for idea, reason in _COPY_NAMES if idea.stated(facts.description)), None)
 
 
 def _coverage_shortage(facts: SeriesFacts, settings: SelectionSettings) -> str | None:

@@ -11,6 +11,15 @@ from enum import IntEnum
 
 from pelvimets.config import SelectionSettings
 from pelvimets.core.series.facts import SeriesFacts, Verdict, has_word
+from pelvimets.core.series.words import (
+    AGENT,
+    DYNAMIC,
+    FAT_SUPPRESSION,
+    names_fat,
+    names_in_phase,
+    names_opposed_phase,
+    names_water,
+)
 from pelvimets.core.study import SeriesRole
 
 _FAT_WATER_HZ_PER_T = 3.4e-6 * 42.577e6
@@ -29,14 +38,6 @@ _IN_PHASE_TYPES = {"IN_PHASE", "INPHASE", "IN PHASE", "IP", "DIXON_IN", "IN"}
 _OPPOSED_TYPES = {"OUT_OF_PHASE", "OUT_PHASE", "OPP_PHASE", "OPPOSED_PHASE", "OP", "OPP", "OOP"}
 _WATER_TYPES = {"WATER", "W", "DIXON_WATER"}
 _FAT_TYPES = {"FAT", "F", "DIXON_FAT", "FAT_FRACTION", "FF", "T2_STAR", "R2_STAR", "R2STAR"}
-_IN_PHASE_NAME = re.compile(r"(?<![a-z0-9])in[ _-]?ph(ase)?(?![a-z])|_in(?![a-z0-9])|[ _-]ip$|^ip ")
-_OPPOSED_NAME = re.compile(
-    r"out[ _-]?(of[ _-]?)?phase|opp(osed)?[ _-]?ph|[ _-](opp|oop|op|out)(?![a-z0-9])(?! ?fov)"
-)
-_WATER_NAME = re.compile(r"^water ?:|[ _-](w|water)$|(?<![a-z])water[ _-]only")
-_FAT_NAME = re.compile(r"^fat ?:|[ _-](f|fat)$|fat[ _-]?fraction|fat[ _-]only|[ _-]ff$|r2[ _]?star")
-_FAT_SUPPRESSED = r"fs|fat[ _-]?sat|spair|spir|stir|tirm|quick[ _-]?fat[ _-]?sat|fatsat"
-_CONTRAST = r"post|gd|gad[oa][a-z]*|contrast|\+c|c\+|ce|dyn|dynamic|perfusion|dce|km|art|arterial"
 _STEADY_STATE = r"tru[ef][a-z]*|trufi|fiesta|b-?ffe|balanced|tfi[23]d.*|ciss|haste|ssfse"
 _NOT_T1 = (
     r"t2[a-z*]*|pd[a-z]*|flair|stir|tirm|haste|mrcp|swi|tof|angio|b0|b1|fieldmap|field[ _-]?map"
@@ -87,20 +88,55 @@ def _short_echo(facts: SeriesFacts) -> bool:
 
 
 def _t1_of_no_use(facts: SeriesFacts) -> str | None:
-    types, name = set(facts.image_type), facts.description.lower()
-    if types & _WATER_TYPES or _WATER_NAME.search(name):
-        return "Dixon water image, not in phase"
-    if types & _FAT_TYPES or _FAT_NAME.search(name):
-        return "Dixon fat image or map, not in phase"
-    if types & _OPPOSED_TYPES or (_OPPOSED_NAME.search(name) and not _IN_PHASE_NAME.search(name)):
-        return "opposed phase"
-    if facts.contrast_agent or has_word(_CONTRAST, name):
-        return "contrast-enhanced or dynamic"
+    if part := _dixon_part(facts):
+        return part
+    if contrast := _contrast(facts):
+        return contrast
     if facts.components > 1:
         return f"{facts.components} time points or repeats of each slice"
-    if has_word(_FAT_SUPPRESSED, name) or ("FS" in facts.scan_options and not _is_in_phase(facts)):
+    if _is_fat_suppressed(facts):
         return "fat-suppressed: fatty marrow is dark"
     return None
+
+
+def _dixon_part(facts: SeriesFacts) -> str | None:
+    """The part of a Dixon that is not in phase: by image type, else by name."""
+    types, name = set(facts.image_type), facts.description
+    by_type = not types.isdisjoint(_IN_PHASE_TYPES)
+    if types & _WATER_TYPES or (not by_type and names_water(name)):
+        return "Dixon water image, not in phase"
+    if types & _FAT_TYPES or (not by_type and names_fat(name)):
+        return "Dixon fat image or map, not in phase"
+    if types & _OPPOSED_TYPES or (not by_type and _is_opposed_by_name(facts)):
+        return "opposed phase"
+    return None
+
+
+def _is_opposed_by_name(facts: SeriesFacts) -> bool:
+    """A name of both phases stands over a double echo; there the echo time decides."""
+    if not names_opposed_phase(facts.description):
+        return False
+    if not names_in_phase(facts.description):
+        return True
+    periods = periods_of_phase(facts)
+    return periods is not None and abs(periods - round(periods)) > 0.25
+
+
+def _contrast(facts: SeriesFacts) -> str | None:
+    """What the header says of an agent comes first; against a name of one it is not believed."""
+    if facts.contrast_agent is False:
+        named = "contrast-enhanced by its name, though the header says that no agent was given"
+        return named if AGENT.stated(facts.description) else None
+    if facts.contrast_agent or any(i.stated(facts.description) for i in (AGENT, DYNAMIC)):
+        return "contrast-enhanced or dynamic"
+    return None
+
+
+def _is_fat_suppressed(facts: SeriesFacts) -> bool:
+    if set(facts.image_type) & _IN_PHASE_TYPES:
+        return False
+    by_option = "FS" in facts.scan_options and not _is_in_phase(facts)
+    return by_option or FAT_SUPPRESSION.stated(facts.description)
 
 
 def _t1_kind(facts: SeriesFacts, settings: SelectionSettings) -> tuple[T1Kind | None, str]:
@@ -120,7 +156,7 @@ def _t1_kind(facts: SeriesFacts, settings: SelectionSettings) -> tuple[T1Kind | 
 
 def _is_in_phase(facts: SeriesFacts) -> bool:
     types = set(facts.image_type) & _IN_PHASE_TYPES
-    return bool(types) or _IN_PHASE_NAME.search(facts.description.lower()) is not None
+    return bool(types) or names_in_phase(facts.description)
 
 
 def _gradient_kind(

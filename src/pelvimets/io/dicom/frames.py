@@ -13,6 +13,7 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
+from pelvimets.core.series.words import agent_given
 from pelvimets.core.stacking import Plane
 from pelvimets.io.dicom.bvalue import b_value, direction, directionality
 from pelvimets.io.dicom.declared import Counts, counts
@@ -21,7 +22,6 @@ from pelvimets.io.dicom.header import Header, frame_headers
 MR_CLASSES = frozenset(
     {MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage}
 )
-_NO_AGENT = {"", "NO", "NONE", "N/A", "NA", "0", "WITHOUT", "NEIN", "NON"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Frame:
     direction: tuple[float, ...] | None
     temporal_position: float | None
     acquisition_number: float | None
-    contrast_agent: bool
+    contrast_agent: bool | None
     private_scale_slope: float | None
     truncated: bool
     gray: bool
@@ -185,11 +185,15 @@ def _field_strength(header: Header) -> float | None:
     return value / 1e4 if value is not None and value > 100 else value
 
 
-def _contrast_agent(header: Header) -> bool:
-    """Whether an agent is named; enhanced objects name it in a sequence."""
-    if header.text("ContrastBolusAgent").upper() not in _NO_AGENT:
-        return True
-    return bool(header.get("ContrastBolusAgentSequence"))
+def _contrast_agent(header: Header) -> bool | None:
+    """Whether an agent was given; enhanced objects state it for each frame, and the phase."""
+    if header.text("ContrastBolusAgentPhase").upper() == "PRE_CONTRAST":
+        return False
+    administered = header.text("ContrastBolusAgentAdministered").upper()
+    if administered in ("YES", "NO"):
+        return administered == "YES"
+    named = agent_given(header.text("ContrastBolusAgent"))
+    return True if named is None and header.get("ContrastBolusAgentSequence") else named
 
 
 def _real_world(header: Header) -> Iterator[RealWorld]:

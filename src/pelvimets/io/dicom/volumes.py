@@ -167,13 +167,18 @@ def _facts(
         field_strength_t=_usual(frame.field_strength_t for frame in frames),
         b_value=b_value,
         directionality=_usual(frame.directionality for frame in frames) or "",
-        contrast_agent=any(frame.contrast_agent for frame in frames),
+        contrast_agent=_any_agent(frames),
         declared=declared,
         unusable=None if gray else "colour picture, not an MR image of its own",
     )
 
 
 T = TypeVar("T")
+
+
+def _any_agent(frames: Sequence[Frame]) -> bool | None:
+    stated = {frame.contrast_agent for frame in frames} - {None}
+    return any(stated) if stated else None
 
 
 def _usual(values: Iterable[T]) -> T | None:
