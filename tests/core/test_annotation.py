@@ -54,7 +54,7 @@ def test_regions_are_taken_apart_where_each_value_has_one_bone():
     [
         ({"prostate": 1, "ilium": 2}, {}, "prostate.*--map prostate=none"),
         ({"ilium": (1, 2), "pubis": (2, 3)}, {}, "value 2 in ilium and pubis"),
-        ({"ignore": 1, "ilium": 2}, {}, "ignore"),
+        ({"ignore": 1, "ilium": 2}, {"ignore": "lesion"}, "nobody judged"),
         ({"a": 1}, {"a": None}, "No label is a bone"),
         ({"ilium": 1}, {"b": Bone.PUBIS}, "no label of the name"),
     ],

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pelvimets.app.exchange import import_nnunet
 from pelvimets.errors import CohortError, InputError
 from pelvimets.io.cohort.importing import PlannedPatient, check_names
 from pelvimets.io.exchange.nnunet import Channel, NnunetOptions, plan_nnunet
+from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.nifti.pairs import PairsOptions, find_files, plan_pairs
 from pelvimets.labels import Bone, Sequence
 from tests.io.exchange_samples import GRIDS, write_dataset
@@ -42,6 +44,12 @@ def change(folder: Path, **keys: object) -> None:
         ({"dataset": {}}, "one by one"),
         ({"channel_names": {"0": "DWI", "1": "ADC"}}, "one file per channel"),
         ({"channel_names": {"0": "T2"}}, "which is DWI and which is T1"),
+        ({"channel_names": ["DWI", "ADC"]}, "one file per channel"),
+        ({"channel_names": {"DWI": 0, "ADC": 0}}, "no numbers with names"),
+        ({"channel_names": {"DWI": "T1"}}, "no numbers with names"),
+        ({"channel_names": "DWI"}, "no numbers with names"),
+        ({"channel_names": []}, "no numbers with names"),
+        ({"labels": ["background", "ilium"]}, "no numbers"),
         ({"labels": {"background": 0, "prostate": 1}}, "--map prostate=none"),
     ],
 )
@@ -50,6 +58,41 @@ def test_what_a_description_leaves_unclear_is_refused(tmp_path: Path, keys, mess
     change(folder, **keys)
     with pytest.raises(InputError, match=message):
         plan_nnunet([folder], NnunetOptions())
+
+
+@pytest.mark.parametrize(
+    "names", [{"0": "T1", "1": "DWI"}, ["T1", "DWI"], {"T1": 0, "DWI": 1}, {"T1": "0", "DWI": "1"}]
+)
+def test_channels_are_read_in_every_way_they_are_written(tmp_path: Path, names):
+    folder = dataset(tmp_path / "Dataset001_A", channels={"0": "T1", "1": "DWI"})
+    change(folder, channel_names=names)
+    images = plan_nnunet([folder], NnunetOptions()).patients[0].images
+    assert images[Sequence.T1].path.name == "a_0000.nii.gz"
+    assert images[Sequence.DWI].path.name == "a_0001.nii.gz"
+
+
+@pytest.mark.parametrize("labels", [{}, {"ignore": None}])
+def test_voxels_that_nobody_judged_are_never_background(tmp_path: Path, labels):
+    named = {"background": 0, "ilium": 1, "ignore": 2}
+    unsure = ONE.copy()
+    unsure[0, 0, :3] = 2
+    folder = dataset(tmp_path / "Dataset001_A", labels=named, cases={"a": ONE, "b": unsure})
+    options = NnunetOptions(labels=labels, empty_lesions=True)
+    plan = plan_nnunet([folder], options)
+    assert plan.notes[-1] == "Dataset001_A: cases with voxels labelled 'ignore' are refused"
+    with pytest.raises(InputError, match=r"nobody judged them.*3 of 360 voxels") as caught:
+        import_nnunet([folder], tmp_path / "out", options)
+    assert "b.nii.gz" in str(caught.value) and not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match="nothing else"):
+        plan_nnunet([folder], replace(options, labels={"ignore": "lesion"}))
+
+
+def test_a_label_for_unjudged_voxels_that_is_never_used_does_no_harm(tmp_path: Path):
+    named = {"background": 0, "ilium": 1, "ignore": 2}
+    folder = dataset(tmp_path / "Dataset001_A", labels=named)
+    options = NnunetOptions(empty_lesions=True)
+    import_nnunet([folder], tmp_path / "out", options)
+    assert (read_nifti(tmp_path / "out" / "a" / "dwi_bones.nii.gz").array == 3).all()
 
 
 def test_missing_parts_are_refused(tmp_path: Path):
@@ -66,11 +109,11 @@ def test_missing_parts_are_refused(tmp_path: Path):
 
 
 def test_names_given_by_the_user_win(tmp_path: Path):
-    labels = {"background": 0, "hip bone": 1, "ignore": 2}
+    labels = {"background": 0, "hip bone": 1, "bladder": 2}
     channels = {"0": "first", "1": "second", "2": "third"}
     folder = dataset(tmp_path / "Dataset001_A", labels=labels, channels=channels)
     options = NnunetOptions(
-        labels={"hip bone": Bone.ILIUM, "ignore": None},
+        labels={"hip bone": Bone.ILIUM, "bladder": None},
         channels={0: Channel.T1, 1: Channel.NONE, 2: Channel.DWI},
     )
     patient = plan_nnunet([folder], options).patients[0]
@@ -101,6 +144,10 @@ def test_a_fold_that_is_of_another_data_set_is_refused(tmp_path: Path):
         plan_nnunet([folder], NnunetOptions())
     with pytest.raises(CohortError, match="fold 4"):
         plan_nnunet([folder], NnunetOptions(fold=4))
+    for text in ('[["a"], ["b"]]', '[{"train": "a", "val": "b"}]'):
+        (folder / "splits_final.json").write_text(text)
+        with pytest.raises(CohortError, match="no list of folds"):
+            plan_nnunet([folder], NnunetOptions())
 
 
 @pytest.mark.parametrize(

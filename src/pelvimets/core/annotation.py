@@ -17,6 +17,7 @@ from pelvimets.labels import Bone
 
 LESION: Final = "lesion"
 NOTHING: Final = "none"
+IGNORE: Final = "ignore"  # nnU-Net's name for voxels that nobody judged
 Structure = Bone | Literal["lesion"]
 
 _BACKGROUND = ("background", "bg", "nothing")
@@ -54,11 +55,13 @@ class ValueMap:
         bones: Bone of each value that lies in one.
         lesions: Values that are metastasis; a value may be both.
         known: All values that may occur, background and left-out ones with them.
+        unjudged: Values of voxels that nobody judged: neither background nor anything else.
     """
 
     bones: Mapping[int, Bone]
     lesions: frozenset[int]
     known: frozenset[int]
+    unjudged: frozenset[int] = frozenset()
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -120,8 +123,12 @@ def value_map(
     bones: dict[int, Bone] = {}
     lesions: set[int] = set()
     known = {0}
+    unjudged: set[int] = set()
     for name, structure in _named(labels, given).items():
         values = _values(labels[name])
+        if name.lower() == IGNORE:
+            unjudged.update(values)
+            continue
         known.update(values)
         if structure == LESION:
             lesions.update(values)
@@ -133,7 +140,7 @@ def value_map(
             got=", ".join(labels),
             remedy=f"Say what they are with --map NAME=NAME; known: {known_names()}",
         )
-    return ValueMap(bones, frozenset(lesions), frozenset(known))
+    return ValueMap(bones, frozenset(lesions), frozenset(known), frozenset(unjudged))
 
 
 def _check_given(labels: Mapping[str, Any], given: Mapping[str, Structure | None]) -> None:
@@ -151,7 +158,14 @@ def _named(
 ) -> dict[str, Structure | None]:
     names = [n for n in labels if n in given or n.lower() not in _BACKGROUND]
     found = {name: given[name] if name in given else structure_of(name) for name in names}
-    unknown = [name for name in names if found[name] is None and name not in given]
+    if meant := [name for name in names if name.lower() == IGNORE and found[name] is not None]:
+        raise InputError(
+            "Voxels that nobody judged can be taken as nothing else",
+            got=f"--map {meant[0]}={given[meant[0]]}",
+            remedy="Leave it out of --map; cases without such voxels are imported",
+        )
+    judged = [name for name in names if name.lower() != IGNORE]
+    unknown = [name for name in judged if found[name] is None and name not in given]
     if unknown:
         raise InputError(
             "Labels that are neither a bone of the eight nor a lesion",
@@ -194,6 +208,14 @@ def truth_of(
     """
     numbers = whole_numbers(array)
     found = {int(v) for v in np.unique(numbers)}
+    if found & values.unjudged:
+        count = int(np.isin(numbers, sorted(values.unjudged)).sum())
+        raise InputError(
+            f"A mask holds voxels labelled '{IGNORE}': nobody judged them, and as background they "
+            "would teach and measure what is not true",
+            got=f"{count} of {numbers.size} voxels",
+            remedy="Judge them, or leave the case out",
+        )
     if not found <= values.known:
         raise InputError(
             "A mask holds values that no label explains",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from pelvimets.core.annotation import Structure, ValueMap, value_map
+from pelvimets.core.annotation import IGNORE, Structure, ValueMap, value_map
 from pelvimets.errors import CohortError, InputError
 from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, Split
 from pelvimets.io.cohort.importing import (
@@ -109,10 +109,13 @@ def _own_labels(dataset: NnunetDataset, options: NnunetOptions) -> dict[str, Str
 
 
 def _notes(dataset: NnunetDataset, values: ValueMap) -> list[str]:
-    if not values.missing_bones:
-        return []
-    names = ", ".join(bone.title for bone in values.missing_bones)
-    return [f"{dataset.folder.name}: no label for {names}"]
+    notes = []
+    if values.missing_bones:
+        names = ", ".join(bone.title for bone in values.missing_bones)
+        notes.append(f"{dataset.folder.name}: no label for {names}")
+    if values.unjudged:
+        notes.append(f"{dataset.folder.name}: cases with voxels labelled '{IGNORE}' are refused")
+    return notes
 
 
 def _tables(datasets: Ordered[NnunetDataset]) -> dict[str, CohortPatient]:

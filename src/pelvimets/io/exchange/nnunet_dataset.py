@@ -30,6 +30,7 @@ from pelvimets.io.nifti.files import SUFFIXES
 DATASET_NAME = "dataset.json"
 SPLITS_NAME = "splits_final.json"
 OWN_KEY = "pelvimets"
+_FOLD_KEYS = ("train", "val")
 _PARTS = (("imagesTr", "labelsTr", None), ("imagesTs", "labelsTs", Split.TEST))
 
 
@@ -62,7 +63,7 @@ def read_nnunet(folder: Path, splits: Path | None = None, fold: int = 0) -> Nnun
     """
     folder = Path(folder)
     description = _description(folder)
-    channels = {int(n): str(name) for n, name in description["channel_names"].items()}
+    channels = _channels(description["channel_names"])
     ending = str(description["file_ending"])
     cases = [
         case
@@ -83,8 +84,13 @@ def read_nnunet(folder: Path, splits: Path | None = None, fold: int = 0) -> Nnun
         channels,
         _labels(description["labels"]),
         tuple(cases if path is None else _with_fold(cases, path, fold)),
-        description.get(OWN_KEY) or {},
+        _own(description),
     )
+
+
+def _own(description: Mapping[str, Any]) -> Mapping[str, Any]:
+    own = description.get(OWN_KEY)
+    return own if isinstance(own, dict) else {}
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -129,13 +135,28 @@ def _json(path: Path) -> Any:
         raise CohortError("A file of the data set is no JSON", got=f"{path}: {error}") from error
 
 
+def _channels(names: Any) -> dict[int, str]:
+    """Name by number; some tools write a list, or the number by name."""
+    plain = dict(enumerate(names)) if isinstance(names, list) else names
+    pairs = list(plain.items()) if isinstance(plain, dict) else []
+    for found in (pairs, [(number, name) for name, number in pairs]):
+        numbers = [str(number) for number, _ in found]
+        if found and all(n.isdecimal() for n in numbers) and len(set(numbers)) == len(numbers):
+            return {int(number): str(name) for number, name in found}
+    raise CohortError(
+        "The channels of the data set are no numbers with names",
+        got=json.dumps(names)[:200],
+        remedy='Version 2 writes {"0": "DWI", "1": "ADC"}',
+    )
+
+
 def _labels(labels: Mapping[str, Any]) -> dict[str, int | tuple[int, ...]]:
     try:
         return {
             name: tuple(int(v) for v in value) if isinstance(value, list) else int(value)
             for name, value in labels.items()
         }
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         raise CohortError(
             "The labels of the data set are no numbers",
             got=labels,
@@ -178,8 +199,17 @@ def _check_channels(
         )
 
 
+def _is_fold(fold: Any) -> bool:
+    return isinstance(fold, dict) and all(isinstance(fold.get(k, []), list) for k in _FOLD_KEYS)
+
+
 def _with_fold(cases: list[NnunetCase], path: Path, fold: int) -> list[NnunetCase]:
     folds = _json(path)
+    if isinstance(folds, list) and not all(_is_fold(f) for f in folds):
+        raise CohortError(
+            f"{path.name} is no list of folds",
+            remedy='nnU-Net writes [{"train": ["case"], "val": ["case"]}]',
+        )
     if not isinstance(folds, list) or not 0 <= fold < len(folds):
         count = len(folds) if isinstance(folds, list) else "no list of folds"
         raise CohortError("There is no such fold", got=f"fold {fold}; {path.name} has {count}")
