@@ -18,7 +18,6 @@ from pelvimets.core.resample import (
     resample_image,
     resample_labels,
     smooth_labels,
-    to_sitk,
 )
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError
@@ -63,7 +62,7 @@ def test_closest_canonical_of_an_axial_head_up_grid_changes_nothing():
 def test_simpleitk_sees_the_same_voxel_at_the_same_place(axes):
     geometry = Geometry.from_axes((3, 4, 5), (5.0, 2.0, 1.5), (7.0, -3.0, 11.0), oblique(axes, 15))
     array = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
-    image = to_sitk(Volume(array, geometry))
+    image = Volume(array, geometry).to_sitk()
     for k, j, i in [(0, 0, 0), (2, 3, 4), (1, 2, 0)]:
         assert np.allclose(
             image.TransformIndexToPhysicalPoint((i, j, k)), geometry.to_lps((k, j, i))
@@ -183,8 +182,8 @@ def test_interpolated_argmax_equals_the_argmax_of_full_interpolation(seed, orien
 def resample_image_exact(array, source, target, outside):
     return sitk.GetArrayFromImage(
         sitk.Resample(
-            to_sitk(Volume(array, source)),
-            to_sitk(Volume(np.zeros(target.shape, np.float32), target)),
+            Volume(array, source).to_sitk(),
+            Volume(np.zeros(target.shape, np.float32), target).to_sitk(),
             sitk.Transform(),
             sitk.sitkLinear,
             outside,
@@ -200,3 +199,15 @@ def test_smooth_labels_keep_the_volume_of_a_ball_from_thick_slices():
     fine = Geometry.from_axes((46, 45, 45), (2.0, 2.0, 2.0))
     volume = (smooth_labels(labels, fine).array == 3).sum() * 8.0
     assert volume == pytest.approx(ball.sum() * thick.voxel_volume_mm3, rel=0.1)
+
+
+@pytest.mark.parametrize("axes", ORIENTATIONS[::3])
+def test_an_affine_and_itk_put_a_voxel_in_the_same_place(axes):
+    geometry = Geometry.from_axes((3, 4, 5), (5.0, 2.0, 1.5), (7.0, -3.0, 11.0), oblique(axes, 15))
+    volume = Volume(np.zeros(geometry.shape, np.float32), geometry)
+    k, j, i = (n - 1 for n in geometry.shape)
+    lps = geometry.to_lps(np.array([[k, j, i]]))[0]
+    ras = (volume.affine @ [i, j, k, 1])[:3]
+    np.testing.assert_allclose(ras, lps * [-1, -1, 1], atol=1e-6)
+    there = volume.to_sitk().TransformIndexToPhysicalPoint((i, j, k))
+    np.testing.assert_allclose(there, lps, atol=1e-6)

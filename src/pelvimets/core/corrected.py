@@ -9,7 +9,7 @@ import cc3d
 import numpy as np
 
 from pelvimets.core.bones import midline_plane, sided_parts
-from pelvimets.core.findings import Findings, Lesion, SequenceFindings, SequenceLesion
+from pelvimets.core.findings import Findings, Lesion, Lesions, SequenceFindings, SequenceLesion
 from pelvimets.core.lesions import largest_axial_diameter_mm
 from pelvimets.core.measure import burden_per_part, lesion_adc, part_of_lesion
 from pelvimets.core.resample import resample_labels
@@ -118,7 +118,7 @@ class ReviewMeasure:
         }
         findings = replace(
             self._findings,
-            lesions=kept,
+            lesions=Lesions(kept),
             sequences=sequences,
             m1_suspected=any(f.m1_suspected for f in sequences.values()),
         )

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from pelvimets.core.volume import Volume
+from pelvimets.errors import MissingExtraError
 from pelvimets.labels import Bone, LearnedFrom, Sequence, Side
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,6 +19,10 @@ class BoneMasks:
     """Bone label maps (uint8, values of ``labels.Bone``), each on its sequence's own grid."""
 
     by_sequence: dict[Sequence, Volume]
+
+    def __getitem__(self, sequence: Sequence | str) -> Volume:
+        """The mask of a sequence, ``"dwi"`` or ``"t1"``."""
+        return self.by_sequence[Sequence(sequence)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +40,10 @@ class LesionMasks:
     probability: dict[Sequence, Volume]
     scores: dict[Sequence, dict[int, float]] = field(default_factory=dict)
     patient_scores: dict[Sequence, float] = field(default_factory=dict)
+
+    def __getitem__(self, sequence: Sequence | str) -> Volume:
+        """The mask of a sequence, ``"dwi"`` or ``"t1"``."""
+        return self.by_sequence[Sequence(sequence)]
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,22 @@ class SequenceLesion:
     score: float
 
 
+LESION_COLUMNS = (
+    "number",
+    "bone",
+    "side",
+    "seen_on",
+    "volume_cm3",
+    "largest_axial_diameter_mm",
+    "adc_mean_um2_per_s",
+    "adc_median_um2_per_s",
+    "score",
+    "dwi_label",
+    "t1_label",
+    "tracking_uid",
+)
+
+
 @dataclass(frozen=True)
 class Lesion:
     """One lesion of the patient, on one sequence or on both.
@@ -111,6 +140,26 @@ class Lesion:
         """The higher of the scores on the sequences that show it."""
         return max(seen.score for seen in self.seen_on.values())
 
+    @property
+    def row(self) -> dict[str, Any]:
+        """Plain values by the names in ``LESION_COLUMNS``; None where there is none."""
+        labels = {s: seen.label for s, seen in self.seen_on.items()}
+        values = (
+            self.number,
+            self.part.bone.key,
+            self.part.side.value,
+            "+".join(self.sequences),
+            self.volume_cm3,
+            self.largest_axial_diameter_mm,
+            self.adc_mean_um2_per_s,
+            self.adc_median_um2_per_s,
+            self.score,
+            labels.get(Sequence.DWI),
+            labels.get(Sequence.T1),
+            self.tracking_uid,
+        )
+        return dict(zip(LESION_COLUMNS, values, strict=True))
+
 
 @dataclass(frozen=True)
 class Burden:
@@ -127,6 +176,28 @@ class Burden:
         return (
             self.lesion_volume_cm3 / self.bone_volume_cm3 if self.bone_volume_cm3 else float("nan")
         )
+
+
+class Lesions(tuple[Lesion, ...]):
+    """The lesions of a patient, by falling volume."""
+
+    __slots__ = ()
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for each lesion, columns as in ``lesions.csv``, values unrounded.
+
+        Raises:
+            MissingExtraError: if pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError(
+                "A table of lesions needs pandas",
+                got="no pandas",
+                remedy="pip install 'pelvimets[study]'",
+            ) from error
+        return pd.DataFrame([lesion.row for lesion in self], columns=list(LESION_COLUMNS))
 
 
 class FlagLevel(StrEnum):
@@ -168,12 +239,15 @@ class Findings:
 
     patient_key: str
     bundle: str
-    lesions: tuple[Lesion, ...]
+    lesions: Lesions
     sequences: dict[Sequence, SequenceFindings]
     patient_score: float
     m1_suspected: bool
     flags: tuple[QualityFlag, ...] = ()
     learned_from: LearnedFrom = LearnedFrom.UNKNOWN
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lesions", Lesions(self.lesions))
 
     @property
     def reliable(self) -> bool:

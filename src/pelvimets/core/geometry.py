@@ -77,6 +77,11 @@ class Geometry:
         return float(x), float(y), float(z)
 
     @property
+    def direction(self) -> tuple[float, ...]:
+        """The nine direction cosines as ITK orders them."""
+        return tuple(float(v) for v in self.axes[::-1].T.ravel())
+
+    @property
     def axes(self) -> FloatArray:
         """3 x 3; row n is the LPS unit vector of array axis n."""
         return np.asarray((self.matrix[:3, :3] / np.asarray(self.spacing)).T, dtype=np.float64)

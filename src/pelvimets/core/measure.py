@@ -25,6 +25,7 @@ from pelvimets.core.findings import (
     Findings,
     Lesion,
     LesionMasks,
+    Lesions,
     QualityFlag,
     SequenceFindings,
     SequenceLesion,
@@ -81,7 +82,7 @@ def measure(
     return Findings(
         patient_key=patient_key,
         bundle=bundle,
-        lesions=_lesion_list(_joined(seen, lesions), lesions, adc, uid_seed),
+        lesions=Lesions(_lesion_list(_joined(seen, lesions), lesions, adc, uid_seed)),
         sequences=findings,
         patient_score=_patient_score(findings, settings),
         m1_suspected=any(f.m1_suspected for f in findings.values()),

@@ -17,15 +17,6 @@ from pelvimets.core.volume import Volume
 _SMALLEST_PROBABILITY = 1e-3
 
 
-def to_sitk(volume: Volume) -> sitk.Image:
-    """SimpleITK image with the same voxels in the same place (both are LPS)."""
-    image = sitk.GetImageFromArray(volume.array)
-    image.SetOrigin(volume.geometry.origin)
-    image.SetSpacing(volume.geometry.spacing[::-1])
-    image.SetDirection(_direction(volume.geometry))
-    return image
-
-
 def from_sitk(image: sitk.Image) -> Volume:
     """Volume with the same voxels in the same place."""
     axes = np.asarray(image.GetDirection()).reshape(3, 3).T[::-1]
@@ -33,10 +24,6 @@ def from_sitk(image: sitk.Image) -> Volume:
     ox, oy, oz = image.GetOrigin()
     array = sitk.GetArrayFromImage(image)
     return Volume(array, Geometry.from_axes(array.shape, (z, y, x), (ox, oy, oz), axes))
-
-
-def _direction(geometry: Geometry) -> list[float]:
-    return [float(v) for v in geometry.axes[::-1].T.ravel()]
 
 
 def network_grid(field: Geometry, settings: GridSettings) -> Geometry:
@@ -212,7 +199,7 @@ def _interpolated(
     resampler.SetSize([int(n) for n in target.shape[::-1]])
     resampler.SetOutputOrigin(target.origin)
     resampler.SetOutputSpacing(target.spacing[::-1])
-    resampler.SetOutputDirection(_direction(target))
+    resampler.SetOutputDirection(target.direction)
     resampler.SetInterpolator(method)
     resampler.SetDefaultPixelValue(outside)
-    return np.asarray(sitk.GetArrayFromImage(resampler.Execute(to_sitk(volume))))
+    return np.asarray(sitk.GetArrayFromImage(resampler.Execute(volume.to_sitk())))

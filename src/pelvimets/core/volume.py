@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pelvimets.core.geometry import Geometry, closest_canonical
 from pelvimets.errors import GeometryError
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +34,35 @@ class Volume:
                 "Array and grid differ in shape",
                 got=f"array {self.array.shape}, grid {self.geometry.shape}",
             )
+
+    def __repr__(self) -> str:
+        """Size, spacing and kind of number, without the voxels.
+
+        >>> Volume(np.zeros((2, 3, 4), np.uint8), Geometry.from_axes((2, 3, 4), (5.0, 1.5, 1.5)))
+        Volume(2 x 3 x 4 voxels of 5 x 1.5 x 1.5 mm, uint8)
+        """
+        voxels = " x ".join(map(str, self.array.shape))
+        spacing = " x ".join(f"{mm:.4g}" for mm in self.geometry.spacing)
+        return f"Volume({voxels} voxels of {spacing} mm, {self.array.dtype})"
+
+    @property
+    def affine(self) -> npt.NDArray[np.float64]:
+        """4 x 4, from voxel indices (x, y, z) to RAS mm, as NIfTI has it.
+
+        ``nibabel.Nifti1Image(volume.array.T, volume.affine)`` is the same image.
+        """
+        to_lps = self.geometry.matrix[:, [2, 1, 0, 3]]
+        return np.asarray(_TO_RAS @ to_lps)
+
+    def to_sitk(self) -> sitk.Image:
+        """SimpleITK image with the same voxels in the same place (both are LPS)."""
+        import SimpleITK as sitk
+
+        image = sitk.GetImageFromArray(self.array)
+        image.SetOrigin(self.geometry.origin)
+        image.SetSpacing(self.geometry.spacing[::-1])
+        image.SetDirection(self.geometry.direction)
+        return image
 
     def with_array(self, array: npt.NDArray[Any]) -> Volume:
         """Another array on the same grid."""

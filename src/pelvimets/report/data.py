@@ -15,11 +15,13 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from pelvimets.core.findings import (
+    LESION_COLUMNS,
     BonePart,
     Burden,
     Findings,
     FlagLevel,
     Lesion,
+    Lesions,
     QualityFlag,
     SequenceFindings,
     SequenceLesion,
@@ -93,7 +95,7 @@ def findings_from_dict(data: dict[str, Any]) -> Findings:
     return Findings(
         patient_key=data["patient_key"],
         bundle=data["bundle"],
-        lesions=tuple(_lesion_from_dict(item) for item in data["lesions"]),
+        lesions=Lesions(_lesion_from_dict(item) for item in data["lesions"]),
         sequences=sequences,
         patient_score=data["m1_suspicion"]["score"],
         m1_suspected=any(f.m1_suspected for f in sequences.values()),
@@ -205,45 +207,27 @@ def _flag_from_dict(data: dict[str, Any]) -> QualityFlag:
 def lesions_csv(findings: Findings) -> str:
     """The lesion list as CSV: one row per lesion, empty cells where a value does not exist."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(_LESION_COLUMNS), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=list(LESION_COLUMNS), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_lesion_row(lesion) for lesion in findings.lesions)
+    writer.writerows(_cells(lesion) for lesion in findings.lesions)
     return text.getvalue()
-
-
-_LESION_COLUMNS = (
-    "number",
-    "bone",
-    "side",
-    "seen_on",
-    "volume_cm3",
-    "largest_axial_diameter_mm",
-    "adc_mean_um2_per_s",
-    "adc_median_um2_per_s",
-    "score",
-    "dwi_label",
-    "t1_label",
-    "tracking_uid",
-)
-
-
-def _lesion_row(lesion: Lesion) -> dict[str, Any]:
-    labels = {s: lesion.seen_on[s].label for s in lesion.sequences}
-    values = {
-        "number": lesion.number,
-        **_part_to_dict(lesion.part),
-        "seen_on": "+".join(lesion.sequences),
-        "volume_cm3": round(lesion.volume_cm3, 3),
-        "largest_axial_diameter_mm": round(lesion.largest_axial_diameter_mm, 1),
-        "adc_mean_um2_per_s": _rounded(lesion.adc_mean_um2_per_s),
-        "adc_median_um2_per_s": _rounded(lesion.adc_median_um2_per_s),
-        "score": round(lesion.score, 4),
-        "dwi_label": labels.get(Sequence.DWI),
-        "t1_label": labels.get(Sequence.T1),
-        "tracking_uid": lesion.tracking_uid,
-    }
-    return {name: "" if value is None else value for name, value in values.items()}
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
+
+
+_DIGITS = {
+    "volume_cm3": 3,
+    "largest_axial_diameter_mm": 1,
+    "adc_mean_um2_per_s": 1,
+    "adc_median_um2_per_s": 1,
+    "score": 4,
+}
+
+
+def _cells(lesion: Lesion) -> dict[str, Any]:
+    return {
+        name: "" if value is None else round(value, _DIGITS[name]) if name in _DIGITS else value
+        for name, value in lesion.row.items()
+    }

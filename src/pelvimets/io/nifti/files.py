@@ -22,7 +22,6 @@ from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.spatialimages import HeaderDataError
 
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.resample import to_sitk
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.nifti.header import damaged, read_header
@@ -173,7 +172,7 @@ def _write_aside_and_move(volume: Volume, path: Path) -> None:
     remove_abandoned(path.parent, f"{_ASIDE}*")
     with owned_folder(path.parent, _ASIDE) as folder:
         plain = folder / "image.nii"
-        sitk.WriteImage(to_sitk(volume), str(plain))
+        sitk.WriteImage(volume.to_sitk(), str(plain))
         stored = plain.read_bytes()
         _check_stored(stored, volume.array)
         if path.name.endswith(".gz"):
