@@ -118,6 +118,46 @@ def process_study(
     return StudyResult(study, found.bones, masks, findings)
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A result with what a run record and DICOM outputs need beside it.
+
+    Attributes:
+        result: What was found.
+        segmenter: The networks that found it.
+        clock: Seconds and memory of each stage so far.
+        opened: The DICOM objects that the study came from; None of NIfTI files.
+    """
+
+    result: StudyResult
+    segmenter: Segmenter
+    clock: StageClock
+    opened: OpenStudy | None
+
+
+def write_run(work: Path, reading: Reading, options: RunOptions, created: datetime) -> None:
+    """Write everything that a run leaves: masks, report, DICOM results if asked for, record.
+
+    Args:
+        work: Folder that becomes the result.
+        reading: What was found.
+        options: How to write.
+        created: The moment that all of it carries.
+    """
+    result, segmenter, clock = reading.result, reading.segmenter, reading.clock
+    with clock.stage("report"):
+        content = content_of(result, segmenter.name, created)
+    with clock.stage("write"):
+        write_result(work, result, content)
+    if options.dicom and reading.opened is not None:
+        with clock.stage("DICOM"):
+            headers = _headers(result.study, reading.opened)
+            folder, labelmap = work / DICOM_FOLDER, options.labelmap
+            write_dicom(folder, result, headers, content, created, labelmap=labelmap)
+    record = _record(result, segmenter, clock, created)
+    write_json(work / RECORD_NAME, {**record, "labelmap": options.labelmap})
+
+
 def predict(
     source: StudyInput,
     out: Path,
@@ -149,21 +189,12 @@ def predict(
         with clock.stage("networks"):
             segmenter = segmenter or load_segmenter(options.bundle)
         with clock.stage("read"):
-            check = partial(_check_budget, settings=segmenter.settings)
-            study, opened = _read(source, resources, check)
+            check = partial(check_budget, settings=segmenter.settings)
+            study, opened = read_input(source, check)
+            if opened is not None:
+                resources.enter_context(opened)
         result = process_study(study, segmenter, clock)
-        created = now()
-        with clock.stage("report"):
-            content = content_of(result, segmenter.name, created)
-        with clock.stage("write"):
-            write_result(work, result, content)
-        if options.dicom and opened is not None:
-            with clock.stage("DICOM"):
-                headers = _headers(study, opened)
-                folder, labelmap = work / DICOM_FOLDER, options.labelmap
-                write_dicom(folder, result, headers, content, created, labelmap=labelmap)
-        record = _record(result, segmenter, clock, created)
-        write_json(work / RECORD_NAME, {**record, "labelmap": options.labelmap})
+        write_run(work, Reading(result, segmenter, clock, opened), options, now())
     return RunSummary(
         report=out / "report.html",
         findings=result.findings,
@@ -193,10 +224,14 @@ def _stages(source: StudyInput, options: RunOptions) -> int:
     return 2 + 2 * sequences + 5 + options.dicom
 
 
-def _read(
-    source: StudyInput, resources: ExitStack, check: Callable[[Ordered[Geometry]], None]
+def read_input(
+    source: StudyInput, check: Callable[[Ordered[Geometry]], None]
 ) -> tuple[Study, OpenStudy | None]:
-    """Read the study; ``check`` sees the images' grids before any pixel is read."""
+    """Read a study; ``check`` sees the images' grids before any pixel is read.
+
+    Returns:
+        The study, and the DICOM objects it came from, to be closed by the caller.
+    """
     if source.path is None:
         check([nifti_geometry(path) for path in (source.dwi, source.t1) if path is not None])
         study = read_nifti_study(dwi=source.dwi, t1=source.t1, adc=source.adc)
@@ -207,7 +242,7 @@ def _read(
         t1_series=source.t1_series,
         before_pixels=check,
     )
-    return resources.enter_context(opened).study, opened
+    return opened.study, opened
 
 
 def _headers(study: Study, opened: OpenStudy) -> HeadersBySeries:
@@ -240,7 +275,8 @@ def _flags(bones: dict[Sequence, Volume], settings: LesionSettings) -> tuple[Qua
     return flags
 
 
-def _check_budget(fields: Ordered[Geometry], settings: ReadingSettings) -> None:
+def check_budget(fields: Ordered[Geometry], settings: ReadingSettings) -> None:
+    """Refuse a study that takes more memory than there is, before it is read."""
     check_memory(estimate(fields, settings).memory_mib, "Reading this study")
 
 

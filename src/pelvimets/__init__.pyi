@@ -1,0 +1,20 @@
+from pelvimets.app.evaluate import EvaluationRequest as EvaluationRequest
+from pelvimets.app.evaluate import evaluate as evaluate
+from pelvimets.app.phantom import CohortOrder as CohortOrder
+from pelvimets.app.phantom import PhantomOrder as PhantomOrder
+from pelvimets.app.phantom import make_cohort as make_cohort
+from pelvimets.app.phantom import make_phantom as make_phantom
+from pelvimets.app.reading import Result as Result
+from pelvimets.app.reading import predict as predict
+from pelvimets.app.reading import read_study as read_study
+from pelvimets.core.findings import Findings as Findings
+from pelvimets.core.findings import Lesion as Lesion
+from pelvimets.core.geometry import Geometry as Geometry
+from pelvimets.core.study import Study as Study
+from pelvimets.core.volume import Volume as Volume
+from pelvimets.errors import PelvimetsError as PelvimetsError
+from pelvimets.evaluation.settings import EvaluationSettings as EvaluationSettings
+from pelvimets.labels import Bone as Bone
+from pelvimets.labels import Sequence as Sequence
+
+__version__: str
