@@ -84,7 +84,11 @@ class JudgeSettings:
         alone: Added where the other sequence does not show the place.
         adc: Of the median ADC in um2/ms, less 1.
         no_adc: Added where no ADC is known.
+        rim: Of the share of voxels at the border of the bone mask or outside of it.
+        outside: Of the share of voxels outside the bone mask.
         threshold: Voxels of that probability or more make a candidate.
+        grow_to: A candidate takes in what touches it down to this probability, so that pieces of
+            one metastasis are one candidate; None leaves it as it is.
         patient_intercept, patient_slope: From the logit of a patient's highest lesion score to
             the log odds of metastases in the patient.
     """
@@ -97,7 +101,10 @@ class JudgeSettings:
     alone: float = 0.0
     adc: float = 0.0
     no_adc: float = 0.0
+    rim: float = 0.0
+    outside: float = 0.0
     threshold: float = 0.5
+    grow_to: float | None = None
     patient_intercept: float = 0.0
     patient_slope: float = 1.0
 
@@ -125,6 +132,7 @@ class LesionSettings:
 
     Attributes:
         threshold: Voxels at or above belong to a lesion, where no judge says otherwise.
+        grow_to: As in ``JudgeSettings``, where there is no judge.
         drop_below_cm3: Smaller lesions are dropped (paper: 0.2 cm3).
         connectivity: 6, 18 or 26 neighbours.
         bone_margin_mm: How far outside the predicted bones a lesion voxel may lie.
@@ -141,6 +149,7 @@ class LesionSettings:
     """
 
     threshold: float = 0.5
+    grow_to: float | None = None
     drop_below_cm3: float = 0.2
     connectivity: int = 26
     bone_margin_mm: float = 4.0
@@ -162,9 +171,11 @@ class LesionSettings:
         return self.joint_dwi if sequence is Sequence.DWI else self.joint_t1
 
     def on(self, sequence: Sequence) -> LesionSettings:
-        """The same with the threshold of a sequence."""
+        """The same with the thresholds of a sequence."""
         judge = self.judge(sequence)
-        return self if judge is None else replace(self, threshold=judge.threshold)
+        if judge is None:
+            return self
+        return replace(self, threshold=judge.threshold, grow_to=judge.grow_to)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.settings import NetworkSettings
-from pelvimets.training.calibration import CandidateCase
+from pelvimets.training.calibration import DRAWINGS, CandidateCase
 from pelvimets.training.module import build_network
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS
 from pelvimets.training.settings import Stage, TrainingSettings
@@ -160,8 +160,8 @@ def test_candidates_are_told_right_from_false(
     cases = cases_of(found_in(cohort, known_study.segmenter, tmp_path / "work"))
     sick = [case for case in cases if case.patient == "p0"]
     healthy = [case for case in cases if case.patient == "p7"]
-    assert [c.right for case in sick for c in case.candidates] == [True] * 8
-    assert [c.right for case in healthy for c in case.candidates] == [False] * 8
+    assert [c.right for case in sick for c in case.candidates] == [True] * 2 * len(DRAWINGS)
+    assert [c.right for case in healthy for c in case.candidates] == [False] * 2 * len(DRAWINGS)
     assert sick[0].candidates[0].evidence.adc_um2_per_s == pytest.approx(800)
     assert sick[0].metastases == 1 and healthy[0].metastases == 0
 
@@ -230,7 +230,7 @@ def test_an_interrupted_calibration_goes_on(
     before = cases_of(two)
     monkeypatch.setattr(calibration, "run_networks", None)  # must not be called again
     assert cases_of(two) == before
-    assert len(before) == 2 * 4 * 2
+    assert len(before) == 2 * len(DRAWINGS) * 2
 
 
 def test_another_cohort_with_the_same_names_is_read_anew(

@@ -45,7 +45,8 @@ def study(dwi: Volume, t1: Volume | None, settings=SETTINGS):
 
 
 def evidence_on_dwi(labels, probability, adc) -> Evidence:
-    around = surroundings(Sequence.DWI, probability, adc)
+    bones = probability[Sequence.DWI].with_array(np.ones(FINE.shape, np.uint8))
+    around = surroundings(Sequence.DWI, probability, adc, bones)
     return gather_evidence(labels[Sequence.DWI], around, SETTINGS)[1]
 
 
@@ -134,3 +135,28 @@ def test_a_wide_faint_place_does_not_make_a_patient_suspicious() -> None:
 def test_judges_survive_a_bundle() -> None:
     settings = LesionSettings(judge_dwi=JudgeSettings(adc=-2.0), weak_sequences=("t1",))
     assert settings_from_dict(LesionSettings, settings_to_dict(settings)) == settings
+
+
+def test_place_in_bone_is_measured_from_the_border_of_its_mask() -> None:
+    """Bone fills the field up to x = 40 mm: a blob there lies half outside, one at 20 mm inside."""
+    bones = np.ones(FINE.shape, np.uint8)
+    bones[:, :, 20:] = 0
+    shares = {}
+    for x in (20.0, 40.0, 60.0):
+        found = blob(FINE, 0.9, centre=(x, 40.0, 60.0), radius=8.0)
+        labels = found.with_array((found.array > 0).astype(np.uint16))
+        around = surroundings(Sequence.DWI, {Sequence.DWI: found}, None, found.with_array(bones))
+        one = gather_evidence(labels, around, SETTINGS)[1]
+        shares[x] = one.rim_share, one.outside_share
+    assert shares[20.0] == (0.0, 0.0) and shares[60.0] == (1.0, 1.0)
+    rim, outside = shares[40.0]
+    assert 0.4 < outside < 0.65 and outside + 0.05 < rim < 0.9
+
+
+def test_a_judge_of_an_earlier_version_scores_as_before() -> None:
+    stored = {"intercept": -1.0, "score": 0.7, "volume": 0.2, "threshold": 0.35}
+    judge = settings_from_dict(JudgeSettings, stored)
+    assert judge.grow_to is None
+    inside = Evidence(0.8, 0.7, 2.0)
+    spilt = replace(inside, rim_share=1.0, outside_share=0.6)
+    assert chance_of_metastasis(inside, judge) == chance_of_metastasis(spilt, judge)

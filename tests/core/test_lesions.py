@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from pelvimets.config import LesionSettings
+from pelvimets.config import JudgeSettings, LesionSettings, settings_from_dict
 from pelvimets.core.findings import BoneMasks
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.judging import judge_lesions
 from pelvimets.core.lesions import (
     faint_score,
     inside_bone,
+    label_above,
     label_lesions,
     largest_axial_diameter_mm,
     lesion_score,
@@ -163,3 +164,44 @@ def test_a_sequence_with_a_weak_network_lists_lesions_but_decides_nothing():
     assert len(findings.lesions) == 1 and not findings.m1_suspected
     assert findings.patient_score == pytest.approx(0.4)
     assert findings.sequences[Sequence.T1].patient_score == pytest.approx(0.9)
+
+
+def strip(*values: float) -> Volume:
+    """Blocks of 4 voxels (0.256 cm3) along x, each of one probability."""
+    grid = Geometry.from_axes((4, 4, 4 * len(values)), (4.0, 4.0, 4.0))
+    return Volume(np.broadcast_to(np.repeat(values, 4), grid.shape).astype(np.float32), grid)
+
+
+def numbers_along(found: Volume, **settings: float) -> list[int]:
+    labels = label_above(found, LesionSettings(**settings)).array
+    return [int(labels[0, 0, 4 * n]) for n in range(labels.shape[2] // 4)]
+
+
+def test_pieces_of_one_lesion_grow_together() -> None:
+    found = strip(0.0, 0.8, 0.3, 0.9, 0.0, 0.3, 0.0)
+    assert numbers_along(found, threshold=0.5) == [0, 1, 0, 2, 0, 0, 0]
+    assert numbers_along(found, threshold=0.5, grow_to=0.2) == [0, 1, 1, 1, 0, 0, 0]
+    assert numbers_along(found, threshold=0.2) == [0, 1, 1, 1, 0, 2, 0]
+    assert numbers_along(found, threshold=0.5, grow_to=0.4) == [0, 1, 0, 2, 0, 0, 0]
+
+
+def test_a_candidate_too_small_to_count_does_not_grow() -> None:
+    """One sure voxel in a wide faint place was no candidate and stays none."""
+    found = strip(0.0, 0.3, 0.3, 0.0, 0.9)
+    array = found.array.copy()
+    array[0, 0, 5] = 0.9
+    grown = numbers_along(found.with_array(array), threshold=0.5, grow_to=0.2)
+    assert grown == [0, 0, 0, 0, 1]
+
+
+def test_the_larger_grown_lesion_has_the_lower_number() -> None:
+    found = strip(0.9, 0.0, 0.3, 0.8, 0.3)
+    assert numbers_along(found, threshold=0.5, grow_to=0.2) == [2, 0, 1, 1, 1]
+
+
+def test_settings_without_growth_are_those_of_earlier_bundles() -> None:
+    assert settings_from_dict(LesionSettings, {"threshold": 0.4}).grow_to is None
+    judge = JudgeSettings(threshold=0.5, grow_to=0.2)
+    own = LesionSettings(judge_dwi=judge).on(Sequence.DWI)
+    assert (own.threshold, own.grow_to) == (0.5, 0.2)
+    assert LesionSettings(judge_dwi=judge).on(Sequence.T1).grow_to is None

@@ -18,6 +18,7 @@ from pelvimets.labels import Sequence
 from pelvimets.training.calibration import (
     Candidate,
     CandidateCase,
+    Drawing,
     JointVoxels,
     fit_joint,
     fit_judge,
@@ -46,7 +47,7 @@ def cohort(patients: int = 40) -> tuple[CandidateCase, ...]:
 
 
 def test_evidence_beyond_the_network_pays_and_is_told() -> None:
-    record = fit_reading({0.5: cohort()}, LesionSettings()).record
+    record = fit_reading({Drawing(0.5): cohort()}, LesionSettings()).record
     for own in record["sequences"].values():
         gains = list(own["gains"].values())
         assert gains[-1] > gains[0] + 0.1
@@ -54,11 +55,14 @@ def test_evidence_beyond_the_network_pays_and_is_told() -> None:
         assert 0.7 < own["precision"] <= 1 and 0.7 < own["recall"] <= 1
 
 
-def test_the_threshold_with_the_best_f1_is_taken() -> None:
+def test_the_way_of_drawing_with_the_best_f1_is_taken() -> None:
     cases = cohort()
     missing = tuple(replace(case, metastases=3 * case.metastases) for case in cases)
-    fitted = fit_reading({0.3: missing, 0.7: cases, 0.5: missing}, LesionSettings()).settings
+    fitted = fit_reading(
+        {Drawing(0.3): missing, Drawing(0.7, 0.2): cases, Drawing(0.5): missing}, LesionSettings()
+    ).settings
     assert fitted.on(Sequence.DWI).threshold == fitted.on(Sequence.T1).threshold == 0.7
+    assert fitted.on(Sequence.DWI).grow_to == fitted.on(Sequence.T1).grow_to == 0.2
     assert fitted.operating_point >= fitted.smallest_score
     assert fitted.judge_dwi is not None and fitted.judge_dwi != fitted.judge_t1
 
@@ -71,7 +75,7 @@ def test_a_sequence_on_which_candidates_say_little_decides_nothing() -> None:
         else drawn_case(int(case.patient[1:]), rng)
         for case in cohort()
     )
-    settings = fit_reading({0.5: cases}, LesionSettings()).settings
+    settings = fit_reading({Drawing(0.5): cases}, LesionSettings()).settings
     assert settings.weak_sequences == ("t1",)
 
 
@@ -90,7 +94,7 @@ def test_how_sequences_are_joined_is_a_logistic_regression() -> None:
 
 
 def test_f1_is_that_of_the_lesions_listed() -> None:
-    fitted = fit_reading({0.5: cohort()}, LesionSettings())
+    fitted = fit_reading({Drawing(0.5): cohort()}, LesionSettings())
     found, listed, metastases = np.sum(list(fitted.sums.values()), axis=0)
     recall, precision = found / metastases, found / listed
     assert fitted.f1 == pytest.approx(2 * recall * precision / (recall + precision))
@@ -117,8 +121,32 @@ def test_the_judge_is_a_logistic_regression() -> None:
         assert getattr(fitted, name) == pytest.approx(getattr(truth, name), abs=0.2)
 
 
+def test_what_hugs_the_border_of_the_mask_counts_for_less() -> None:
+    rng = np.random.default_rng(2)
+    cases = tuple(
+        replace(
+            case,
+            candidates=tuple(
+                replace(
+                    c, evidence=replace(c.evidence, rim_share=float(rim), outside_share=rim / 2)
+                )
+                for c in case.candidates
+                for rim in [np.clip(rng.normal(0.25 if c.right else 0.75, 0.2), 0, 1)]
+            ),
+        )
+        for case in cohort()
+    )
+    fitted = fit_reading({Drawing(0.5): cases}, LesionSettings())
+    gains = fitted.record["sequences"]["dwi"]["gains"]
+    assert gains["with its place in bone"] > gains["with ADC"] + 0.01
+    judge = fitted.settings.judge_dwi
+    deep = Evidence(0.9, 0.8, 2.0, 0.5, 900.0, rim_share=0.2)
+    spilt = replace(deep, rim_share=0.9, outside_share=0.5)
+    assert chance_of_metastasis(deep, judge) > chance_of_metastasis(spilt, judge) + 0.3
+
+
 def test_a_judge_serves_studies_without_the_other_sequence_or_adc() -> None:
-    fitted = fit_reading({0.5: cohort()}, LesionSettings()).settings.judge_dwi
+    fitted = fit_reading({Drawing(0.5): cohort()}, LesionSettings()).settings.judge_dwi
     sure = Evidence(0.97, 0.9, 3.0)
     chances = [
         chance_of_metastasis(replace(sure, other_score=o, adc_um2_per_s=a), fitted)
@@ -135,7 +163,7 @@ def test_patients_without_a_candidate_are_ranked_by_what_is_faint() -> None:
         for n, faint in enumerate((0.01, 0.2, 0.4))
         for s in Sequence
     ]
-    judge = fit_reading({0.5: (*cases, *empty)}, LesionSettings()).settings.judge_dwi
+    judge = fit_reading({Drawing(0.5): (*cases, *empty)}, LesionSettings()).settings.judge_dwi
     chances = [
         chance_of_metastases(chance_of_faint(case.faint, judge), judge)
         for case in empty
@@ -146,4 +174,4 @@ def test_patients_without_a_candidate_are_ranked_by_what_is_faint() -> None:
 
 def test_too_few_candidates_are_refused_with_a_remedy() -> None:
     with pytest.raises(CohortError, match=r"Too few candidates.*at least 8"):
-        fit_reading({0.5: cohort(3)}, LesionSettings())
+        fit_reading({Drawing(0.5): cohort(3)}, LesionSettings())

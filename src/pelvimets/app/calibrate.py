@@ -38,10 +38,11 @@ from pelvimets.io.record.stamps import stamp
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import DESCRIPTION_NAME, bundle_folder, load_segmenter
 from pelvimets.training.calibration import (
-    THRESHOLDS,
+    DRAWINGS,
     Candidate,
     CandidateCase,
-    CasesByThreshold,
+    CasesByDrawing,
+    Drawing,
     Fitted,
     JointVoxels,
     fit_joint,
@@ -162,23 +163,24 @@ def _joint_voxels(
     return JointVoxels(*(array.ravel()[drawn] for array in (here, there, real)))
 
 
-def candidate_cases(found: Iterable[FoundPatient], settings: LesionSettings) -> CasesByThreshold:
-    """Candidates of all patients at each threshold.
+def candidate_cases(found: Iterable[FoundPatient], settings: LesionSettings) -> CasesByDrawing:
+    """Candidates of all patients as each way of drawing gives them.
 
     Args:
         found: The patients.
         settings: How sequences are joined, smallest lesion.
     """
-    gathered: dict[float, list[CandidateCase]] = {t: [] for t in THRESHOLDS}
+    gathered: dict[Drawing, list[CandidateCase]] = {way: [] for way in DRAWINGS}
     for patient in found:
         probability = read_together(patient.own, settings)
         for sequence in patient.truth:
-            around = surroundings(sequence, patient.own, patient.adc)
-            inside = inside_bone(probability[sequence], patient.bones[sequence], settings)
-            for threshold, cases in gathered.items():
-                own = replace(settings, threshold=threshold)
+            bones = patient.bones[sequence]
+            around = surroundings(sequence, patient.own, patient.adc, bones)
+            inside = inside_bone(probability[sequence], bones, settings)
+            for way, cases in gathered.items():
+                own = replace(settings, threshold=way.threshold, grow_to=way.grow_to)
                 cases.append(_case(patient, sequence, inside, around, own))
-    return {threshold: tuple(cases) for threshold, cases in gathered.items()}
+    return {way: tuple(cases) for way, cases in gathered.items()}
 
 
 def _case(
@@ -285,9 +287,10 @@ class FoundPatients:
         return folder.read(name)
 
     def _stamp(self, patient: CohortPatient) -> str:
-        """What was read, and how."""
+        """What was read, and how; what is made of the probabilities does not matter."""
         files = stamp([patient.image_path(s) for s in Sequence])
-        settings = replace(self.segmenter.settings, lesions=LesionSettings())
+        settings = settings_to_dict(self.segmenter.settings)
+        del settings["lesions"]
         return hashlib.sha256(f"{files}{settings}".encode()).hexdigest()[:12]
 
 

@@ -2,7 +2,8 @@
 
 The lesion network sees one sequence. Here comes together what a reader would look at next:
 the same place on the other sequence, the ADC, the size. False positives of the paper's
-networks (nerve roots, cysts, haemangiomas, vessels) differ from metastases in just these.
+networks (nerve roots, cysts, haemangiomas, vessels) differ from metastases in just these. Where a
+bone mask spills over the cortex, a candidate hugs its border or lies half outside.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cc3d
+import edt
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
@@ -28,7 +30,8 @@ from pelvimets.labels import Sequence
 _SUREST = 0.999  # of a probability before its logit is taken
 _LEAST_SURE = 0.001
 _FAINT_SHARE = 0.25
-FEATURES = ("score", "mean", "volume", "other", "alone", "adc", "no_adc")
+_RIM_MM = 3.0  # bone less deep than this is the border of its mask
+FEATURES = ("score", "mean", "volume", "other", "alone", "adc", "no_adc", "rim", "outside")
 """Names of the features, each with its weight in ``JudgeSettings``."""
 
 
@@ -43,6 +46,8 @@ class Evidence:
         other_score: Score in the same place on the other sequence; None where it was not
             read or does not reach.
         adc_um2_per_s: Median ADC; None where no map exists or it has no value there.
+        rim_share: Of its voxels, at the border of the bone mask or outside of it.
+        outside_share: Of its voxels, outside the bone mask.
     """
 
     score: float
@@ -50,6 +55,8 @@ class Evidence:
     volume_cm3: float
     other_score: float | None = None
     adc_um2_per_s: float | None = None
+    rim_share: float = 0.0
+    outside_share: float = 0.0
 
 
 def features(evidence: Evidence) -> npt.NDArray[np.float64]:
@@ -68,6 +75,8 @@ def features(evidence: Evidence) -> npt.NDArray[np.float64]:
             float(other is None),
             0.0 if adc is None else adc / 1000 - 1,
             float(adc is None),
+            evidence.rim_share,
+            evidence.outside_share,
         ]
     )
 
@@ -109,15 +118,17 @@ class Surroundings:
         other: That of the other sequence on the same grid, NaN outside its field; None if it
             was not read.
         adc: ADC map in um2/s on its own grid, or None.
+        depth_mm: How deep in bone each voxel lies (z, y, x); 0 outside.
     """
 
     own: Volume
     other: npt.NDArray[np.float32] | None
     adc: Volume | None
+    depth_mm: npt.NDArray[np.float32]
 
 
 def surroundings(
-    sequence: Sequence, own: Mapping[Sequence, Volume], adc: Volume | None
+    sequence: Sequence, own: Mapping[Sequence, Volume], adc: Volume | None, bones: Volume
 ) -> Surroundings:
     """What there is to judge the candidates of a sequence by.
 
@@ -125,9 +136,17 @@ def surroundings(
         sequence: The sequence on which they were found.
         own: Lesion probability of each network that read the study.
         adc: ADC map in um2/s, or None.
+        bones: Bone mask of the sequence.
     """
     other, grid = other_of(sequence, own), own[sequence].geometry
-    return Surroundings(own[sequence], None if other is None else _on_grid(other, grid), adc)
+    there = None if other is None else _on_grid(other, grid)
+    return Surroundings(own[sequence], there, adc, _depth_in_bone(bones))
+
+
+def _depth_in_bone(bones: Volume) -> npt.NDArray[np.float32]:
+    """Distance of each bone voxel to the nearest voxel that is none, mm; 0 outside."""
+    inside = np.ascontiguousarray(bones.array > 0)
+    return np.asarray(edt.edt(inside, anisotropy=bones.geometry.spacing, black_border=False))
 
 
 def judge_lesions(found: Segmented, adc: Volume | None, settings: LesionSettings) -> LesionMasks:
@@ -145,7 +164,8 @@ def judge_lesions(found: Segmented, adc: Volume | None, settings: LesionSettings
     scores: dict[Sequence, dict[int, float]] = {}
     patient: dict[Sequence, float] = {}
     for sequence, labels in found.candidates.items():
-        around, judge = surroundings(sequence, found.own, adc), settings.judge(sequence)
+        around = surroundings(sequence, found.own, adc, found.bones.by_sequence[sequence])
+        judge = settings.judge(sequence)
         judged = candidate_scores(labels, around, judge, settings)
         good = [n for n, score in judged.items() if score >= settings.smallest_score]
         kept[sequence] = labels.with_array(renumbered(labels.array, good))
@@ -188,13 +208,15 @@ def gather_evidence(
     for number in range(1, len(boxes)):
         box = boxes[number]
         mask = labels.array[box] == number
-        values = around.own.array[box][mask]
+        values, depth = around.own.array[box][mask], around.depth_mm[box][mask]
         evidence[number] = Evidence(
             score=lesion_score(values, labels.geometry, settings),
             mean_probability=float(values.mean(dtype=np.float64)),
             volume_cm3=float(mask.sum() * labels.geometry.voxel_volume_mm3 / 1000),
             other_score=_score_there(around.other, labels.geometry, box, mask, settings),
             adc_um2_per_s=_median_there(adc, on_adc, number),
+            rim_share=float(np.mean(depth <= _RIM_MM)),
+            outside_share=float(np.mean(depth == 0)),
         )
     return evidence
 

@@ -37,6 +37,9 @@ def near_bone(bones: Volume, margin_mm: float) -> npt.NDArray[np.bool_]:
 def label_lesions(probability: Volume, bones: Volume, settings: LesionSettings) -> Volume:
     """Separate lesions: threshold inside bone, connected components, small ones dropped.
 
+    With ``settings.grow_to`` each grows into what touches it down to that probability, and those
+    that meet become one.
+
     Returns:
         uint16 label map on the same grid; lesions are numbered by falling volume.
     """
@@ -51,13 +54,17 @@ def inside_bone(probability: Volume, bones: Volume, settings: LesionSettings) ->
 
 def label_above(probability: Volume, settings: LesionSettings) -> Volume:
     """As ``label_lesions``, for a probability that is 0 where no lesion may lie."""
-    mask = probability.array >= settings.threshold
-    components, _ = _components(mask, settings.connectivity)
-    sizes = np.bincount(components.ravel())[1:]
     smallest = settings.drop_below_cm3 * 1000 / probability.geometry.voxel_volume_mm3
-    by_size = np.argsort(-sizes, kind="stable")
-    kept = [i + 1 for i in by_size if sizes[i] >= smallest - 1e-6]
-    return probability.with_array(renumbered(components, kept))
+    components, _ = _components(probability.array >= settings.threshold, settings.connectivity)
+    sizes = np.bincount(components.ravel())
+    large = np.flatnonzero(sizes >= smallest - 1e-6)
+    if settings.grow_to is not None and settings.grow_to < settings.threshold:
+        cores = np.isin(components, large[large > 0])
+        components, _ = _components(probability.array >= settings.grow_to, settings.connectivity)
+        sizes, large = np.bincount(components.ravel()), np.unique(components[cores])
+    large = large[large > 0]
+    by_size = large[np.argsort(-sizes[large], kind="stable")]
+    return probability.with_array(renumbered(components, by_size.tolist()))
 
 
 def shown_lesions(lesions: Volume, own: Volume, settings: LesionSettings) -> Volume:
@@ -100,7 +107,7 @@ def faint_score(probability: Volume, settings: LesionSettings) -> float:
         probability: 0 where no lesion may lie.
         settings: Smallest lesion.
     """
-    faint = label_above(probability, replace(settings, threshold=_FAINT)).array
+    faint = label_above(probability, replace(settings, threshold=_FAINT, grow_to=None)).array
     boxes = cc3d.statistics(faint)["bounding_boxes"] if faint.any() else []
     scores = (
         lesion_score(probability.array[box][faint[box] == n], probability.geometry, settings)

@@ -25,7 +25,6 @@ from pelvimets.labels import Sequence
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-THRESHOLDS = (0.1, 0.2, 0.35, 0.5)
 FEWEST = 8  # right and false candidates each, below which nothing is fitted
 _CUTS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 WEAK_F1 = 0.5  # below, a sequence's lesions are listed but decide nothing
@@ -35,8 +34,28 @@ _STEPS = (
     ("network's score", ("score",)),
     ("with size and mean", ("score", "mean", "volume")),
     ("with the other sequence", ("score", "mean", "volume", "other", "alone")),
-    ("with ADC", FEATURES),
+    ("with ADC", ("score", "mean", "volume", "other", "alone", "adc", "no_adc")),
+    ("with its place in bone", FEATURES),
 )
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How candidates are drawn from a probability; see ``JudgeSettings``."""
+
+    threshold: float
+    grow_to: float | None = None
+
+    def __str__(self) -> str:
+        grown = "" if self.grow_to is None else f" grown to {self.grow_to:g}"
+        return f"{self.threshold:g}{grown}"
+
+
+DRAWINGS = (
+    *(Drawing(threshold) for threshold in (0.1, 0.2, 0.35, 0.5)),
+    *(Drawing(high, low) for high, low in ((0.35, 0.1), (0.5, 0.1), (0.5, 0.2), (0.7, 0.2))),
+)
+"""The ways among which the best is chosen."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +68,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class CandidateCase:
-    """Candidates of one sequence of one patient at one threshold.
+    """Candidates of one sequence of one patient, drawn in one way.
 
     Attributes:
         patient, sequence: Whose.
         metastases: Reference lesions on the sequence.
-        candidates: Those at the threshold.
+        candidates: As they are drawn.
         faint: See ``core.lesions.faint_score``; counts where there are no candidates.
         voxels: Lesion voxels in (both, prediction, reference).
     """
@@ -67,7 +86,7 @@ class CandidateCase:
     voxels: tuple[int, int, int]
 
 
-CasesByThreshold = Mapping[float, tuple[CandidateCase, ...]]
+CasesByDrawing = Mapping[Drawing, tuple[CandidateCase, ...]]
 
 
 @dataclass(frozen=True)
@@ -146,11 +165,11 @@ class _Judged:
         return np.array([case.metastases > 0 for case in self.cases])
 
 
-def fit_reading(cases: CasesByThreshold, settings: LesionSettings) -> Fitted:
+def fit_reading(cases: CasesByDrawing, settings: LesionSettings) -> Fitted:
     """Choose threshold, judges, smallest score and operating point.
 
     Args:
-        cases: Candidates by threshold.
+        cases: Candidates by how they are drawn.
         settings: Of the bundle so far.
 
     Raises:
@@ -171,7 +190,7 @@ def fit_reading(cases: CasesByThreshold, settings: LesionSettings) -> Fitted:
     return Fitted(fitted, _record(cases, judged, fitted))
 
 
-def _read(cases: CasesByThreshold, sequence: Sequence) -> bool:
+def _read(cases: CasesByDrawing, sequence: Sequence) -> bool:
     return any(case.sequence is sequence for case in next(iter(cases.values())))
 
 
@@ -179,14 +198,14 @@ def _own(cases: tuple[CandidateCase, ...], sequence: Sequence) -> tuple[Candidat
     return tuple(case for case in cases if case.sequence is sequence)
 
 
-def _best_judged(cases: CasesByThreshold, sequence: Sequence) -> _Judged:
-    """The sequence at the threshold whose judged candidates reach the best F1.
+def _best_judged(cases: CasesByDrawing, sequence: Sequence) -> _Judged:
+    """The sequence drawn in the way whose judged candidates reach the best F1.
 
-    Thresholds with too few candidates to weigh are passed over, unless all have.
+    Ways with too few candidates to weigh are passed over, unless all have.
     """
-    own = {t: _own(found, sequence) for t, found in cases.items()}
-    enough = {t: found for t, found in own.items() if _enough(found)} or own
-    judged = [_judge(sequence, t, found) for t, found in enough.items()]
+    own = {way: _own(found, sequence) for way, found in cases.items()}
+    enough = {way: found for way, found in own.items() if _enough(found)} or own
+    judged = [_judge(sequence, way, found) for way, found in enough.items()]
     return max(judged, key=lambda one: f1([one], best_cut([one])))
 
 
@@ -200,7 +219,7 @@ def _dice(cases: tuple[CandidateCase, ...]) -> float:
     return float(2 * both / max(found + truth, 1))
 
 
-def _judge(sequence: Sequence, threshold: float, cases: tuple[CandidateCase, ...]) -> _Judged:
+def _judge(sequence: Sequence, way: Drawing, cases: tuple[CandidateCase, ...]) -> _Judged:
     found = [(n, c) for n, case in enumerate(cases) for c in case.candidates]
     right = np.array([c.right for _, c in found], dtype=bool)
     if not _enough(cases):
@@ -212,7 +231,8 @@ def _judge(sequence: Sequence, threshold: float, cases: tuple[CandidateCase, ...
     owner = np.array([n for n, _ in found])
     evidence = [c.evidence for _, c in found]
     scores = _left_out(evidence, right, owner, FEATURES)
-    judge = replace(fit_judge(evidence, right, FEATURES), threshold=threshold)
+    judge = fit_judge(evidence, right, FEATURES)
+    judge = replace(judge, threshold=way.threshold, grow_to=way.grow_to)
     patients = _patient_maxima(cases, owner, scores, judge)
     sick = np.array([case.metastases > 0 for case in cases])
     intercept, slope = _platt(patients, sick)
@@ -349,7 +369,7 @@ def operating_point(judged: list[_Judged], smallest: float) -> float:
 
 
 def _record(
-    cases: CasesByThreshold,
+    cases: CasesByDrawing,
     judged: dict[Sequence, _Judged],
     settings: LesionSettings,
 ) -> dict[str, Any]:
@@ -361,8 +381,9 @@ def _record(
         "sequences": {
             s.value: {
                 "threshold": j.judge.threshold,
+                "grow_to": j.judge.grow_to,
                 "dice_by_threshold": {
-                    f"{t:g}": round(_dice(_own(c, s)), 4) for t, c in cases.items()
+                    str(way): round(_dice(_own(c, s)), 4) for way, c in cases.items()
                 },
                 **_sequence_record(j, settings),
             }

@@ -104,8 +104,8 @@ def _calibration(record: Facts | None) -> list[str]:
         *wrap(
             f"On {record['patients']} patients of the validation cohort `{record['cohort']}`, by "
             "tenfold cross-validation over patients. A logistic regression weighs the network's "
-            "score, the size, the same place on the other sequence and the ADC. ECE is the "
-            "expected calibration error in ten bins.",
+            "score, the size, the same place on the other sequence, the ADC and how far the "
+            "candidate lies in bone. ECE is the expected calibration error in ten bins.",
             _WIDTH,
         ),
         "",
@@ -164,7 +164,8 @@ def _weak(record: Facts) -> list[str]:
 
 def _thresholds(own: Facts) -> str:
     points = ", ".join(f"{t}: {d:.3f}" for t, d in own["dice_by_threshold"].items())
-    return f"{points}; {own['threshold']:g} was chosen by F1"
+    grown = "" if own.get("grow_to") is None else f" grown to {own['grow_to']:g}"
+    return f"{points}; {own['threshold']:g}{grown} was chosen by F1"
 
 
 def _gains(sequences: Facts) -> list[str]:
