@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
+from dataclasses import replace
 from importlib import resources
 
 import jsonschema
 import numpy as np
 import pytest
+from PIL import Image
 from synthetic_cohort import GRIDS, balls_on, write_cohort
 
 from pelvimets.app.card import evaluation_facts
 from pelvimets.app.evaluate import EvaluationRequest, evaluate, headlines, measure_cohort
+from pelvimets.app.evaluation_output import flow_arms, flow_steps
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
 from pelvimets.evaluation import dice, hausdorff_distance
-from pelvimets.evaluation.figures import bland_altman_figure, looks
-from pelvimets.evaluation.readings import Reading
+from pelvimets.evaluation.figures import (
+    bland_altman_figure,
+    bone_figure,
+    calibration_groups_figure,
+    looks,
+)
+from pelvimets.evaluation.measures.patients import judge
+from pelvimets.evaluation.readings import PatientCall, Reading
 from pelvimets.evaluation.report.plain import results_to_dict
 from pelvimets.evaluation.results import summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
@@ -171,6 +181,112 @@ def test_tables_hold_what_the_results_hold(evaluated, written):
 def test_latex_escapes_what_latex_would_read(evaluated):
     text = (evaluated[1] / "tables" / "table5_detection.tex").read_text()
     assert r"Sensitivity (\%)" in text and r"$>$=" in text
+
+
+def test_every_entry_of_the_contents_leads_somewhere_and_figures_say_what_they_show(evaluated):
+    page = (evaluated[1] / "report.html").read_text()
+    targets, ids = re.findall(r'href="#([^"]+)"', page), re.findall(r"id=['\"]([^'\"]+)", page)
+    assert len(targets) > 20 and set(targets) <= set(ids)
+    for caption in re.findall(r"<figcaption>(.*?)</figcaption>", page, re.S):
+        assert len(caption.split()) > 15
+    assert "<details>" in page  # long tables are folded
+
+
+def test_pictures_for_print_have_300_dots_per_inch(evaluated):
+    with Image.open(evaluated[1] / "figures" / "roc.png") as image:
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_figure_3_spans_the_data(evaluated):
+    with looks():
+        figure = bone_figure(evaluated[0].results)
+    rows = [r for r in evaluated[0].results.voxel if r.structure != "lesions"]
+    low = min(row.measures.dsc for row in rows)
+    bottom, top = figure.axes[0].get_ylim()
+    assert low - 0.1 < bottom and top < 1.02
+
+
+def test_values_beyond_the_axis_of_figure_3_are_counted(evaluated):
+    results = evaluated[0].results
+    first = next(r for r in results.voxel if r.structure == "ilium")
+    stray = replace(first, measures=replace(first.measures, hd_mm=900.0))
+    axes = []
+    for voxel in (results.voxel, (*results.voxel, stray)):
+        with looks():
+            axes.append(bone_figure(replace(results, voxel=voxel)).axes[2])
+    assert axes[1].get_ylim()[1] < 300
+    counts = [sum(int(text.get_text()) for text in ax.texts) for ax in axes]
+    assert counts[1] - counts[0] == 1
+
+
+def test_flow_tells_of_everyone_from_the_first_look(cohort, tmp_path):
+    reference, prediction = cohort
+    flowing = tmp_path / "flowing"
+    shutil.copytree(reference, flowing, ignore=shutil.ignore_patterns("dwi.nii.gz", "t1.nii.gz"))
+    text = "step,reason,patients\nscreened,,12\nexcluded,poor image quality,3\n"
+    (flowing / "flow.csv").write_text(text + "excluded,treated,1\nincluded,lesion model,8\n")
+    request = EvaluationRequest(prediction, flowing, QUICK)
+    found = measure_cohort(request, CaseStore(tmp_path / "store"))
+    results = summarise_cohort(found.cases, found.facts, QUICK, problems=found.problems)
+    steps = flow_steps(results, found)
+    assert steps[0].text == ("Screened (n = 12)",)
+    assert steps[0].excluded == {"poor image quality": 3, "treated": 1}
+    assert [s.text[0] for s in steps[1:]] == [
+        "Included: lesion model (n = 8)", "Evaluated (n = 8)",
+    ]  # fmt: skip
+    assert flow_arms(results)[0][:2] == ("With metastases (n = 4)", "called suspicious (n = 3)")
+    (flowing / "flow.csv").write_text("step,reason,patients\nlost,,3\n")
+    with pytest.raises(CohortError, match="no step of the flow"):
+        measure_cohort(request, CaseStore(tmp_path / "store"))
+
+
+def test_an_external_cohort_is_figure_6_and_stands_beside_development(bare, tmp_path):
+    reference, prediction = bare
+    development = tmp_path / "development"
+    development.mkdir()
+    rows = [f"d{n},{('train', 'test')[n % 2]},M{n % 2},{60 + n}" for n in range(10)]
+    (development / "patients.csv").write_text("\n".join(["patient,split,m_stage,age", *rows]))
+    request = EvaluationRequest(
+        prediction, reference, QUICK, external=True, trained_on={"lesions": development}
+    )
+    done = evaluate(request, tmp_path / "out")
+    out = tmp_path / "out"
+    assert (out / "figures" / "figure6a_lesions.pdf").is_file()
+    assert not list((out / "figures").glob("figure4*"))
+    assert (
+        "Figure 6B | Volume of the metastases, DWI, external cohort"
+        in (out / "report.html").read_text()
+    )
+    lesions = done.results.characteristics["lesions"]
+    assert dict(lesions.patients) == {"train": 5, "test": 5, "external": 8}
+    assert dict(done.results.characteristics["bones"].patients) == {"external": 8}
+
+
+def test_groups_of_patients_sum_to_all_and_have_their_calibration(written):
+    figures = written["patient"]["dwi"]
+    for kind in ("scanner", "dataset", "age", "psa"):
+        groups = figures["subgroups"][kind].values()
+        assert sum(g["patients"] for g in groups) == figures["patients"]
+        assert sum(g["true_positives"] for g in groups) == figures["true_positives"]
+    by_data_set = figures["subgroups"]["dataset"]["dataset 1"]
+    assert by_data_set["sensitivity"]["denominator"] == 4  # all M1 patients
+    assert set(figures["subgroups"]["scanner"]) == {"discovery", "achieva", "intera"}
+
+
+def test_calibration_of_groups_is_drawn_where_they_are_large_enough(evaluated):
+    results = evaluated[0].results
+    assert calibration_groups_figure(results) is None  # eight patients
+    rng = np.random.default_rng(0)
+    reading = results.readings[Reading.EITHER]
+    calls = [PatientCall(str(n), bool(t), bool(t), float(rng.random())) for n, t in
+             enumerate(rng.random(40) < 0.5)]  # fmt: skip
+    halves = {name: judge(calls[k::2], QUICK, None) for k, name in enumerate(("one", "two"))}
+    more = replace(reading, patient_groups={"scanner": halves})
+    figure = calibration_groups_figure(replace(results, readings={Reading.EITHER: more}))
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    truth = np.array([c.truth for c in calls[::2]])
+    brier = np.mean((np.array([c.score for c in calls[::2]]) - truth) ** 2)
+    assert labels[0] == f"one: n = 20, Brier {brier:.3f}"
 
 
 def test_nothing_is_left_beside_the_result(evaluated):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
@@ -27,7 +28,8 @@ from pelvimets.evaluation.readings import PatientCall, Reading, call_patient, ta
 from pelvimets.evaluation.report.claim import ITEMS
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.evaluation.statistics.sequence_tests import compare_calls
-from pelvimets.evaluation.tables.facts import PatientFacts, characterise
+from pelvimets.evaluation.tables.cohort import characteristics_table
+from pelvimets.evaluation.tables.facts import PatientFacts, characterise, patient_groups
 from pelvimets.evaluation.tables.table import Table
 from pelvimets.labels import Sequence
 
@@ -221,12 +223,27 @@ def test_pictures_show_outlines_on_the_slice_with_most_lesion():
     image = Volume(np.random.default_rng(0).normal(100, 5, GRID.shape), GRID)
     picture = lesion_overlay(image, Volume(reference, GRID), Volume(prediction, GRID))
     assert picture.shape[0] == HEIGHT and picture.dtype == np.uint8
+    # the lesions and their margin fill this small field: all three panels are as wide
     for colour, columns in ((REFERENCE_COLOUR, slice(4, 9)), (PREDICTION_COLOUR, slice(12, 17))):
         where = np.argwhere((picture == colour).all(axis=2))
         assert len(where)
-        width = (picture.shape[1] - 6) // 2
-        column = (where[:, 1] - width - 6) / width * GRID.shape[2]
+        width = (picture.shape[1] - 12) // 3
+        column = (where[:, 1] - 2 * width - 12) / width * GRID.shape[2]
         assert columns.start - 1 < column.min() and column.max() < columns.stop + 1
+
+
+def test_a_small_lesion_is_enlarged_and_framed_where_it_lies():
+    grid = Geometry.from_axes((2, 200, 240), (5.0, 2.0, 2.0))
+    lesion = np.zeros(grid.shape, np.uint8)
+    lesion[1, 150:156, 30:36] = 1  # 12 mm in a field of 400 x 480 mm
+    picture = lesion_overlay(Volume(np.full(grid.shape, 9.0), grid), Volume(lesion, grid), None)
+    whole = round(HEIGHT * 240 / 200)
+    frame = np.argwhere((picture[:, :whole] == 255).all(axis=2)) / HEIGHT * 400  # mm
+    low, high = frame.min(axis=0), frame.max(axis=0)
+    assert high - low == pytest.approx([80, 80], abs=4)
+    assert (low + high) / 2 == pytest.approx([306, 66], abs=4)
+    outline = np.argwhere((picture == REFERENCE_COLOUR).all(axis=2))
+    assert np.ptp(outline[:, 0]) == pytest.approx(HEIGHT * 12 / 80, rel=0.1)  # enlarged five times
 
 
 def test_pictures_of_bones_have_three_panels_and_stand_empty_masks():
@@ -235,6 +252,55 @@ def test_pictures_of_bones_have_three_panels_and_stand_empty_masks():
     picture = bone_overlay(image, empty, None)
     assert picture.shape[1] > 2.9 * HEIGHT * (20 * 2.0) / (6 * 2.0)
     assert lesion_overlay(image, empty, None).shape[0] == HEIGHT
+
+
+def test_an_external_cohort_has_a_column_and_tests_of_its_own():
+    rng = np.random.default_rng(0)
+    ages = {"train": rng.normal(69, 9, 30), "test": rng.normal(70, 9, 12)}
+    ages["external"] = rng.normal(74, 8, 15)
+    scanner = {"train": "a", "test": "b", "external": "b"}
+    patients = [
+        PatientFacts(f"{split}{n}", split=split, age_years=age, scanner=scanner[split])
+        for split, own in ages.items()
+        for n, age in enumerate(own)
+    ]
+    found = characterise(patients)
+    age = next(row for row in found.numbers if row.name.startswith("Age"))
+    assert age.anova.p == pytest.approx(stats.f_oneway(ages["train"], ages["test"]).pvalue)
+    pooled = np.concatenate([ages["train"], ages["test"]])
+    assert age.external[0].p == pytest.approx(stats.f_oneway(pooled, ages["external"]).pvalue)
+    assert age.external[1].p == pytest.approx(stats.kruskal(pooled, ages["external"]).pvalue)
+    scanners = next(row for row in found.counts if row.name == "Scanner")
+    expected = stats.chi2_contingency([[30, 12], [0, 15]], correction=False).pvalue
+    assert scanners.external.p == pytest.approx(expected)
+    table = characteristics_table(found)
+    assert table.columns == (
+        "Characteristic", "Train", "Test", "p", "p, rank test", "External", "p, external",
+        "p, external, rank test",
+    )  # fmt: skip
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert characteristics_table(characterise(patients[-3:])).columns[1] == "External"
+
+
+def test_groups_of_patients_by_what_is_known_of_them():
+    known = [
+        PatientFacts("a", scanner="x", age_years=59.9, psa_ng_per_ml=10.0, field_strength_t=3.0),
+        PatientFacts("b", age_years=70.0, psa_ng_per_ml=250.0, field_strength_t=1.494),
+    ]
+    groups = patient_groups(known, SETTINGS)
+    assert groups["age"] == {"a": "< 60 years", "b": ">= 70 years"}
+    assert groups["psa"] == {"a": "10 to < 20 ng/ml", "b": ">= 20 ng/ml"}
+    assert groups["field strength"] == {"a": "3.0 T", "b": "1.5 T"}
+    assert groups["scanner"] == {"a": "x", "b": None}
+
+
+def test_a_flow_that_does_not_add_up_is_warned_of():
+    flow = [("screened", 27), ("excluded", 4), ("included", 23), ("excluded", 15), ("included", 8)]
+    assert checks.check_flow(flow, 8) == []
+    assert "table lists 7" in checks.check_flow(flow, 7)[0].message
+    flow[1] = ("excluded", 5)
+    assert "22 patients are left" in checks.check_flow(flow, 8)[0].message
+    assert checks.check_flow([], 8) == []
 
 
 def test_checklist_has_the_44_items_of_2024():

@@ -11,27 +11,28 @@ from pathlib import Path
 from typing import Protocol
 
 from pelvimets import __version__
-from pelvimets.errors import CohortError, InputError, MissingExtraError, PelvimetsError
-from pelvimets.evaluation.checks import Problem, Weight, check_splits
-from pelvimets.evaluation.figures.overlays import bone_overlay, lesion_overlay
-from pelvimets.evaluation.measures.case import LESIONS, CaseResult, SequenceMasks, measure_case
+from pelvimets.app.evaluation_facts import development_facts, facts_of
+from pelvimets.app.evaluation_pictures import draw_pictures
+from pelvimets.errors import CohortError, InputError, MissingExtraError
+from pelvimets.evaluation.checks import Problem, Weight, check_flow, check_splits
+from pelvimets.evaluation.measures.case import CaseResult, measure_case
 from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.results import CohortResults, summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings
-from pelvimets.evaluation.tables.facts import PatientFacts
+from pelvimets.evaluation.tables.facts import EXTERNAL, PatientFacts
 from pelvimets.evaluation.tables.table import number_interval, percent_interval
 from pelvimets.io.cohort.evaluation_input import (
     CaseFolders,
+    FlowRow,
     fingerprint,
     is_digital,
     patients_of,
     read_case_input,
+    read_flow,
 )
 from pelvimets.io.cohort.folder import CohortPatient
-from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.record.output import check_output, staged_folder
-from pelvimets.io.record.results import CaseStore, write_picture
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.io.record.results import CaseStore
 from pelvimets.phantom.anatomy.patient import MimicKind
 
 ALL_SPLITS = "all"
@@ -65,6 +66,8 @@ class EvaluationRequest:
             training and validation splits are refused.
         title: Of the report.
         figures: Draw the figures.
+        external: The patients are an external cohort: Figure 6 in place of 4, and a column of
+            their own in Tables 2 and 3 beside the cohorts of ``trained_on``.
     """
 
     prediction: Path
@@ -74,6 +77,7 @@ class EvaluationRequest:
     trained_on: Mapping[str, Path] | None = None
     title: str = "Evaluation"
     figures: bool = True
+    external: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +94,26 @@ class Evaluated:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Measured patients with what is known of them."""
+    """Measured patients with what is known of them.
+
+    Attributes:
+        cases: Measured.
+        facts, all_facts: Of these, and of all patients that the tables describe.
+        problems: Found on the way.
+        excluded: Patients left out, by reason.
+        listed: Patients that the reference's table names.
+        flow: How they came to be there; () where the reference does not say.
+        development: Patients that each model was developed on, the measured ones aside.
+    """
 
     cases: tuple[CaseResult, ...]
     facts: tuple[PatientFacts, ...]
     all_facts: tuple[PatientFacts, ...]
     problems: tuple[Problem, ...]
     excluded: Mapping[str, int]
+    listed: int
+    flow: tuple[FlowRow, ...] = ()
+    development: Mapping[str, tuple[PatientFacts, ...]] = field(default_factory=dict)
 
 
 def check_study_extra() -> None:
@@ -154,8 +171,10 @@ def evaluate(
         measured.facts,
         request.settings,
         all_facts=measured.all_facts,
+        development=measured.development,
         problems=measured.problems,
         title=request.title,
+        external=request.external,
     )
     with staged_folder(out, overwrite=overwrite) as work:
         write_evaluation(work, results, measured, store, figures=request.figures)
@@ -178,7 +197,7 @@ def measure_cohort(
     """
     listed, _ = patients_of(request.reference)
     predicted, _ = patients_of(request.prediction)
-    all_facts = tuple(_facts(patient) for patient in listed)
+    all_facts = tuple(facts_of(patient) for patient in listed)
     chosen = [p for p in listed if request.split in (None, ALL_SPLITS, p.split)]
     if not chosen:
         raise InputError(
@@ -202,45 +221,22 @@ def measure_cohort(
         )
     cases = tuple(_measure_all(folders, request.settings, store, jobs, observer or Quiet()))
     names = {folder.patient for folder in folders}
+    flow = read_flow(request.reference)
+    problems += check_flow([(row.step, row.patients) for row in flow], len(listed))
+    if request.external:
+        all_facts = tuple(replace(fact, split=EXTERNAL) for fact in all_facts)
     facts = tuple(fact for fact in all_facts if fact.patient in names)
-    return Measured(cases, facts, all_facts, tuple(problems), excluded)
-
-
-def _facts(patient: CohortPatient) -> PatientFacts:
-    numbers = {}
-    for name, cell in patient.details.items():
-        try:
-            numbers[name] = float(cell)
-        except ValueError:
-            continue
-    return PatientFacts(
-        patient.key,
-        patient.m_stage,
-        None if patient.split is None else str(patient.split),
-        patient.scanner,
-        patient.details.get("dataset") or None,
-        patient.age_years,
-        patient.psa_ng_per_ml,
-        _clinical(patient, numbers),
-        _count(numbers),
-        numbers.get("lesion_volume_cm3"),
+    known = () if request.external else [fact.patient for fact in all_facts]
+    return Measured(
+        cases,
+        facts,
+        all_facts,
+        tuple(problems),
+        excluded,
+        listed=len(listed),
+        flow=flow,
+        development=development_facts(request.trained_on or {}, known),
     )
-
-
-def _clinical(patient: CohortPatient, numbers: Mapping[str, float]) -> dict[str, float]:
-    """Free PSA and its share of the total, as in the paper's Tables 2 and 3."""
-    free = numbers.get("free_psa", numbers.get("f_psa"))
-    if free is None or free != free:
-        return {}
-    found = {"F-PSA (ng/ml)": free}
-    if patient.psa_ng_per_ml:
-        found["F/T-PSA"] = free / patient.psa_ng_per_ml
-    return found
-
-
-def _count(numbers: Mapping[str, float]) -> int | None:
-    found = next((numbers[n] for n in ("lesions", "lesion_count") if n in numbers), None)
-    return None if found is None else int(found)
 
 
 def _check_training(request: EvaluationRequest, chosen: Sequence[CohortPatient]) -> None:
@@ -334,37 +330,9 @@ def _measure_one(job: _Job) -> CaseResult:
         job.folders.patient, read.masks, read.scores, settings, names, read.problems
     )
     for sequence, masks in read.masks.items():
-        _draw(job.folders, sequence, masks, store)
+        draw_pictures(job.folders, sequence, masks, store)
     store.keep(case, key)
     return case
-
-
-def picture_name(patient: str, sequence: MrSequence, kind: str) -> str:
-    """File name of a patient's picture."""
-    return f"{patient}_{sequence.value}_{kind}.png"
-
-
-def _draw(
-    folders: CaseFolders, sequence: MrSequence, masks: SequenceMasks, store: CaseStore
-) -> None:
-    """Pictures of one sequence, if its image can be read and lies on the grid of the masks."""
-    path = folders.image_path(sequence)
-    if not path.is_file():
-        return
-    try:
-        image = read_nifti(path)
-    except PelvimetsError:
-        return  # pictures are an extra; the masks themselves were measured
-    for kind, draw, reference, prediction in (
-        ("bones", bone_overlay, masks.reference_bones, masks.prediction_bones),
-        (LESIONS, lesion_overlay, masks.reference_lesions, masks.prediction_lesions),
-    ):
-        if reference is None or not reference.geometry.matches(image.geometry):
-            continue
-        if prediction is not None and not prediction.geometry.matches(image.geometry):
-            prediction = None
-        target = store.pictures() / picture_name(folders.patient, sequence, kind)
-        write_picture(target, draw(image, reference, prediction))
 
 
 def settings_to_plain(settings: EvaluationSettings) -> dict[str, object]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from pelvimets import __version__
-from pelvimets.app.evaluate import Measured, headlines, picture_name, settings_to_plain
+from pelvimets.app.evaluate import Measured, headlines, settings_to_plain
+from pelvimets.app.evaluation_pictures import picture_name
 from pelvimets.evaluation.figures import (
     Example,
     FlowStep,
     bland_altman_figure,
     bone_figure,
     calibration_figure,
+    calibration_groups_figure,
     flow_figure,
     froc_figure,
     looks,
@@ -25,30 +28,19 @@ from pelvimets.evaluation.figures import (
 )
 from pelvimets.evaluation.measures.case import LESIONS
 from pelvimets.evaluation.measures.voxel import summarise
+from pelvimets.evaluation.readings import Reading
+from pelvimets.evaluation.report.captions import CAPTIONS, caption_of, figure_name
 from pelvimets.evaluation.report.claim import claim_table
 from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE, NOTICE_IN_SILICO, results_to_dict
 from pelvimets.evaluation.results import CohortResults, VoxelRow
 from pelvimets.evaluation.tables.cohort import cohort_tables
 from pelvimets.evaluation.tables.table import Table
+from pelvimets.io.cohort.evaluation_input import FlowRow
 from pelvimets.io.record.output import write_json, write_text
 from pelvimets.io.record.results import CaseStore, read_picture, write_figures, write_tables
 from pelvimets.labels import Sequence as MrSequence
 
-FIGURE_TITLES = {
-    "figure1_flow": "Figure 1 | Patients",
-    "figure3_bones": "Figure 3 | Segmentation of the bones",
-    "figure3_bones_dwi": "Figure 3 | Bones: best, median and worst case, DWI",
-    "figure3_bones_t1": "Figure 3 | Bones: best, median and worst case, T1 in phase",
-    "figure4a_lesions": "Figures 4A, 6A | Segmentation of the metastases",
-    "figure4b_volumes_dwi": "Figures 4B, 6B | Volumes, DWI",
-    "figure4c_volumes_t1": "Figures 4C, 6C | Volumes, T1 in phase",
-    "figure5_lesions_dwi": "Figure 5 | Metastases: best, median and worst case, DWI",
-    "figure5_lesions_t1": "Figure 5 | Metastases: best, median and worst case, T1 in phase",
-    "roc": "ROC curves",
-    "froc": "FROC curves",
-    "calibration": "Calibration and net benefit",
-}
 _EMBEDDED_AS_PNG = (
     "figure3_bones_dwi",
     "figure3_bones_t1",
@@ -110,7 +102,8 @@ def _sentence(results: CohortResults) -> str:
 
 def _page_figure(name: str, contents: Mapping[str, bytes]) -> PageFigure:
     kind = "png" if name in _EMBEDDED_AS_PNG else "svg"
-    return PageFigure(FIGURE_TITLES[name], kind, contents[kind])
+    caption = caption_of(name)
+    return PageFigure(caption.title, kind, contents[kind], caption.text, name)
 
 
 def evaluation_figures(
@@ -118,12 +111,13 @@ def evaluation_figures(
 ) -> dict[str, Figure]:
     """All figures that the data allow, by file name."""
     made: dict[str, Figure | None] = {
-        "figure1_flow": flow_figure(flow_steps(results, measured)),
+        "figure1_flow": flow_figure(flow_steps(results, measured), flow_arms(results)),
         "figure3_bones": bone_figure(results),
         "figure4a_lesions": violin_figure(results),
         "roc": roc_figure(results),
         "froc": froc_figure(results),
         "calibration": calibration_figure(results),
+        "calibration_groups": calibration_groups_figure(results),
     }
     names = {MrSequence.DWI: "figure4b_volumes_dwi", MrSequence.T1: "figure4c_volumes_t1"}
     for sequence, agreement in results.volumes.items():
@@ -131,7 +125,11 @@ def evaluation_figures(
     for sequence in MrSequence:
         made[f"figure3_bones_{sequence.value}"] = _montage(results, store, sequence, "bones")
         made[f"figure5_lesions_{sequence.value}"] = _montage(results, store, sequence, LESIONS)
-    figures = {name: made[name] for name in FIGURE_TITLES if made.get(name) is not None}
+    figures = {
+        figure_name(name, external=results.external): made[name]
+        for name in CAPTIONS
+        if made.get(name) is not None
+    }
     if results.settings.in_silico:
         for figure in figures.values():
             mark_in_silico(figure)  # type: ignore[arg-type]
@@ -139,23 +137,47 @@ def evaluation_figures(
 
 
 def flow_steps(results: CohortResults, measured: Measured) -> list[FlowStep]:
-    """From the table of patients to those evaluated, with and without metastases."""
-    total = len(measured.all_facts)
+    """From the first look, where the reference tells of it, to those evaluated."""
+    steps = _enrolment(measured.flow)
+    total = measured.listed
     chosen = len(results.facts) + sum(measured.excluded.values())
-    steps = [FlowStep((f"{total} patients in the reference",), _other_splits(total - chosen))]
-    if chosen != total or measured.excluded:
-        steps.append(FlowStep((f"{chosen} patients of the split",), measured.excluded))
-    stages = {s: sum(f.m_stage == s for f in results.facts) for s in ("M1", "M0")}
+    other = {"other splits": total - chosen} if total > chosen else {}
+    if not steps:
+        steps = [FlowStep((f"In the reference (n = {total})",), {})]
+    if other:
+        steps[-1] = replace(steps[-1], excluded=other)
+        steps.append(FlowStep((f"Chosen for this evaluation (n = {chosen})",), {}))
+    steps[-1] = replace(steps[-1], excluded=measured.excluded)
     lesions = sum(fact.lesions or 0 for fact in results.facts)
-    last = (
-        f"{len(results.facts)} patients evaluated",
-        f"{stages['M1']} with metastases ({lesions} lesions), {stages['M0']} without",
-    )
-    return [*steps, FlowStep(last, {})]
+    words = (f"Evaluated (n = {len(results.facts)})", f"{lesions} lesions in the reference")
+    return [*steps, FlowStep(words, {})]
 
 
-def _other_splits(count: int) -> dict[str, int]:
-    return {"other splits": count} if count else {}
+def _enrolment(flow: Sequence[FlowRow]) -> list[FlowStep]:
+    """Boxes of ``flow.csv``: one for each row that is no exclusion."""
+    steps: list[FlowStep] = []
+    for row in flow:
+        if row.step != "excluded":
+            name = "Screened" if row.step == "screened" else f"Included: {row.reason}"
+            steps.append(FlowStep((f"{name} (n = {row.patients})",), {}))
+        elif steps and row.patients:
+            excluded = {**steps[-1].excluded, row.reason: row.patients}
+            steps[-1] = replace(steps[-1], excluded=excluded)
+    return steps
+
+
+def flow_arms(results: CohortResults) -> list[tuple[str, ...]]:
+    """With and without metastases, and what the prediction said of them."""
+    reading = next((r for r in (Reading.EITHER, *Reading) if r in results.readings), None)
+    calls = {c.patient: c.called for c in results.readings[reading].calls} if reading else {}
+    arms = []
+    for stage, name in (("M1", "With metastases"), ("M0", "Without metastases")):
+        members = [fact.patient for fact in results.facts if fact.m_stage == stage]
+        said = [calls[patient] for patient in members if patient in calls]
+        words = {True: "called suspicious", False: "called not suspicious", None: "no statement"}
+        counted = (f"{text} (n = {said.count(value)})" for value, text in words.items())
+        arms.append((f"{name} (n = {len(members)})", *(counted if calls else ())))
+    return arms
 
 
 def _montage(
@@ -182,7 +204,7 @@ def _montage(
     legend = (
         "image, reference, prediction"
         if kind == "bones"
-        else "image; reference solid yellow, prediction dotted blue"
+        else "slice; framed part; reference solid yellow, prediction dotted blue"
     )
     return montage_figure(f"{sequence.title}, {kind}", examples, legend)
 

@@ -25,7 +25,9 @@ from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE_IN_SILICO
 from pelvimets.evaluation.results import CohortResults, summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.evaluation.tables.facts import EXTERNAL
 from pelvimets.evaluation.tables.table import Table
+from pelvimets.io.cohort.folder import Split
 from pelvimets.io.record.output import check_output, staged_folder, write_json, write_text
 from pelvimets.io.record.results import CaseStore, write_tables
 
@@ -190,7 +192,7 @@ def replicate(
         for name, (prediction, reference) in cohorts.items():
             stage(f"evaluate {name}")
             results[name] = _evaluate(
-                name, prediction, reference, request, out, work, facts, observer
+                name, prediction, reference, request, out, work, facts, observer, results
             )
             tables.append(_beside(name, results[name], facts))
         _write(work, findings, tables, results, request)
@@ -232,6 +234,7 @@ def _evaluate(
     work: Path,
     facts: Mapping[str, object],
     observer: EvaluationObserver | None,
+    earlier: Mapping[str, CohortResults],
 ) -> CohortResults:
     from pelvimets.app.evaluation_output import write_evaluation
 
@@ -242,9 +245,16 @@ def _evaluate(
     jobs = request.in_silico.jobs if request.in_silico else 1
     measured = measure_cohort(evaluation, store, jobs=jobs, observer=observer)
     # The whole cohort was set apart from training, whatever its table calls the splits.
-    facts_of = tuple(replace(fact, split=name) for fact in measured.facts)
+    split = EXTERNAL if name == EXTERNAL else str(Split.TEST)
+    facts_of = tuple(replace(fact, split=split) for fact in measured.facts)
     results = summarise_cohort(
-        measured.cases, facts_of, settings, problems=measured.problems, title=title
+        measured.cases,
+        facts_of,
+        settings,
+        problems=measured.problems,
+        title=title,
+        external=name == EXTERNAL,
+        development={n: found.facts for n, found in earlier.items()} if name == EXTERNAL else {},
     )
     folder = work / name
     folder.mkdir()
@@ -312,16 +322,16 @@ def _write(
     write_text(folder / "report.html", render_page(page))
 
 
-_SHOWN = ("figure3_bones", "figure4a_lesions", "roc", "froc")
+_SHOWN = ("figure3_bones", "figure4a_lesions", "figure6a_lesions", "roc", "froc")
 
 
 def _figures(folder: Path, title: str) -> list[PageFigure]:
-    from pelvimets.app.evaluation_output import FIGURE_TITLES
+    from pelvimets.evaluation.report.captions import caption_of
     from pelvimets.io.record.results import read_figure
 
     found = [(name, read_figure(folder / "figures", name)) for name in _SHOWN]
     return [
-        PageFigure(f"{title}: {FIGURE_TITLES[name]}", "svg", content)
+        PageFigure(f"{title}: {caption_of(name).title}", "svg", content, caption_of(name).text)
         for name, content in found
         if content is not None
     ]

@@ -84,6 +84,14 @@ def evaluate(
         ),
     ] = None,
     title: Annotated[str, typer.Option(help="Of the report.")] = "Evaluation",
+    external: Annotated[
+        bool,
+        typer.Option(
+            "--external",
+            help="The patients are an external cohort: Figure 6 in place of 4, and a column of "
+            "their own in Tables 2 and 3 beside the cohorts of --trained-on.",
+        ),
+    ] = False,
     in_silico: InSilicoOption = False,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time.")] = 1,
@@ -104,6 +112,7 @@ def evaluate(
         _named_folders(trained_on or [], "--trained-on"),
         title,
         figures,
+        external,
     )
     with _measured_bar() as observer:
         evaluated = run(request, out, jobs=jobs, overwrite=overwrite, observer=observer)

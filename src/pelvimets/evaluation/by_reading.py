@@ -27,7 +27,7 @@ from pelvimets.evaluation.readings import (
     tally_lesions,
 )
 from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
-from pelvimets.evaluation.tables.facts import PatientFacts
+from pelvimets.evaluation.tables.facts import GroupOf, PatientFacts, patient_groups
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class ReadingResult:
         subgroups: Kind of group -> name -> figures under each rule.
         false_by_mimic: False lesions by what they lie on.
         patients: None without calls.
+        patient_groups: Kind of group -> name -> patient level, without bootstrap.
         calls: What ``patients`` is made from.
         tallies_by_rule: What ``by_rule`` is made from.
     """
@@ -49,6 +50,7 @@ class ReadingResult:
     subgroups: Mapping[str, Mapping[str, Mapping[MatchRule, Detection]]]
     false_by_mimic: Mapping[str, int]
     patients: PatientFigures | None
+    patient_groups: Mapping[str, Mapping[str, PatientFigures]]
     calls: tuple[PatientCall, ...]
     tallies_by_rule: Mapping[MatchRule, tuple[LesionTally, ...]]
 
@@ -68,10 +70,7 @@ def read_all(
 ) -> dict[Reading, ReadingResult]:
     """Readings that at least one patient allows; each draws its own random numbers."""
     truth = {f.patient: f.m_stage == "M1" for f in facts if f.m_stage is not None}
-    by_attribute = {
-        "scanner": {fact.patient: fact.scanner for fact in facts},
-        "dataset": {fact.patient: fact.dataset for fact in facts},
-    }
+    by_attribute = patient_groups(facts, settings)
     results = {}
     for number, reading in enumerate(Reading):
         rng = np.random.default_rng([settings.seed, number])
@@ -91,10 +90,25 @@ def read_all(
             _subgroups(tallies, by_attribute, settings, rng),
             false_by_mimic(tallies.get(settings.rule, ())),
             judge(calls, settings, rng) if calls else None,
+            _patient_groups(calls, by_attribute, settings),
             tuple(calls),
             tallies,
         )
     return results
+
+
+def _patient_groups(
+    calls: Sequence[PatientCall],
+    by_attribute: Mapping[str, GroupOf],
+    settings: EvaluationSettings,
+) -> dict[str, dict[str, PatientFigures]]:
+    found: dict[str, dict[str, PatientFigures]] = {}
+    for kind, group_of in by_attribute.items():
+        for name in sorted({value for value in group_of.values() if value}):
+            members = [call for call in calls if group_of.get(call.patient) == name]
+            if members:
+                found.setdefault(kind, {})[name] = judge(members, settings, None)
+    return found
 
 
 def _tallies(
@@ -109,7 +123,7 @@ def _tallies(
 
 def _subgroups(
     tallies: Mapping[MatchRule, Sequence[LesionTally]],
-    by_attribute: Mapping[str, Mapping[str, str | None]],
+    by_attribute: Mapping[str, GroupOf],
     settings: EvaluationSettings,
     rng: np.random.Generator,
 ) -> dict[str, dict[str, dict[MatchRule, Detection]]]:
@@ -134,7 +148,7 @@ def _emptied(tally: LesionTally) -> LesionTally:
 
 def _groups(
     tallies: Sequence[LesionTally],
-    by_attribute: Mapping[str, Mapping[str, str | None]],
+    by_attribute: Mapping[str, GroupOf],
     settings: EvaluationSettings,
 ) -> dict[str, list[Group]]:
     kinds: dict[str, list[Group]] = {

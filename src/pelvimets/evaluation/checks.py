@@ -140,6 +140,28 @@ def check_sums(facts: Sequence[PatientFacts], expected: Mapping[str, int] | None
     return problems
 
 
+def check_flow(flow: Sequence[tuple[str, int]], listed: int) -> list[Problem]:
+    """Warn where the flow of patients does not add up.
+
+    Args:
+        flow: Step (screened, excluded, included) and patients, in order.
+        listed: Patients in the table.
+    """
+    problems, left = [], None
+    for step, patients in flow:
+        if step == "excluded":
+            left = None if left is None else left - patients
+            continue
+        if step == "included" and left is not None and left != patients:
+            words = f"{left} patients are left after the exclusions, {patients} are included."
+            problems.append(Problem(Weight.WARNING, "flow does not add up", words))
+        left = patients
+    if left is not None and left != listed:
+        words = f"The flow ends with {left} patients, the table lists {listed}."
+        problems.append(Problem(Weight.WARNING, "flow does not add up", words))
+    return problems
+
+
 def check_classes(facts: Sequence[PatientFacts]) -> list[Problem]:
     """Note a cohort without patients of one class."""
     stages = {fact.m_stage for fact in facts}

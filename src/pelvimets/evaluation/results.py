@@ -43,6 +43,7 @@ from pelvimets.labels import Bone
 from pelvimets.labels import Sequence as MrSequence
 
 STRUCTURES = (*(bone.key for bone in Bone), LESIONS)
+MODELS = ("bones", "lesions")
 WITH_METASTASES, ALL_PATIENTS = "patients with metastases", "all patients"
 
 
@@ -110,6 +111,8 @@ class CohortResults:
         volumes, volumes_of_all: Of patients with metastases, and of all.
         pairs, matched: Segmentation lesion by lesion, of matched pairs.
         call_agreement: Cohen's kappa of the calls on DWI and on T1; None without both.
+        characteristics: Patients of the bone and of the lesion model: Tables 2 and 3.
+        external: Whether the patients are an external cohort, as in the paper's Figure 6.
     """
 
     settings: EvaluationSettings
@@ -125,9 +128,10 @@ class CohortResults:
     pairs: tuple[MatchedPair, ...]
     matched: Mapping[MrSequence, MatchedSummary]
     call_agreement: Interval | None
-    characteristics: Characteristics
+    characteristics: Mapping[str, Characteristics]
     problems: tuple[Problem, ...]
     title: str = "Evaluation"
+    external: bool = False
 
     def rows_of(self, sequence: MrSequence, structure: str) -> list[VoxelRow]:
         """Voxel rows of a structure on a sequence, with lesions in the reference if lesions."""
@@ -143,8 +147,10 @@ def summarise_cohort(
     settings: EvaluationSettings,
     *,
     all_facts: Sequence[PatientFacts] | None = None,
+    development: Mapping[str, Sequence[PatientFacts]] | None = None,
     problems: Sequence[Problem] = (),
     title: str = "Evaluation",
+    external: bool = False,
 ) -> CohortResults:
     """All figures of a cohort.
 
@@ -153,8 +159,10 @@ def summarise_cohort(
         facts: What is known of them; a patient without M stage takes it from the lesions.
         settings: Match rule, intervals, bootstrap.
         all_facts: Patients of all splits, for the table of characteristics; default ``facts``.
+        development: Further patients that each model was developed on, for the same table.
         problems: Found before.
         title: Of the report.
+        external: Whether the patients are an external cohort.
 
     Raises:
         CohortError: if a patient occurs twice.
@@ -174,6 +182,7 @@ def summarise_cohort(
     rows = _voxel_rows(cases)
     readings = read_all(cases, completed, settings)
     updated = {fact.patient: fact for fact in completed}
+    described = [updated.get(fact.patient, fact) for fact in (all_facts or completed)]
     pairs = matched_pairs(cases, settings)
     return CohortResults(
         settings=settings,
@@ -191,11 +200,13 @@ def summarise_cohort(
         pairs=pairs,
         matched=summarise_matched(pairs, settings),
         call_agreement=_call_agreement(readings),
-        characteristics=characterise(
-            [updated.get(fact.patient, fact) for fact in (all_facts or completed)]
-        ),
+        characteristics={
+            model: characterise([*(development or {}).get(model, ()), *described])
+            for model in MODELS
+        },
         problems=tuple(found),
         title=title,
+        external=external,
     )
 
 

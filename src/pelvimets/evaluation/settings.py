@@ -51,6 +51,8 @@ class EvaluationSettings:
         rule: When a prediction counts as found.
         smallest_iou: Threshold of ``MatchRule.ONE_TO_ONE``.
         volume_bounds_cm3: Borders between the groups of lesion volume.
+        age_bounds_years, psa_bounds_ng_per_ml: Borders between groups of patients; the latter
+            those of the usual risk groups.
         false_positives_per_patient: Where the FROC curve is read.
         bootstrap_samples: Number of bootstrap samples over patients.
         confidence_level: Of all intervals.
@@ -64,6 +66,8 @@ class EvaluationSettings:
     rule: MatchRule = MatchRule.ONE_TO_ONE
     smallest_iou: float = 0.1
     volume_bounds_cm3: tuple[float, ...] = (0.5, 2.0, 10.0)
+    age_bounds_years: tuple[float, ...] = (60.0, 70.0)
+    psa_bounds_ng_per_ml: tuple[float, ...] = (10.0, 20.0)
     false_positives_per_patient: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
     bootstrap_samples: int = 10_000
     confidence_level: float = 0.95
@@ -103,10 +107,19 @@ def volume_group(volume_cm3: float, bounds: tuple[float, ...]) -> str:
     >>> volume_group(0.7, (0.5, 2.0))
     '0.5 to < 2 cm3'
     """
-    below = [bound for bound in bounds if volume_cm3 >= bound]
-    above = [bound for bound in bounds if volume_cm3 < bound]
+    return number_group(volume_cm3, bounds, "cm3")
+
+
+def number_group(value: float, bounds: tuple[float, ...], unit: str) -> str:
+    """Name of the group of a number.
+
+    >>> number_group(71.0, (60.0, 70.0), "years")
+    '>= 70 years'
+    """
+    below = [bound for bound in bounds if value >= bound]
+    above = [bound for bound in bounds if value < bound]
     if not below:
-        return f"< {bounds[0]:g} cm3"
+        return f"< {bounds[0]:g} {unit}"
     if not above:
-        return f">= {bounds[-1]:g} cm3"
-    return f"{below[-1]:g} to < {above[0]:g} cm3"
+        return f">= {bounds[-1]:g} {unit}"
+    return f"{below[-1]:g} to < {above[0]:g} {unit}"

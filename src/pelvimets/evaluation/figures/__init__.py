@@ -9,7 +9,12 @@ from pelvimets.evaluation.figures.cohort import (
     flow_figure,
     montage_figure,
 )
-from pelvimets.evaluation.figures.curves import calibration_figure, froc_figure, roc_figure
+from pelvimets.evaluation.figures.curves import (
+    calibration_figure,
+    calibration_groups_figure,
+    froc_figure,
+    roc_figure,
+)
 from pelvimets.evaluation.figures.readers import comparison_figure, readers_figure
 from pelvimets.evaluation.figures.segmentation import (
     bland_altman_figure,
@@ -24,6 +29,7 @@ __all__ = [
     "bland_altman_figure",
     "bone_figure",
     "calibration_figure",
+    "calibration_groups_figure",
     "comparison_figure",
     "flow_figure",
     "froc_figure",

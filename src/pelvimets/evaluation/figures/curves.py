@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -78,7 +80,7 @@ def froc_figure(results: CohortResults) -> Figure | None:
     ax.set_ylim(-0.02, 1.02)
     rule = results.settings.rule.title(results.settings.smallest_iou)
     ax.set_title(f"FROC of lesions ({rule})")
-    ax.legend(loc="lower right", fontsize=8)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), fontsize=8, ncols=2)
     return figure
 
 
@@ -129,3 +131,58 @@ def _benefit(ax: Axes, reading: Reading, figures: PatientFigures) -> None:
         curve.thresholds, curve.net_benefit, look.line, color=look.colour, lw=1.6,
         label=reading.title,
     )  # fmt: skip
+
+
+_FEWEST_FOR_A_CURVE = 10
+"""Groups of fewer patients show no curve: each point would be one or two men."""
+_GROUP_TITLES = {"dataset": "Data set", "psa": "PSA"}
+_GROUP_STYLES = (("#0072B2", "-", "o"), ("#E69F00", "--", "s"), ("#000000", "-.", "^"),
+                 ("#CC79A7", ":", "D"), ("#009E73", "-", "v"))  # fmt: skip
+
+
+def calibration_groups_figure(results: CohortResults) -> Figure | None:
+    """Calibration of the patient scores in groups, one panel per kind of group."""
+    reading = next((r for r in (Reading.EITHER, *Reading) if r in results.readings), None)
+    if reading is None:
+        return None
+    drawn = {
+        kind: shown
+        for kind, groups in results.readings[reading].patient_groups.items()
+        if len(shown := {n: f for n, f in groups.items() if _has_curve(f)}) > 1
+    }
+    if not drawn:
+        return None
+    figure, axes = new_figure(len(drawn), size=(3.1, 3.4))
+    for ax, (kind, groups) in zip(axes, drawn.items(), strict=True):
+        ax.plot([0, 1], [0, 1], color="0.7", lw=0.8)
+        for style, (name, figures) in zip(cycle(_GROUP_STYLES), groups.items()):
+            _group_curve(ax, style, name, figures)
+        ax.set(xlabel="Mean score", ylabel="Share with metastases", ylim=(-0.05, 1.05))
+        ax.set_title(_GROUP_TITLES.get(kind, kind.capitalize()))
+        ax.legend(loc="upper left", bbox_to_anchor=(0, -0.18), fontsize=7)
+    letter(axes)
+    return figure
+
+
+def _has_curve(figures: PatientFigures) -> bool:
+    return figures.calibration is not None and figures.patients >= _FEWEST_FOR_A_CURVE
+
+
+def _group_curve(ax: Axes, style: tuple[str, str, str], name: str, figures: PatientFigures) -> None:
+    colour, line, marker = style
+    assert figures.calibration is not None
+    bins = figures.calibration.bins
+    low = [group.observed.estimate - group.observed.low for group in bins]
+    high = [group.observed.high - group.observed.estimate for group in bins]
+    ax.errorbar(
+        [group.mean_score for group in bins],
+        [group.observed.estimate for group in bins],
+        yerr=[low, high],
+        fmt=marker,
+        ls=line,
+        color=colour,
+        mec="black",
+        ms=4.5,
+        lw=1.1,
+        label=f"{name}: n = {figures.patients}, Brier {figures.calibration.brier:.3f}",
+    )

@@ -21,6 +21,8 @@ PREDICTION_COLOUR = (0, 190, 255)
 _SMOOTH, _NEAREST = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
 HEIGHT = 360
 """Height of a picture in pixels."""
+_PART_MM, _MARGIN_MM = 80.0, 15.0
+"""Least width of what is enlarged, and margin around the lesions."""
 
 
 def bone_overlay(image: Volume, reference: Volume, prediction: Volume | None) -> RgbArray:
@@ -42,7 +44,7 @@ def bone_overlay(image: Volume, reference: Volume, prediction: Volume | None) ->
 
 
 def lesion_overlay(image: Volume, reference: Volume, prediction: Volume | None) -> RgbArray:
-    """Image, and image with both outlines, on the axial slice with most lesion.
+    """The axial slice with most lesion: whole, and what its lesions lie in with both outlines.
 
     The reference is a solid yellow line, the prediction a dotted blue one, so that they can
     be told apart without colour.
@@ -52,20 +54,59 @@ def lesion_overlay(image: Volume, reference: Volume, prediction: Volume | None) 
         reference, prediction: Lesions, 0 is background.
 
     Returns:
-        (height, width, 3): two panels beside each other; patient's right on the left.
+        (height, width, 3): the slice with a frame around the part enlarged, that part plain,
+        and with outlines; patient's right on the left.
     """
     volumes = _canonical(image, reference, prediction)
     masks = [None if mask is None else mask > 0 for mask in volumes[1:]]
     slice_ = _slice_with_most_lesion(masks, volumes[0].shape[0])
     geometry = image.canonical().geometry
-    plain = _scaled(_coloured(_grey(volumes[0][slice_]), None), geometry)
+    planes = [None if mask is None else mask[slice_] for mask in masks]
+    part = _part_with_lesions(planes, volumes[0].shape[1:], geometry)
+    grey = _coloured(_grey(volumes[0][slice_]), None)
+    whole, plain = _scaled(grey, geometry).copy(), _scaled(grey[part], geometry)
+    _frame(whole, part, grey.shape)
     outlined = plain.copy()
-    for mask, colour, dotted in zip(
-        masks, (REFERENCE_COLOUR, PREDICTION_COLOUR), (False, True), strict=True
+    for plane, colour, dotted in zip(
+        planes, (REFERENCE_COLOUR, PREDICTION_COLOUR), (False, True), strict=True
     ):
-        if mask is not None:
-            _outline(outlined, _scaled_mask(mask[slice_], geometry), colour, dotted)
-    return np.concatenate([plain, _gap(plain.shape[0]), outlined], axis=1)
+        if plane is not None:
+            _outline(outlined, _scaled_mask(plane[part], geometry), colour, dotted)
+    gap = _gap(HEIGHT)
+    return np.concatenate([whole, gap, plain, gap, outlined], axis=1)
+
+
+Part = tuple[slice, slice]
+
+
+def _part_with_lesions(
+    planes: list[BoolArray | None], shape: tuple[int, ...], geometry: Geometry
+) -> Part:
+    """The lesions of either mask and a margin: at least ``_PART_MM`` wide, within the slice."""
+    marked = np.logical_or.reduce(
+        [np.zeros(shape, bool), *(plane for plane in planes if plane is not None)]
+    )
+    if not marked.any():
+        return slice(0, shape[0]), slice(0, shape[1])
+    part = []
+    for axis, places in enumerate(np.nonzero(marked)):
+        spacing = geometry.spacing[1 + axis]
+        low, high = int(places.min()), int(places.max()) + 1
+        wanted = max(_PART_MM / spacing, high - low + 2 * _MARGIN_MM / spacing)
+        size = min(shape[axis], round(wanted))
+        start = min(max(0, round((low + high - size) / 2)), shape[axis] - size)
+        part.append(slice(start, start + size))
+    return part[0], part[1]
+
+
+def _frame(rgb: RgbArray, part: Part, shape: tuple[int, ...]) -> None:
+    """A white frame around a part, drawn on the scaled slice."""
+    rows, columns = (
+        (round(p.start * rgb.shape[k] / shape[k]), round(p.stop * rgb.shape[k] / shape[k]) - 1)
+        for k, p in enumerate(part)
+    )
+    rgb[list(rows), columns[0] : columns[1] + 1] = 255
+    rgb[rows[0] : rows[1] + 1, list(columns)] = 255
 
 
 def _canonical(*volumes: Volume | None) -> list[Any]:

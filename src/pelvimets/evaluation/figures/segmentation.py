@@ -25,17 +25,22 @@ _LOWEST_FOR_VIOLIN = 5
 
 
 def violin_figure(results: CohortResults) -> Figure | None:
-    """Split violins of DSC, VS and HD of the lesions: DWI left, T1 right."""
+    """Split violins of DSC, VS and HD: DWI left, T1 right; per patient, then lesion by lesion."""
     if not any(results.rows_of(sequence, LESIONS) for sequence in MrSequence):
         return None
-    figure, axes = new_figure(len(_SHOWN))
-    for ax, measure in zip(axes, _SHOWN, strict=True):
+    levels = {"per patient": _values_per_patient, "per lesion": _values_per_lesion}
+    if not results.pairs:
+        del levels["per lesion"]
+    figure, axes = new_figure(len(_SHOWN), len(levels))
+    panels = [(level, measure) for level in levels for measure in _SHOWN]
+    for ax, (level, measure) in zip(axes, panels, strict=True):
+        counts = []
         for sequence in MrSequence:
-            rows = results.rows_of(sequence, LESIONS)
-            values = _finite([getattr(row.measures, measure) for row in rows])
+            values = _finite(levels[level](results, sequence, measure))
+            counts.append(f"{sequence.title}\nn = {values.size}")
             _half_violin(ax, values, SEQUENCE_LOOKS[sequence], left=sequence is MrSequence.DWI)
-        ax.set_title(MEASURE_TITLES[measure])
-        ax.set_xticks([-0.25, 0.25], [s.title for s in MrSequence])
+        ax.set_title(f"{MEASURE_TITLES[measure]}, {level}")
+        ax.set_xticks([-0.25, 0.25], counts)
         ax.set_xlim(-0.6, 0.6)
         if measure != "hd_mm":
             ax.set_ylim(-0.02, 1.02)
@@ -43,6 +48,14 @@ def violin_figure(results: CohortResults) -> Figure | None:
             ax.set_ylim(bottom=0)
     letter(axes)
     return figure
+
+
+def _values_per_patient(results: CohortResults, sequence: MrSequence, measure: str) -> list[float]:
+    return [getattr(row.measures, measure) for row in results.rows_of(sequence, LESIONS)]
+
+
+def _values_per_lesion(results: CohortResults, sequence: MrSequence, measure: str) -> list[float]:
+    return [getattr(pair, measure) for pair in results.pairs if pair.sequence is sequence]
 
 
 def _finite(values: Sequence[float]) -> FloatArray:
@@ -74,8 +87,8 @@ def bone_figure(results: CohortResults) -> Figure | None:
         return None
     figure, axes = new_figure(1, len(_SHOWN), size=(8.0, 2.4))
     for ax, measure in zip(axes, _SHOWN, strict=True):
-        for sequence in MrSequence:
-            _boxes(ax, results, sequence, measure)
+        drawn = [_boxes(ax, results, sequence, measure) for sequence in MrSequence]
+        _focus(ax, [values for boxes in drawn for values in boxes], measure)
         ax.set_title(MEASURE_TITLES[measure])
         ax.set_xticks(range(len(Bone)), [bone.title.replace(" ", "\n") for bone in Bone])
     axes[0].legend(
@@ -91,7 +104,43 @@ def bone_figure(results: CohortResults) -> Figure | None:
     return figure
 
 
-def _boxes(ax: Axes, results: CohortResults, sequence: MrSequence, measure: str) -> None:
+def _focus(ax: Axes, boxes: Sequence[FloatArray], measure: str) -> None:
+    """An axis that spans the whiskers; values beyond it are counted where they would lie."""
+    filled = [values for values in boxes if values.size]
+    if not filled:
+        return
+    reach = [_whiskers(values) for values in filled]
+    low, high = min(low for low, _ in reach), max(high for _, high in reach)
+    margin = 0.06 * max(high - low, 0.02)
+    top = high + margin if measure == "hd_mm" else min(1.0, high + margin) + 0.005
+    ax.set_ylim(max(0.0, low - margin), top)
+    for n, values in enumerate(boxes):
+        place = n % len(Bone) + (-0.19 if n < len(Bone) else 0.19)
+        for count, y, arrow in (
+            (int((values < low).sum()), 0.012, "v"),
+            (int((values > high + margin).sum()), 0.988, "^"),
+        ):
+            if count:
+                where = ax.get_xaxis_transform()
+                ax.plot(place, y, arrow, color="black", ms=3.5, transform=where, clip_on=False)
+                ax.text(
+                    place + 0.1, y, str(count), transform=where, fontsize=6,
+                    va="bottom" if y < 0.5 else "top",
+                )  # fmt: skip
+
+
+def _whiskers(values: FloatArray) -> tuple[float, float]:
+    """Furthest values within 1.5 interquartile ranges of the box, as matplotlib draws them."""
+    low, high = np.percentile(values, [25, 75])
+    reach = 1.5 * (high - low)
+    inside = values[(values >= low - reach) & (values <= high + reach)]
+    return float(inside.min()), float(inside.max())
+
+
+def _boxes(
+    ax: Axes, results: CohortResults, sequence: MrSequence, measure: str
+) -> list[FloatArray]:
+    """Draw the bones of one sequence; their values."""
     look = SEQUENCE_LOOKS[sequence]
     values = [
         _finite([getattr(row.measures, measure) for row in results.rows_of(sequence, bone.key)])
@@ -109,6 +158,7 @@ def _boxes(ax: Axes, results: CohortResults, sequence: MrSequence, measure: str)
     )
     for box in drawn["boxes"]:
         box.set(facecolor=look.colour, hatch=look.hatch, alpha=0.75)
+    return values
 
 
 def bland_altman_figure(agreement: VolumeAgreement, sequence: MrSequence) -> Figure:
@@ -140,7 +190,7 @@ def bland_altman_figure(agreement: VolumeAgreement, sequence: MrSequence) -> Fig
     ax.set_xlabel("Mean of reference and prediction (cm³)")
     ax.set_ylabel("Prediction - reference (cm³)")
     ax.margins(x=0.12)
-    ax.set_title(f"Volume of metastases, {sequence.title}: {agreement.population}, n = {found.n}")
+    ax.set_title(f"Volume of metastases, {sequence.title}\n{agreement.population}, n = {found.n}")
     return figure
 
 

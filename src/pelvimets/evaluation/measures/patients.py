@@ -104,14 +104,16 @@ class PatientFigures:
 
 
 def judge(
-    calls: Sequence[PatientCall], settings: EvaluationSettings, rng: np.random.Generator
+    calls: Sequence[PatientCall],
+    settings: EvaluationSettings,
+    rng: np.random.Generator | None,
 ) -> PatientFigures:
     """All patient-level figures.
 
     Args:
         calls: One per patient.
         settings: Confidence level and bootstrap.
-        rng: Source of randomness.
+        rng: Source of randomness of the bootstrap; None goes without it.
     """
     truth = np.array([call.truth for call in calls], dtype=bool)
     stated = np.array([call.stated for call in calls], dtype=bool)
@@ -169,14 +171,16 @@ def _with_scores(
     truth: BoolArray,
     values: FloatArray,
     settings: EvaluationSettings,
-    rng: np.random.Generator,
+    rng: np.random.Generator | None,
 ) -> PatientFigures:
     probabilities = values.min() >= 0 and values.max() <= 1
     level, samples = settings.confidence_level, settings.bootstrap_samples
     return replace(
         figures,
         auc=auc_interval(truth, values, level=level),
-        auc_bootstrap=auc_bootstrap_interval(truth, values, rng, samples=samples, level=level),
+        auc_bootstrap=None
+        if rng is None
+        else auc_bootstrap_interval(truth, values, rng, samples=samples, level=level),
         roc=roc_curve(truth, values),
         calibration=calibration(truth, values) if probabilities else None,
         decision=decision_curve(truth, values) if probabilities else None,

@@ -103,7 +103,9 @@ def _acquisition(results: CohortResults) -> str:
 
 
 def _partitions(results: CohortResults) -> str:
-    sizes = ", ".join(f"{n} {split}" for split, n in results.characteristics.patients.items())
+    sizes = ", ".join(
+        f"{n} {split}" for split, n in results.characteristics["lesions"].patients.items()
+    )
     return f"Splits of the patient table: {sizes}."
 
 

@@ -13,16 +13,28 @@ from markupsafe import Markup
 from pelvimets.evaluation.checks import Problem
 from pelvimets.evaluation.tables.table import Table
 
+_LONGEST_OPEN = 12
+"""Rows of a table that stands open beside the numbered ones."""
 _MIME = {"svg": "image/svg+xml", "png": "image/png"}
 
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure to show: its heading and its file content."""
+    """A figure to show.
+
+    Attributes:
+        title: Heading.
+        kind: ``svg`` or ``png``.
+        content: Of the file.
+        caption: What it shows and how to read it.
+        name: File name without ending, by which the page can be linked to.
+    """
 
     title: str
     kind: str
     content: bytes
+    caption: str = ""
+    name: str = ""
 
     @property
     def source(self) -> str:
@@ -55,10 +67,17 @@ class Page:
     version: str
 
 
+def _is_folded(table: Table) -> bool:
+    """Long tables are folded, so that the page can be read at a glance; Tables 1-5 are not."""
+    return len(table.rows) > _LONGEST_OPEN and not table.title.startswith("Table ")
+
+
 def render_page(page: Page) -> str:
     """The report as one HTML text; it opens offline."""
     templates = resources.files("pelvimets.resources") / "templates" / "evaluation"
     text = (templates / "report.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    tables = [(table, Markup(table.to_html())) for table in page.tables]  # escaped there
+    tables = [  # escaped there
+        (table, Markup(table.to_html()), _is_folded(table)) for table in page.tables
+    ]
     return environment.from_string(text).render(page=page, tables=tables)

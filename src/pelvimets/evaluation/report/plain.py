@@ -61,7 +61,8 @@ def results_to_dict(results: CohortResults, version: str) -> dict[str, Any]:
             "sequences": {name: _group_test(t) for name, t in results.sequence_tests.items()},
             "groups": [_structure_test(test) for test in results.group_tests],
         },
-        "characteristics": asdict(results.characteristics),
+        "characteristics": {n: asdict(c) for n, c in results.characteristics.items()},
+        "external": results.external,
     }
 
 
@@ -221,7 +222,11 @@ def _withheld(withheld: Withheld) -> dict[str, Any]:
 def _patient(own: ReadingResult) -> dict[str, Any]:
     assert own.patients is not None
     calls = [asdict(call) for call in own.calls]
-    return {**patient_figures_to_dict(own.patients), "calls": calls}
+    groups = {
+        kind: {name: patient_figures_to_dict(found) for name, found in named.items()}
+        for kind, named in own.patient_groups.items()
+    }
+    return {**patient_figures_to_dict(own.patients), "subgroups": groups, "calls": calls}
 
 
 def _matched(sequence: MrSequence, results: CohortResults) -> dict[str, Any]:

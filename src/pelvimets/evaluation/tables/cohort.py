@@ -15,9 +15,15 @@ from pelvimets.evaluation.tables.detection import (
     detection_table,
     false_positive_table,
     intervals_table,
+    patient_subgroup_table,
     subgroup_table,
 )
-from pelvimets.evaluation.tables.facts import Characteristics, NumberRow, PatientFacts
+from pelvimets.evaluation.tables.facts import (
+    EXTERNAL,
+    Characteristics,
+    NumberRow,
+    PatientFacts,
+)
 from pelvimets.evaluation.tables.table import (
     DASH,
     IN_SILICO,
@@ -47,13 +53,14 @@ def cohort_tables(results: CohortResults, cases: Sequence[CaseResult]) -> tuple[
     flag = (IN_SILICO,) if results.settings.in_silico else ()
     made = [
         grid_table(results.facts, cases),
-        characteristics_table(results.characteristics),
-        disease_table(results.characteristics),
+        characteristics_table(results.characteristics["bones"]),
+        disease_table(results.characteristics["lesions"]),
         bone_table(results),
         detection_table(results),
         lesion_segmentation_table(results),
         matched_table(results),
         subgroup_table(results),
+        patient_subgroup_table(results),
         false_positive_table(results),
         group_table(results),
         intervals_table(results),
@@ -104,13 +111,13 @@ def _range(values: Sequence[float], digits: int = 0) -> str:
 def characteristics_table(found: Characteristics) -> Table:
     """Table 2: patients of the splits."""
     keep = ("M stage", "Scanner", "Data set")
-    rows = [("No. of patients", *(str(n) for n in found.patients.values()), DASH, DASH)]
-    rows += [_number_cells(row) for row in found.numbers if "esion" not in row.name]
+    rows = [_row(found, "No. of patients", [str(n) for n in found.patients.values()])]
+    rows += [_number_cells(found, row) for row in found.numbers if "esion" not in row.name]
     rows += _category_cells(found, keep)
-    columns = ("Characteristic", *(s.capitalize() for s in found.patients), "p", "p, rank test")
+    columns = _characteristic_columns(found)
     notes = (
         "Mean ± SD with ANOVA; median (quartiles) with ANOVA and Kruskal-Wallis; counts with "
-        "Pearson's chi-square.",
+        "Pearson's chi-square. An external cohort is compared with all others together.",
     )
     title = "Table 2 | Characteristics of patients"
     return Table("table2_characteristics", title, columns, tuple(rows), notes)
@@ -121,16 +128,43 @@ def disease_table(found: Characteristics) -> Table:
     rows = _category_cells(found, ("Lesions per M1 patient",))
     totals = tuple(DASH if n is None else str(n) for n in found.total_lesions.values())
     if any(cell != DASH for cell in totals):
-        rows.append(("Total lesions", *totals, DASH, DASH))
-    rows += [_number_cells(row) for row in found.numbers if "esion" in row.name]
-    columns = ("Characteristic", *(s.capitalize() for s in found.patients), "p", "p, rank test")
+        rows.append(_row(found, "Total lesions", totals))
+    rows += [_number_cells(found, row) for row in found.numbers if "esion" in row.name]
+    columns = _characteristic_columns(found)
     return Table("table3_disease", "Table 3 | Metastases of the patients", columns, tuple(rows))
 
 
-def _number_cells(row: NumberRow) -> tuple[str, ...]:
+def _characteristic_columns(found: Characteristics) -> tuple[str, ...]:
+    """Splits, p across them, then the external cohort and its p, as in the paper."""
+    names = [split.capitalize() for split in found.patients if split != EXTERNAL]
+    first = (*names, "p", "p, rank test") if names else ()
+    if EXTERNAL not in found.patients:
+        return ("Characteristic", *first)
+    return ("Characteristic", *first, "External", "p, external", "p, external, rank test")
+
+
+def _row(
+    found: Characteristics,
+    name: str,
+    cells: Sequence[str],
+    p: tuple[str, str] = (DASH, DASH),
+    external: tuple[str, str] = (DASH, DASH),
+) -> tuple[str, ...]:
+    """Cells in the order of ``_characteristic_columns``; ``cells`` are those of the splits."""
+    by_split = dict(zip(found.patients, cells, strict=True))
+    own = [cell for split, cell in by_split.items() if split != EXTERNAL]
+    first = (*own, *p) if own else ()
+    last = (by_split[EXTERNAL], *external) if EXTERNAL in by_split else ()
+    return (name, *first, *last)
+
+
+def _number_cells(found: Characteristics, row: NumberRow) -> tuple[str, ...]:
     form = mean_sd if row.as_mean else median_quartiles
-    cells = tuple(form(summary) for summary in row.by_split.values())
-    return (row.name, *cells, p_value(row.anova.p), p_value(row.kruskal.p))
+    cells = [form(summary) for summary in row.by_split.values()]
+    p = p_value(row.anova.p), p_value(row.kruskal.p)
+    if row.external is None:
+        return _row(found, row.name, cells, p)
+    return _row(found, row.name, cells, p, (p_value(row.external[0].p), p_value(row.external[1].p)))
 
 
 def _category_cells(found: Characteristics, names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -141,12 +175,15 @@ def _category_cells(found: Characteristics, names: Sequence[str]) -> list[tuple[
                 s: sum(r.by_split[s] for r in found.counts if r.name == row.name)
                 for s in row.by_split
             }
-            cells = tuple(
+            cells = [
                 f"{n} ({percent(n / total[s])} %)" if total[s] else DASH
                 for s, n in row.by_split.items()
+            ]
+            p, external = (
+                DASH if test is None else p_value(test.p) for test in (row.test, row.external)
             )
-            p = DASH if row.test is None else p_value(row.test.p)
-            rows.append((f"{row.name}: {row.category}", *cells, p, DASH))
+            name = f"{row.name}: {row.category}"
+            rows.append(_row(found, name, cells, (p, DASH), (external, DASH)))
     return rows
 
 

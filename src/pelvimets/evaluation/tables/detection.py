@@ -12,6 +12,7 @@ from pelvimets.evaluation.settings import MatchRule
 from pelvimets.evaluation.tables.table import (
     DASH,
     Table,
+    number,
     number_interval,
     p_value,
     percent_interval,
@@ -31,7 +32,8 @@ def detection_table(results: CohortResults) -> Table:
     readings = [r for r in Reading if r in results.readings]
     rows = [_patient_row(results, readings, name) for name in RATES]
     rows += _withheld_rows(results, readings)
-    rows += [_area_row(results, readings, *names) for names in _AREAS]
+    areas = [_area_row(results, readings, *names) for names in _AREAS]
+    rows += [row for row in areas if set(row[2:]) != {DASH}]
     for rule in RULES:
         rows += [_lesion_row(results, readings, name, rule) for name in LESION_RATES]
         rows.append(_lesion_row(results, readings, "false_per_patient", rule))
@@ -204,6 +206,43 @@ def subgroup_table(results: CohortResults) -> Table:
     iou = results.settings.smallest_iou
     notes = (f"One to one at IoU >= {iou:g}: {_MEANING}",)
     return Table("lesion_subgroups", title, columns, tuple(rows), notes)
+
+
+def patient_subgroup_table(results: CohortResults) -> Table:
+    """Patient level by scanner, data set, field strength, age and PSA."""
+    rows = [
+        (
+            reading.title,
+            kind,
+            name,
+            str(found.patients),
+            *(patient_rate_cell(found.rates[rate]) for rate in ("sensitivity", "specificity")),
+            patient_rate_cell(found.withheld.share),
+            DASH if found.auc is None else number_interval(found.auc),
+            *_calibration_cells(found),
+        )
+        for reading, result in results.readings.items()
+        for kind, groups in result.patient_groups.items()
+        for name, found in groups.items()
+    ]
+    columns = (
+        "Reading", "Group", "Value", "Patients", "Sensitivity (%)", "Specificity (%)",
+        "No statement (%)", "AUC of scores", "Mean score", "Share with metastases", "Brier",
+    )  # fmt: skip
+    notes = ("Groups were not drawn at random and are small: they describe, they test nothing.",)
+    title = "Detection at patient level in groups, with calibration"
+    return Table("patient_subgroups", title, columns, tuple(rows), notes)
+
+
+def _calibration_cells(found: PatientFigures) -> tuple[str, str, str]:
+    """Mean score, observed share, Brier score; the first two agree where scores are calibrated."""
+    if found.calibration is None:
+        return (DASH,) * 3
+    bins = found.calibration.bins
+    n = sum(group.n for group in bins)
+    scores = sum(group.n * group.mean_score for group in bins) / n
+    observed = sum(group.n * group.observed.estimate for group in bins) / n
+    return number(scores), number(observed), number(found.calibration.brier, 3)
 
 
 def false_positive_table(results: CohortResults) -> Table:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from pelvimets.evaluation.measures.voxel import Summary, summarise
-from pelvimets.evaluation.settings import COUNT_GROUPS, count_group
+from pelvimets.evaluation.settings import (
+    COUNT_GROUPS,
+    EvaluationSettings,
+    count_group,
+    number_group,
+)
 from pelvimets.evaluation.statistics.comparing import TestResult, anova, count_table_test, kruskal
 
 UNKNOWN = "unknown"
+EXTERNAL = "external"
+"""Name of the external cohort among the splits."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class PatientFacts:
         patient: Name.
         m_stage: ``M0``, ``M1`` or None.
         split, scanner, dataset: None if unknown.
-        age_years, psa_ng_per_ml: None if unknown.
+        age_years, psa_ng_per_ml, field_strength_t: None if unknown.
         numbers: Further columns that hold numbers.
         lesions, lesion_volume_cm3: Of the reference; None if unknown.
     """
@@ -38,6 +45,32 @@ class PatientFacts:
     numbers: Mapping[str, float] = field(default_factory=dict)
     lesions: int | None = None
     lesion_volume_cm3: float | None = None
+    field_strength_t: float | None = None
+
+
+GroupOf = Mapping[str, str | None]
+"""Name of a group by patient; None where unknown."""
+
+
+def patient_groups(
+    facts: Sequence[PatientFacts], settings: EvaluationSettings
+) -> dict[str, GroupOf]:
+    """By kind of group, to which each patient belongs."""
+
+    def numbered(value: float | None, bounds: tuple[float, ...], unit: str) -> str | None:
+        return None if value is None else number_group(value, bounds, unit)
+
+    ages, psa = settings.age_bounds_years, settings.psa_bounds_ng_per_ml
+    return {
+        "scanner": {f.patient: f.scanner for f in facts},
+        "dataset": {f.patient: f.dataset for f in facts},
+        "field strength": {
+            f.patient: None if f.field_strength_t is None else f"{f.field_strength_t:.1f} T"
+            for f in facts
+        },
+        "age": {f.patient: numbered(f.age_years, ages, "years") for f in facts},
+        "psa": {f.patient: numbered(f.psa_ng_per_ml, psa, "ng/ml") for f in facts},
+    }
 
 
 @dataclass(frozen=True)
@@ -48,7 +81,8 @@ class NumberRow:
         name: As printed, with unit.
         as_mean: Print mean and SD (age) instead of median and quartiles.
         by_split: Description per split.
-        anova, kruskal: Across the splits.
+        anova, kruskal: Across the splits, an external cohort aside.
+        external: The same tests of the external cohort against all others; None without one.
     """
 
     name: str
@@ -56,16 +90,24 @@ class NumberRow:
     by_split: Mapping[str, Summary]
     anova: TestResult
     kruskal: TestResult
+    external: tuple[TestResult, TestResult] | None = None
 
 
 @dataclass(frozen=True)
 class CountRow:
-    """Counts of one category per split; ``test`` spans all categories of ``name``."""
+    """Counts of one category per split; the tests span all categories of ``name``.
+
+    Attributes:
+        name, category, by_split: What was counted.
+        test: Across the splits, an external cohort aside; in the first row of a name only.
+        external: Of the external cohort against all others.
+    """
 
     name: str
     category: str
     by_split: Mapping[str, int]
     test: TestResult | None
+    external: TestResult | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +127,7 @@ class Characteristics:
     total_lesions: Mapping[str, int | None]
 
 
-_ORDER = {"train": 0, "validation": 1, "test": 2, "external": 3}
+_ORDER = {"train": 0, "validation": 1, "test": 2, EXTERNAL: 99}
 
 
 def characterise(facts: Sequence[PatientFacts]) -> Characteristics:
@@ -136,13 +178,18 @@ def _number_row(splits: Splits, name: str, as_mean: bool, getter: Getter) -> Num
     }
     if not any(np.isfinite(v).any() for v in values.values()):
         return None
-    groups = list(values.values())
+    others = [v for split, v in values.items() if split != EXTERNAL]
+    external = None
+    if EXTERNAL in values and others:
+        both = [[value for group in others for value in group], values[EXTERNAL]]
+        external = anova(both), kruskal(both)
     return NumberRow(
         name,
         as_mean,
         {split: summarise(v) for split, v in values.items()},
-        anova(groups),
-        kruskal(groups),
+        anova(others),
+        kruskal(others),
+        external,
     )
 
 
@@ -169,8 +216,19 @@ def _category_rows(
     if not present:
         return []
     order = [c for c in COUNT_GROUPS if c in present] + sorted(present - set(COUNT_GROUPS))
-    test = count_table_test([[counter[c] for c in order] for counter in counted.values()])
-    return [
-        CountRow(name, c, {s: counted[s][c] for s in splits}, test if n == 0 else None)
-        for n, c in enumerate(order)
-    ]
+    test, external = _count_tests(counted, order)
+    rows = [CountRow(name, c, {s: counted[s][c] for s in splits}, None) for c in order]
+    return [replace(rows[0], test=test, external=external), *rows[1:]]
+
+
+def _count_tests(
+    counted: Mapping[str, Counter[str]], order: Sequence[str]
+) -> tuple[TestResult | None, TestResult | None]:
+    others = [counter for split, counter in counted.items() if split != EXTERNAL]
+    if not others:
+        return None, None
+    test = count_table_test([[counter[c] for c in order] for counter in others])
+    if EXTERNAL not in counted:
+        return test, None
+    pooled = [sum(counter[c] for counter in others) for c in order]
+    return test, count_table_test([pooled, [counted[EXTERNAL][c] for c in order]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -13,13 +14,15 @@ from typing import Any
 import numpy as np
 
 from pelvimets.core.volume import Volume
-from pelvimets.errors import InputError, PelvimetsError
+from pelvimets.errors import CohortError, InputError, PelvimetsError
 from pelvimets.evaluation.measures.case import SequenceMasks, SequenceScores
 from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, read_patients
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.labels import Sequence
 
 FINDINGS_NAME = "findings.json"
+FLOW_NAME = "flow.csv"
+FLOW_STEPS = ("screened", "excluded", "included")
 _COHORT_RECORD = "cohort.json"
 _KINDS = {
     "reference_bones": ("reference", "bones"),
@@ -94,6 +97,37 @@ def is_digital(folder: Path) -> bool:
         return "in-silico" in path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
+
+
+@dataclass(frozen=True)
+class FlowRow:
+    """One line of ``flow.csv``: patients that came, left or stayed."""
+
+    step: str
+    reason: str
+    patients: int
+
+
+def read_flow(folder: Path) -> tuple[FlowRow, ...]:
+    """The flow of a cohort's patients from the first look on; () if it has none.
+
+    Raises:
+        CohortError: if a row is not step, reason and number.
+    """
+    path = Path(folder) / FLOW_NAME
+    if not path.is_file():
+        return ()
+    rows = []
+    for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+        step, count = (row.get("step") or "").strip(), (row.get("patients") or "").strip()
+        if step not in FLOW_STEPS or not count.isdigit():
+            raise CohortError(
+                f"{FLOW_NAME} holds a row that is no step of the flow",
+                got=row,
+                remedy=f"Columns step ({', '.join(FLOW_STEPS)}), reason, patients",
+            )
+        rows.append(FlowRow(step, (row.get("reason") or "").strip(), int(count)))
+    return tuple(rows)
 
 
 def read_case_input(folders: CaseFolders) -> CaseInput:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURE_KINDS = ("svg", "pdf", "png")
-_PNG_DPI = 160
+_PNG_DPI = 300
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> None:

@@ -1,0 +1,39 @@
+"""Pictures of a measured patient, kept in the store beside his measures."""
+
+from __future__ import annotations
+
+from pelvimets.errors import PelvimetsError
+from pelvimets.evaluation.figures.overlays import bone_overlay, lesion_overlay
+from pelvimets.evaluation.measures.case import LESIONS, SequenceMasks
+from pelvimets.io.cohort.evaluation_input import CaseFolders
+from pelvimets.io.nifti.files import read_nifti
+from pelvimets.io.record.results import CaseStore, write_picture
+from pelvimets.labels import Sequence as MrSequence
+
+
+def picture_name(patient: str, sequence: MrSequence, kind: str) -> str:
+    """File name of a patient's picture."""
+    return f"{patient}_{sequence.value}_{kind}.png"
+
+
+def draw_pictures(
+    folders: CaseFolders, sequence: MrSequence, masks: SequenceMasks, store: CaseStore
+) -> None:
+    """Pictures of one sequence, if its image can be read and lies on the grid of the masks."""
+    path = folders.image_path(sequence)
+    if not path.is_file():
+        return
+    try:
+        image = read_nifti(path)
+    except PelvimetsError:
+        return  # pictures are an extra; the masks themselves were measured
+    for kind, draw, reference, prediction in (
+        ("bones", bone_overlay, masks.reference_bones, masks.prediction_bones),
+        (LESIONS, lesion_overlay, masks.reference_lesions, masks.prediction_lesions),
+    ):
+        if reference is None or not reference.geometry.matches(image.geometry):
+            continue
+        if prediction is not None and not prediction.geometry.matches(image.geometry):
+            prediction = None
+        target = store.pictures() / picture_name(folders.patient, sequence, kind)
+        write_picture(target, draw(image, reference, prediction))
