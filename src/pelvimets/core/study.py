@@ -27,8 +27,9 @@ class SourceReference:
     ``sop_instance_uids`` run along the array's first axis; an enhanced object has one,
     with ``frame_numbers`` (1-based) along that axis. A volume spread over several enhanced
     objects has both, one each for every slice. Of a trace computed from directions, these
-    are the images of the first direction. ``other_series`` are those that the further stations
-    of a joined volume come from.
+    are the images of the first direction. A volume joined of several
+    ``stations`` may have ``other_series`` than the first one's, and its slices may lie up to half
+    a slice from the images named for them.
     """
 
     study_instance_uid: str
@@ -38,6 +39,7 @@ class SourceReference:
     sop_instance_uids: tuple[str, ...]
     frame_numbers: tuple[int, ...] | None = None
     other_series: tuple[str, ...] = ()
+    stations: int = 1
 
     @property
     def all_series(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pelvimets.config import SelectionSettings
 from pelvimets.core.adc import adc_um2_per_s, declared_factor
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.series.facts import SeriesFacts
 from pelvimets.core.series.selection import Selection, select
 from pelvimets.core.series.table import Choice
 from pelvimets.core.study import (
@@ -27,9 +28,11 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, ResourceError
 from pelvimets.io.dicom.archive import ArchiveLimits, is_zip, unpack
 from pelvimets.io.dicom.frames import Frame, RealWorld
-from pelvimets.io.dicom.pixels import read_trace
+from pelvimets.io.dicom.joining import read_blend, with_joined
+from pelvimets.io.dicom.pixels import Array32, read_trace
 from pelvimets.io.dicom.scan import Scan, ScannedSeries, read_header, scan
-from pelvimets.io.dicom.volumes import DicomVolume, volumes_of
+from pelvimets.io.dicom.volume import DicomVolume
+from pelvimets.io.dicom.volumes import volumes_of
 from pelvimets.io.nifti.files import SUFFIXES
 from pelvimets.io.nifti.study import missing_notes, read_nifti_study
 from pelvimets.io.record.temporary import owned_folder, remove_abandoned
@@ -122,7 +125,7 @@ def open_study(
     with ExitStack() as resources:  # taken over by the result, or unwound on an error
         scanned = scan(_folder(Path(path), limits or ArchiveLimits(), resources))
         _check_one_patient(scanned)
-        volumes = [volume for series in scanned.series for volume in volumes_of(series)]
+        volumes = _volumes(scanned)
         selection = select(
             [volume.facts for volume in volumes],
             dwi_series=dwi_series,
@@ -170,7 +173,7 @@ def inspect(
     with ExitStack() as resources:
         scanned = scan(_folder(Path(path), limits or ArchiveLimits(), resources))
         _check_one_patient(scanned)
-        facts = [volume.facts for series in scanned.series for volume in volumes_of(series)]
+        facts = [volume.facts for volume in _volumes(scanned)]
         return select(
             facts, dwi_series=dwi_series, t1_series=t1_series, settings=settings
         ).decisions
@@ -234,6 +237,10 @@ def _check_one_patient(scanned: Scan) -> None:
         )
 
 
+def _volumes(scanned: Scan) -> list[DicomVolume]:
+    return with_joined([volume for series in scanned.series for volume in volumes_of(series)])
+
+
 # --- from scan to study ----------------------------------------------------------------------
 
 
@@ -260,7 +267,7 @@ def _acquisition(
     facts, first = volume.facts, volume.components[0]
     assert facts.geometry is not None  # a volume without one is refused
     return Acquisition(
-        volume=Volume(read_trace(volume.components), facts.geometry),
+        volume=Volume(_values(volume, choice.role), facts.geometry),
         role=choice.role,
         label=_label(volume),
         notes=choice.notes + volume.notes + _body_part_note(of_series[facts.series_instance_uid]),
@@ -268,8 +275,14 @@ def _acquisition(
         echo_time_ms=facts.echo_time_ms,
         repetition_time_ms=facts.repetition_time_ms,
         field_strength_t=facts.field_strength_t,
-        source=_source(first),
+        source=_source(first, facts),
     )
+
+
+def _values(volume: DicomVolume, role: SeriesRole) -> Array32:
+    if volume.blend:
+        return read_blend(volume.blend, same_scale=role is SeriesRole.ADC)
+    return read_trace(volume.components)
 
 
 def _label(volume: DicomVolume) -> str:
@@ -278,7 +291,7 @@ def _label(volume: DicomVolume) -> str:
     return label if b_value is None else f"{label}, b = {b_value:g}"
 
 
-def _source(frames: Sequence[Frame]) -> SourceReference:
+def _source(frames: Sequence[Frame], facts: SeriesFacts) -> SourceReference:
     first = frames[0]
     enhanced = first.index is not None
     uids = tuple(frame.sop_instance_uid for frame in frames)
@@ -291,6 +304,8 @@ def _source(frames: Sequence[Frame]) -> SourceReference:
         sop_class_uid=first.sop_class_uid,
         sop_instance_uids=uids,
         frame_numbers=tuple((f.index or 0) + 1 for f in frames) if enhanced else None,
+        other_series=tuple(uid for uid in facts.all_series if uid != first.series_instance_uid),
+        stations=max(1, len(facts.stations)),
     )
 
 
@@ -313,22 +328,28 @@ def _adc(
 def _in_declared_unit(volume: DicomVolume) -> tuple[DicomVolume, str]:
     """The map with the rescaling that leads to a unit of ADC, and that unit as it is written."""
     (frames,) = volume.components
-    mappings = [_adc_mapping(frame) for frame in frames]
+    used = (*frames, *(frame for picks in volume.blend for frame, _ in picks))
+    mappings = [_adc_mapping(frame) for frame in used]
     units = {None if mapping is None else mapping.unit for mapping in mappings}
     unit = units.pop()
     if unit is None or units:
         return volume, frames[0].rescale_type
-    mapped = tuple(
-        replace(frame, slope=mapping.slope, intercept=mapping.intercept)
-        for frame, mapping in zip(frames, mappings, strict=True)
-        if mapping is not None
+    blend = tuple(
+        tuple((_mapped(frame), weight) for frame, weight in picks) for picks in volume.blend
     )
-    return replace(volume, components=(mapped,)), unit
+    components = (tuple(_mapped(frame) for frame in frames),)
+    return replace(volume, components=components, blend=blend), unit
 
 
 def _adc_mapping(frame: Frame) -> RealWorld | None:
     known = (m for m in frame.real_world if declared_factor(m.unit) is not None)
     return next(known, None)
+
+
+def _mapped(frame: Frame) -> Frame:
+    mapping = _adc_mapping(frame)
+    assert mapping is not None
+    return replace(frame, slope=mapping.slope, intercept=mapping.intercept)
 
 
 def _study_notes(

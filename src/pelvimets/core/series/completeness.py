@@ -14,6 +14,7 @@ import numpy as np
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.series.facts import SeriesFacts, Verdict
+from pelvimets.core.series.stations import overlap
 from pelvimets.core.study import SeriesRole
 
 _WIDE = 1.5  # of the stated spacing: at least every second slice may be missing
@@ -23,12 +24,13 @@ _CONTIGUOUS = 1.8  # of the thickness: so far apart, a numbering in steps tells 
 _TOLERANCE = 0.1  # of the spacing
 _SAME_PLACE = 0.1  # of a voxel
 _SAME_TIME = 0.01
+_SAME_FIELD = 0.5  # of the smaller field: images of one acquisition show one place
 
 
 def lost_slices(
     number: int, volumes: Sequence[SeriesFacts], verdicts: Sequence[Verdict]
 ) -> str | None:
-    """What is missing of a volume, None where nothing says that something is.
+    """What is missing of a volume, None where nothing says that something is; nor of a station.
 
     Args:
         number: Place of the volume in the lists.
@@ -36,7 +38,7 @@ def lost_slices(
         verdicts: What each is.
     """
     facts = volumes[number]
-    if facts.geometry is None or facts.geometry.shape[0] == 1:
+    if facts.geometry is None or facts.geometry.shape[0] == 1 or facts.station_of > 1:
         return None
     missing = (
         _by_siblings(number, volumes, verdicts)
@@ -130,12 +132,14 @@ def _siblings(
     """Volumes that must have the same slices: of the same series, then of the same acquisition."""
     facts = volumes[number]
     for n, other in enumerate(volumes):
-        if n != number and other.series_instance_uid == facts.series_instance_uid:
+        same = other.series_instance_uid == facts.series_instance_uid
+        if n != number and same and not other.stations:
             yield n
     for n, other in enumerate(volumes):
         if other.series_instance_uid == facts.series_instance_uid:
             continue
         together = _made_with(verdicts[number], verdicts[n]) and _same_timing(facts, other)
+        together = together and overlap(facts.geometry, other.geometry) >= _SAME_FIELD
         if together and not _explained(n, number, volumes, verdicts):
             yield n
 

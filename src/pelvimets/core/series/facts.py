@@ -45,6 +45,9 @@ class SeriesFacts:
         directionality: 'ISOTROPIC', 'DIRECTIONAL', 'NONE' or ''.
         declared: What the headers say of the slices that there should be.
         contrast_agent: Whether an agent was given; None where the header does not say.
+        frame_of_reference: UID of the coordinates.
+        stations: Of a volume joined from several: series UID and number of each, from the lowest.
+        station_of: Of how many stations that were joined this is one; 1 if it stands alone.
         geometry: Grid, None where the slices form none.
         defect: Why the slices form no grid, and what to do.
         unusable: Why this is no MR volume at all.
@@ -70,6 +73,9 @@ class SeriesFacts:
     components: int = 1
     over_time: bool = False
     declared: Declared = Declared()
+    frame_of_reference: str = ""
+    stations: tuple[tuple[str, int | None], ...] = ()
+    station_of: int = 1
     geometry: Geometry | None = None
     defect: str | None = None
     unusable: str | None = None
@@ -77,8 +83,14 @@ class SeriesFacts:
     @property
     def label(self) -> str:
         """Number and description, as printed."""
-        number = "without number" if self.number is None else str(self.number)
-        return f"series {number} '{self.description}'"
+        numbers = [number for _, number in self.stations] or [self.number]
+        shown = dict.fromkeys("without number" if n is None else str(n) for n in numbers)
+        return f"series {', '.join(shown)} '{self.description}'"
+
+    @property
+    def all_series(self) -> tuple[str, ...]:
+        """UIDs of the series that its images come from."""
+        return tuple(dict.fromkeys(uid for uid, _ in self.stations)) or (self.series_instance_uid,)
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,13 @@ from pelvimets.core.series.completeness import lost_slices
 from pelvimets.core.series.diffusion import is_calculated, is_diffusion
 from pelvimets.core.series.facts import SeriesFacts, Verdict
 from pelvimets.core.series.kind import T1_ROLES, judge
+from pelvimets.core.series.stations import overlap
 from pelvimets.core.series.table import Choice, refusal_of, series_table
 from pelvimets.core.study import SeriesDecision, SeriesRole
 from pelvimets.errors import InputError, SelectionError
 
 NONE = "none"
+_SAME_PLACE = 0.25  # of the smaller field
 _PELVIS_NAMES = ("pelv", "becken", "bassin", "prost", "bacino", "hip")
 
 
@@ -62,6 +64,7 @@ def select(
     verdicts = _verdicts(volumes, settings)
     dwi = _choose_dwi(volumes, verdicts, dwi_series, settings)
     t1 = _choose_t1(volumes, verdicts, t1_series)
+    dwi, t1 = _in_one_place(volumes, verdicts, dwi, t1)
     adc = _choose_adc(volumes, verdicts, dwi)
     decisions = series_table(volumes, verdicts, (dwi, adc, t1))
     asked_none = (dwi_series or "").lower() == NONE
@@ -70,8 +73,19 @@ def select(
 
 
 def _verdicts(volumes: Sequence[SeriesFacts], settings: SelectionSettings) -> list[Verdict]:
-    kinds = [judge(facts, settings) for facts in volumes]
+    kinds = [_as_station(judge(facts, settings), facts) for facts in volumes]
     return [replace(kind, lost=lost_slices(n, volumes, kinds)) for n, kind in enumerate(kinds)]
+
+
+def _as_station(verdict: Verdict, facts: SeriesFacts) -> Verdict:
+    """A station gives way to the volume that it is a part of; that one says what it is made of."""
+    if facts.station_of > 1:
+        text = f"one of {facts.station_of} stations joined to one volume"
+        return replace(verdict, reason=f"{verdict.reason}; {text}", candidate=False)
+    if facts.stations:
+        note = f"{len(facts.stations)} stations joined to one volume"
+        return replace(verdict, notes=(*verdict.notes, note))
+    return verdict
 
 
 # --- each sequence -----------------------------------------------------------------------
@@ -99,16 +113,83 @@ def _choose_t1(
 def _best(
     volumes: Sequence[SeriesFacts], verdicts: Sequence[Verdict], roles: tuple[SeriesRole, ...]
 ) -> Choice | None:
-    fitting = [n for n, v in enumerate(verdicts) if v.candidate and v.role in roles]
+    fitting = _fitting(verdicts, roles)
     if not fitting:
         return None
     best = min(fitting, key=lambda n: _preference(volumes[n], verdicts[n]))
+    return _taken(volumes, verdicts, best, fitting)
+
+
+def _taken(
+    volumes: Sequence[SeriesFacts], verdicts: Sequence[Verdict], best: int, fitting: Sequence[int]
+) -> Choice:
+    """The choice with a word on those that are as good: in the same place, and elsewhere."""
     twins = [n for n in fitting if n != best and _alike(volumes, verdicts, n, best)]
+    apart = [n for n in twins if not _overlap(volumes, n, best)]
+    beside = sorted({volumes[n].label for n in twins if n not in apart})
     notes = verdicts[best].notes
-    if twins:
-        others = ", ".join(sorted({volumes[n].label for n in twins}))
-        notes += (f"{volumes[best].label} taken as the later one; {others} would serve as well",)
+    if beside:
+        notes += (
+            f"{volumes[best].label} taken as the later one; {', '.join(beside)} "
+            "would serve as well",
+        )
+    if apart:
+        others = ", ".join(sorted({volumes[n].label for n in apart}))
+        notes += (f"other stations of its kind, which do not fit to it, are left out: {others}",)
     return Choice(best, verdicts[best].role, notes)
+
+
+def _in_one_place(
+    volumes: Sequence[SeriesFacts],
+    verdicts: Sequence[Verdict],
+    dwi: Choice | None,
+    t1: Choice | None,
+) -> tuple[Choice | None, Choice | None]:
+    """The best pair that shows the same part of the body, where the best of each do not.
+
+    What was asked for stays.
+    """
+    if dwi is None or t1 is None or _overlap(volumes, dwi.index, t1.index):
+        return dwi, t1
+    of_dwi, of_t1 = (
+        [choice.index] if choice.asked else _fitting(verdicts, roles)
+        for choice, roles in ((dwi, (SeriesRole.HIGH_B_DWI,)), (t1, T1_ROLES))
+    )
+    pairs = [(d, t) for d in of_dwi for t in of_t1 if _overlap(volumes, d, t)]
+    if not pairs:
+        return dwi, t1
+    best = min(pairs, key=lambda pair: [_preference(volumes[n], verdicts[n]) for n in pair])
+    return (
+        _moved(volumes, verdicts, dwi, best[0], of_dwi),
+        _moved(volumes, verdicts, t1, best[1], of_t1),
+    )
+
+
+def _moved(
+    volumes: Sequence[SeriesFacts],
+    verdicts: Sequence[Verdict],
+    before: Choice,
+    index: int,
+    fitting: Sequence[int],
+) -> Choice:
+    if index == before.index:
+        return before
+    taken = _taken(volumes, verdicts, index, fitting)
+    first = volumes[before.index].label
+    note = (
+        f"taken because it shows the same part of the body as the other sequence; {first} does not"
+    )
+    return replace(taken, notes=(*taken.notes, note))
+
+
+def _fitting(verdicts: Sequence[Verdict], roles: tuple[SeriesRole, ...]) -> list[int]:
+    return [n for n, v in enumerate(verdicts) if v.candidate and v.role in roles]
+
+
+def _overlap(volumes: Sequence[SeriesFacts], first: int, second: int) -> bool:
+    """Whether two volumes show the same place; what has no grid is given the benefit."""
+    a, b = volumes[first].geometry, volumes[second].geometry
+    return a is None or b is None or overlap(a, b) >= _SAME_PLACE
 
 
 def _preference(facts: SeriesFacts, verdict: Verdict) -> tuple[float, ...]:
@@ -244,6 +325,8 @@ def _matching(volumes: Sequence[SeriesFacts], wanted: str, option: str) -> list[
         return []
     found = _search(volumes, wanted.strip())
     series = {volumes[n].series_instance_uid for n in found}
+    if joined := _joined_of(volumes, series):
+        return joined
     if len(series) != 1:
         what = "matches more than one series" if series else "matches no series"
         shown = [volumes[n] for n in found] or list(volumes)
@@ -262,6 +345,13 @@ def _matching(volumes: Sequence[SeriesFacts], wanted: str, option: str) -> list[
     return usable
 
 
+def _joined_of(volumes: Sequence[SeriesFacts], series: set[str]) -> list[int]:
+    """The volume that all of several series are stations of."""
+    if len(series) < 2:
+        return []
+    return [n for n, v in enumerate(volumes) if v.stations and set(v.all_series) >= series]
+
+
 def _search(volumes: Sequence[SeriesFacts], wanted: str) -> list[int]:
     tests = (
         lambda v: v.series_instance_uid == wanted,
@@ -269,7 +359,8 @@ def _search(volumes: Sequence[SeriesFacts], wanted: str) -> list[int]:
         lambda v: v.description.lower() == wanted.lower(),
         lambda v: bool(wanted) and wanted.lower() in v.description.lower(),
     )
-    hits = ([n for n, v in enumerate(volumes) if test(v)] for test in tests)
+    alone = [(n, v) for n, v in enumerate(volumes) if len(v.all_series) == 1]
+    hits = ([n for n, v in alone if test(v)] for test in tests)
     return next((found for found in hits if found), [])
 
 

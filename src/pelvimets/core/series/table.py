@@ -39,7 +39,8 @@ def series_table(
     """One row for each series, by number; ``choices`` are those of DWI, ADC and T1."""
     series: dict[str, list[int]] = {}
     for n, facts in enumerate(volumes):
-        series.setdefault(facts.series_instance_uid, []).append(n)
+        if not facts.stations:
+            series.setdefault(facts.series_instance_uid, []).append(n)
     rows = [_row(volumes, verdicts, members, choices) for members in series.values()]
     return tuple(sorted(rows, key=lambda r: (r.number is None, r.number or 0, r.description)))
 
@@ -54,7 +55,11 @@ def _row(
     taken = [
         (name, choice)
         for name, choice in zip(("dwi", "adc", "t1"), choices, strict=True)
-        if choice is not None and choice.index in members
+        if choice is not None
+        and (
+            choice.index in members
+            or (volumes[choice.index].stations and _is_part(volumes[choice.index], first))
+        )
     ]
     b_values = sorted({b for n in members if (b := volumes[n].b_value) is not None})
     role, reason = (
@@ -72,6 +77,10 @@ def _row(
         b_values_s_per_mm2=tuple(b_values),
         series_instance_uid=first.series_instance_uid,
     )
+
+
+def _is_part(joined: SeriesFacts, station: SeriesFacts) -> bool:
+    return station.series_instance_uid in joined.all_series
 
 
 def _taken_reason(

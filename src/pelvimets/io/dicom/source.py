@@ -34,6 +34,7 @@ _MAY_BE_EMPTY = (
 )
 _SEXES = ("M", "F", "O", "")
 _LARGEST_OFFSET_VOXELS = 0.1
+_LARGEST_OFFSET_OF_STATIONS = 0.8  # slices between two stations lie between two images
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class SourceImages:
     def stands_in(self) -> bool:
         """Whether ``datasets`` stand in for slices of several multi-frame objects or series."""
         spread = self.reference.frame_numbers is not None and not self.enhanced
-        return spread or bool(self.reference.other_series)
+        return spread or self.reference.stations > 1
 
     def image_of_slice(self, index: int) -> tuple[str, str, int | None]:
         """SOP class, SOP instance and (enhanced) 1-based frame number of a slice."""
@@ -104,6 +105,9 @@ def source_images(acquisition: Acquisition, headers: HeadersBySeries) -> SourceI
     images = SourceImages(datasets, reference, tuple(objects.values()))
     if images.stands_in:
         _give_stand_ins_one_series(images)
+    if reference.stations > 1:
+        _check_place(images, geometry, _LARGEST_OFFSET_OF_STATIONS)
+        _put_on_grid(images, geometry)
     _check_place(images, geometry)
     return images
 
@@ -246,7 +250,16 @@ def positions_lps_mm(images: SourceImages) -> np.ndarray:
     return np.array([f.ImagePositionPatient for f in frames], dtype=np.float64)
 
 
-def _check_place(images: SourceImages, geometry: Geometry) -> None:
+def _put_on_grid(images: SourceImages, geometry: Geometry) -> None:
+    """Slices interpolated between the images of stations lie beside the images named for them."""
+    for k, dataset in enumerate(images.datasets):
+        position = [f"{float(v):.10g}" for v in geometry.to_lps([k, 0, 0])]
+        _replace(dataset, "ImagePositionPatient", position)
+
+
+def _check_place(
+    images: SourceImages, geometry: Geometry, largest: float = _LARGEST_OFFSET_VOXELS
+) -> None:
     """Slice by slice: the volume must lie where its source images lie."""
     first = images.datasets[0]
     size = (len(positions_lps_mm(images)), int(first.Rows), int(first.Columns))
@@ -257,7 +270,7 @@ def _check_place(images: SourceImages, geometry: Geometry) -> None:
     wanted = np.zeros((geometry.shape[0], 3))
     wanted[:, 0] = np.arange(geometry.shape[0])
     offset = np.abs(geometry.to_index(positions_lps_mm(images)) - wanted).max()
-    if offset > _LARGEST_OFFSET_VOXELS:
+    if offset > largest:
         raise VerificationError(
             "The volume and its source images lie in different places",
             got=f"{offset:.2f} voxels apart",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from pelvimets.core.series.facts import Declared, SeriesFacts
@@ -25,26 +25,10 @@ from pelvimets.io.dicom.grouping import (
     plane_of,
     slice_numbers,
 )
+from pelvimets.io.dicom.joining import stations_in
 from pelvimets.io.dicom.pixels import content_digest
 from pelvimets.io.dicom.scan import ScannedSeries
-
-Component = tuple[Frame, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class DicomVolume:
-    """One volume: facts for the choice, and its frames in stacking order.
-
-    Attributes:
-        facts: What the headers say.
-        components: One tuple of frames for each direction, average or time point; empty where
-            the frames form no grid.
-        notes: What was put right on the way, such as copies dropped.
-    """
-
-    facts: SeriesFacts
-    components: tuple[Component, ...] = ()
-    notes: tuple[str, ...] = ()
+from pelvimets.io.dicom.volume import Component, DicomVolume
 
 
 def volumes_of(series: ScannedSeries) -> list[DicomVolume]:
@@ -57,7 +41,11 @@ def volumes_of(series: ScannedSeries) -> list[DicomVolume]:
     def facts_of(members: Sequence[Frame]) -> SeriesFacts:
         return _facts(series, members, b_of, declared)
 
-    groups = groups_of(frames, facts_of)
+    groups = [
+        replace(group, frames=station)
+        for group in groups_of(frames, facts_of)
+        for station in stations_in(group.frames)
+    ]
     volumes = [_volume(group, facts_of(group.frames), notes) for group in groups]
     return [_with_defect(volume, clash) for volume in volumes] if clash else volumes
 
@@ -169,6 +157,7 @@ def _facts(
         directionality=_usual(frame.directionality for frame in frames) or "",
         contrast_agent=_any_agent(frames),
         declared=declared,
+        frame_of_reference=_usual(frame.frame_of_reference_uid for frame in frames) or "",
         unusable=None if gray else "colour picture, not an MR image of its own",
     )
 
