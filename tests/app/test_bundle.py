@@ -21,7 +21,7 @@ from pelvimets.app.calibrate import (
 )
 from pelvimets.app.card import EvaluationFolders, add_test
 from pelvimets.app.predict import RunOptions, StudyInput, predict
-from pelvimets.config import GridSettings, settings_to_dict
+from pelvimets.config import GridSettings, LesionSettings, settings_to_dict
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
@@ -102,6 +102,23 @@ def test_a_bundle_says_what_it_learned_from(bundle: Path, tmp_path: Path) -> Non
 
 def test_the_shipped_bundle_says_digital() -> None:
     assert load_segmenter().learned_from is LearnedFrom.DIGITAL
+
+
+def test_a_network_comes_from_another_bundle(bundle: Path, tmp_path: Path) -> None:
+    """Own lesions with the shipped bones: the same network, its weights byte for byte."""
+    request = BundleRequest(
+        Path("first"), bundle.parent / "lesions", tmp_path / "out", "own", "1", "",
+        lesions_t1=bundle,
+    )  # fmt: skip
+    made, shipped = load_segmenter(make_bundle(request)), load_segmenter()
+    assert made.bones[Sequence.T1].files == shipped.bones[Sequence.T1].files
+    assert made.settings.bone_grid == shipped.settings.bone_grid
+    assert made.settings.lesions == LesionSettings()  # a calibration is of a whole bundle
+    assert made.learned_from is LearnedFrom.MIXED
+    card = (tmp_path / "out" / "model_card.md").read_text()
+    assert f"(network of bundle {shipped.name})" in card
+    with pytest.raises(InputError, match="different grids"):
+        make_bundle(replace(request, lesions_t1=Path("first"), overwrite=True))
 
 
 def test_a_patient_who_taught_one_network_cannot_test_the_other(

@@ -1,4 +1,4 @@
-"""Bundles: export the networks of finished runs and write the card; add a test to the card."""
+"""Bundles: the networks of finished runs or of other bundles, under one card."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pelvimets.config import ReadingSettings, settings_to_dict
+from pelvimets.config import (
+    GridSettings,
+    IntensitySettings,
+    ReadingSettings,
+    settings_to_dict,
+)
 from pelvimets.errors import InputError
-from pelvimets.io.record.bundle import write_bundle
+from pelvimets.io.record.bundle import read_description, write_bundle
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.labels import LearnedFrom, Sequence
-from pelvimets.model.bundle import FORMAT
+from pelvimets.model.bundle import DESCRIPTION_NAME, FORMAT, bundle_folder, load_segmenter
+from pelvimets.model.openvino_backend import OpenVinoNetwork
 from pelvimets.training.card import model_card
-from pelvimets.training.settings import Task, TrainingSettings, training_settings
+from pelvimets.training.settings import Task, training_settings
 from pelvimets.training.splits import Splits, check_splits
 
 
@@ -22,10 +28,11 @@ class BundleRequest:
     """What to bundle.
 
     Attributes:
-        bones, lesions: Runs of the two networks.
+        bones, lesions: Where the two networks come from: runs, or bundles by folder or name.
         out: Folder of the bundle.
         name, version, summary: Of the bundle.
-        lesions_t1: Run of a lesion network of its own for T1; None takes the same for both.
+        lesions_t1: Where a lesion network of its own for T1 comes from; None takes the same
+            for both.
         notes: Further lines of the card on training and limits.
         overwrite: Replace an older bundle.
         learned_from: What the networks learned from; None takes what the runs say.
@@ -42,77 +49,107 @@ class BundleRequest:
     overwrite: bool = False
     learned_from: LearnedFrom | None = None
 
-    def runs(self) -> dict[str, RunFolder]:
-        """Runs by the name of their file in the bundle."""
-        runs = {"bones": self.bones, "lesions": self.lesions}
+    def sources(self) -> dict[str, Path]:
+        """Runs and bundles by the name of the file that comes of each."""
+        sources = {"bones": self.bones, "lesions": self.lesions}
         if self.lesions_t1 is not None:
-            runs["lesions_t1"] = self.lesions_t1
-        return {name: RunFolder(folder) for name, folder in runs.items()}
+            sources["lesions_t1"] = self.lesions_t1
+        return {name: bundle_folder(place) for name, place in sources.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One network with what the bundle must know of it.
+
+    Attributes:
+        facts: Row of the card.
+        files: Its files under their new names.
+        grid, intensity: How images are prepared for it.
+        multiple_of, smallest: Shapes that it takes.
+        learned_from: What it was trained on.
+        splits: Of the patients that it knew; None if there is no word of them.
+    """
+
+    facts: dict[str, Any]
+    files: dict[str, bytes]
+    grid: GridSettings
+    intensity: IntensitySettings
+    multiple_of: tuple[int, int, int]
+    smallest: tuple[int, int, int]
+    learned_from: LearnedFrom
+    splits: Splits | None
 
 
 def make_bundle(request: BundleRequest) -> Path:
-    """Make a bundle from a run of each network.
+    """Make a bundle of a network for the bones and one or two for the lesions.
 
     Returns:
         The folder of the bundle.
 
     Raises:
         CohortError: if a patient taught one network and is set aside for the other.
-        InputError: if a run has no checkpoint, or it is not known what a run learned from.
+        InputError: if a run has no checkpoint, the networks of the lesions do not fit each
+            other, or it is not known what a network learned from.
+        BundleError: if a bundle is missing or damaged.
         OutputError: if the bundle exists and is not to be replaced.
     """
-    _check_patients(request)
-    facts: dict[str, Any] = {}
-    networks: dict[str, bytes] = {}
-    settings: dict[str, TrainingSettings] = {}
-    for file, run in request.runs().items():
-        settings[file] = training_settings(run.read_settings())
-        facts[file], exported = _exported(file, run, settings[file])
-        networks |= exported
+    parts = {file: _part(file, place) for file, place in request.sources().items()}
+    known = {f"run of {file}": part.splits for file, part in parts.items()}
+    check_splits({name: splits for name, splits in known.items() if splits is not None})
+    _check_fits(parts)
     description = {
-        **_described(request, settings),
-        "learned_from": _learned_from(request),
-        "runs": facts,
+        **_described(request, parts),
+        "learned_from": request.learned_from or _learned_from(parts),
+        "runs": {file: part.facts for file, part in parts.items()},
         "notes": list(request.notes),
     }
+    networks = {name: data for part in parts.values() for name, data in part.files.items()}
     card = model_card(description)
     write_bundle(request.out, description, networks, card, overwrite=request.overwrite)
     return request.out
 
 
-def _check_patients(request: BundleRequest) -> None:
-    kept = {f"run of {file}": run.read_splits() for file, run in request.runs().items()}
-    check_splits({name: Splits(**splits) for name, splits in kept.items() if splits is not None})
+def _check_fits(parts: dict[str, _Part]) -> None:
+    """All networks read the same intensities, those of the lesions one grid."""
+    lesions = [part for file, part in parts.items() if file != "bones"]
+    if len({part.grid for part in lesions}) > 1:
+        raise InputError(
+            "The lesion networks of DWI and T1 read on different grids",
+            got=" and ".join(part.facts["grid"] for part in lesions),
+            remedy="Train both on one grid (setting grid)",
+        )
+    if len({part.intensity for part in parts.values()}) > 1:
+        raise InputError(
+            "The networks were trained on differently scaled intensities",
+            got="; ".join(f"{file}: {part.intensity}" for file, part in parts.items()),
+            remedy="Train them with the same setting of intensity",
+        )
 
 
-def _learned_from(request: BundleRequest) -> LearnedFrom:
-    if request.learned_from is not None:
-        return request.learned_from
-    kinds = [run.read_learned_from() for run in request.runs().values()]
-    known = kinds[0].with_others(*kinds)
+def _learned_from(parts: dict[str, _Part]) -> LearnedFrom:
+    kinds = {file: part.learned_from for file, part in parts.items()}
+    known = kinds["bones"].with_others(*kinds.values())
     if known is LearnedFrom.UNKNOWN:
         raise InputError(
             "It is not known what the networks learned from",
-            got=", ".join(
-                f"{name}: {kind}" for name, kind in zip(request.runs(), kinds, strict=True)
-            ),
+            got=", ".join(f"{file}: {kind}" for file, kind in kinds.items()),
             remedy="Say it with --learned-from digital, real or mixed: every report repeats it",
         )
     return known
 
 
-def _described(request: BundleRequest, settings: dict[str, TrainingSettings]) -> dict[str, Any]:
+def _described(request: BundleRequest, parts: dict[str, _Part]) -> dict[str, Any]:
     reading = ReadingSettings(
-        bone_grid=settings["bones"].grid,
-        lesion_grid=settings["lesions"].grid,
-        intensity=settings["bones"].intensity,
+        bone_grid=parts["bones"].grid,
+        lesion_grid=parts["lesions"].grid,
+        intensity=parts["bones"].intensity,
     )
     networks = {
         task.value: {
             Sequence.DWI.value: f"{task.value}.xml",
-            Sequence.T1.value: f"{task.value}{'_t1' if f'{task.value}_t1' in settings else ''}.xml",
-            "multiple_of": settings[task.value].network.multiple_of,
-            "smallest": settings[task.value].stages[-1].shape,
+            Sequence.T1.value: f"{task.value}{'_t1' if f'{task.value}_t1' in parts else ''}.xml",
+            "multiple_of": parts[task.value].multiple_of,
+            "smallest": parts[task.value].smallest,
         }
         for task in Task
     }
@@ -126,23 +163,65 @@ def _described(request: BundleRequest, settings: dict[str, TrainingSettings]) ->
     }
 
 
-def _exported(
-    file: str, run: RunFolder, settings: TrainingSettings
-) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _part(file: str, place: Path) -> _Part:
+    if (place / DESCRIPTION_NAME).is_file():
+        return _part_of_bundle(file, place)
+    return _part_of_run(file, RunFolder(place))
+
+
+def _part_of_bundle(file: str, place: Path) -> _Part:
+    """A network of a bundle; its own calibration stays behind."""
+    segmenter, description = load_segmenter(place), read_description(place)
+    step, sequence = Task(file.removesuffix("_t1")), Sequence.DWI
+    if file.endswith("_t1"):
+        sequence = Sequence.T1
+    network: OpenVinoNetwork = getattr(segmenter, step.value)[sequence]
+    reading = segmenter.settings
+    grid = reading.bone_grid if step is Task.BONES else reading.lesion_grid
+    name = Path(description["networks"][step.value][sequence.value]).stem
+    nothing = {"channels": (), "data": "not stated", "steps": "-", "minutes": 0.0, "curve": ()}
+    facts = {**nothing, **description.get("runs", {}).get(name, {}), "grid": _grid_words(grid)}
+    return _Part(
+        facts={**facts, "data": f"{facts['data']} (network of bundle {segmenter.name})"},
+        files={f"{file}.xml": network.files.model, f"{file}.bin": network.files.weights},
+        grid=grid,
+        intensity=reading.intensity,
+        multiple_of=network.files.multiple_of,
+        smallest=network.files.smallest,
+        learned_from=segmenter.learned_from,
+        splits=None,
+    )
+
+
+def _part_of_run(file: str, run: RunFolder) -> _Part:
     from pelvimets.model.export import network_bytes, to_openvino
     from pelvimets.training.run import load_trained
 
+    settings = training_settings(run.read_settings())
     network, steps, minutes = load_trained(settings, run.checkpoint)
     model = to_openvino(network, *settings.task.channels, settings.network.multiple_of)
-    grid = settings.grid.spacing_mm or settings.grid.shape or ()
-    unit = "mm" if settings.grid.spacing_mm else "voxels"
     facts = {
         "channels": settings.network.channels,
-        "grid": f"{' x '.join(f'{v:g}' for v in grid)} {unit}",
+        "grid": _grid_words(settings.grid),
         "data": run.read_data(),
         "steps": steps,
         "minutes": round(minutes, 1),
         "curve": run.read_curve(),
         "settings": settings_to_dict(settings),
     }
-    return facts, network_bytes(model, file)
+    kept = run.read_splits()
+    return _Part(
+        facts=facts,
+        files=network_bytes(model, file),
+        grid=settings.grid,
+        intensity=settings.intensity,
+        multiple_of=settings.network.multiple_of,
+        smallest=settings.stages[-1].shape,
+        learned_from=run.read_learned_from(),
+        splits=None if kept is None else Splits(**kept),
+    )
+
+
+def _grid_words(grid: GridSettings) -> str:
+    size = grid.spacing_mm or grid.shape or ()
+    return f"{' x '.join(f'{v:g}' for v in size)} {'mm' if grid.spacing_mm else 'voxels'}"

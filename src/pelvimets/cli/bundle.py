@@ -19,11 +19,11 @@ OverwriteOption = Annotated[bool, typer.Option(help="Replace an older bundle.")]
 
 
 def bundle(
-    bones: Annotated[Path, typer.Option(help="Run of the bone network.")],
-    lesions: Annotated[Path, typer.Option(help="Run of the lesion network.")],
+    bones: Annotated[Path, typer.Option(help="Run of the bone network, or a bundle.")],
+    lesions: Annotated[Path, typer.Option(help="Run of the lesion network, or a bundle.")],
     out: OutOption,
     lesions_t1: Annotated[
-        Path | None, typer.Option(help="Run of a lesion network of its own for T1.")
+        Path | None, typer.Option(help="The same for a lesion network of its own for T1.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the bundle. [default: folder]")] = None,
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
@@ -40,7 +40,7 @@ def bundle(
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Make a bundle of two runs: export the networks, write the model card."""
+    """Make a bundle of two networks, each of a run or of another bundle; write the model card."""
     require_torch()
     from pelvimets.app.bundle import BundleRequest, make_bundle
 
