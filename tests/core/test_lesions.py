@@ -166,6 +166,15 @@ def test_a_sequence_with_a_weak_network_lists_lesions_but_decides_nothing():
     assert findings.sequences[Sequence.T1].patient_score == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize(("above", "suspected"), [(0.0, True), (1e-6, False)])
+def test_a_score_at_the_operating_point_is_suspicious(above: float, suspected: bool) -> None:
+    bones, lesions = study_masks([((75, 10, 60), 12, 0.9)], [])
+    score = measured(bones, lesions).lesions[0].score
+    at = LesionSettings(operating_point=score + above)
+    found = measure(bones, lesions, None, at, patient_key="p", bundle="b", uid_seed="s")
+    assert found.m1_suspected is suspected
+
+
 def strip(*values: float) -> Volume:
     """Blocks of 4 voxels (0.256 cm3) along x, each of one probability."""
     grid = Geometry.from_axes((4, 4, 4 * len(values)), (4.0, 4.0, 4.0))

@@ -49,6 +49,25 @@ def test_a_bone_that_swallows_the_pelvis_is_seen():
     assert "bone-volume" in codes(bone_flags(bones.with_array(swollen), Sequence.DWI))
 
 
+@pytest.mark.parametrize(("kept", "noted"), [(0.55, False), (0.45, True)])
+def test_sides_that_differ_by_more_than_a_factor_of_two_are_noted(kept, noted):
+    """The factor is of volumes: of one head a slab stays, of the other everything."""
+    bones = pelvis(shape=(60, 80, 120), spacing=(3.0, 2.5, 2.5))
+    left = (bones.array == Bone.FEMORAL_HEAD) & (bones_x(bones) > 0)
+    rows = np.flatnonzero(left.any(axis=(0, 2)))
+    left[:, : rows[round(kept * len(rows))]] = False
+    array = np.where(left, 0, bones.array).astype(np.uint8)
+    notes = [f for f in bone_flags(bones.with_array(array), Sequence.T1) if f.level == "note"]
+    found = [f for f in notes if "femoral head differs between the sides" in f.message]
+    assert bool(found) is noted
+
+
+def bones_x(bones: Volume) -> np.ndarray:
+    """x of each voxel, mm (LPS)."""
+    index = np.indices(bones.array.shape).reshape(3, -1).T
+    return bones.geometry.to_lps(index)[:, 0].reshape(bones.array.shape)
+
+
 @pytest.mark.parametrize(("shift", "flagged"), [(0, False), (12, True)])
 def test_sequences_that_do_not_agree_are_flagged(shift, flagged):
     dwi = pelvis()

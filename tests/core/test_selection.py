@@ -170,6 +170,30 @@ def test_adc_that_covers_the_dwi_comes_first():
     assert chosen(volumes) == (5, 9, None)
 
 
+@pytest.mark.parametrize(("slices", "taken"), [(2, None), (4, 6)])
+def test_adc_is_taken_if_it_covers_a_tenth_of_the_dwi(slices, taken):
+    """A tenth of the DWI's field, wherever the map itself lies wholly inside."""
+    part = Geometry.from_axes((30, 128, 128), (5.0 * slices / 30, 3.0, 3.0))
+    adc = dwi(800.0, 6, geometry=part, image_type=("DERIVED", "PRIMARY", "DIFFUSION", "ADC"))
+    small = SelectionSettings(smallest_extent_mm=1.0)
+    assert chosen([dwi(800.0, 5), adc], settings=small) == (5, taken, None)
+
+
+@pytest.mark.parametrize(
+    ("echo_ms", "grade"),
+    [
+        (1.15, "opposed"),  # half a period at 3 T
+        (1.37, "opposed"),  # a tenth of a period later
+        (1.43, "ordinary"),
+        (2.3, "in phase"),
+    ],
+)
+def test_an_echo_near_opposed_phase_makes_a_t1_a_last_choice(echo_ms, grade):
+    rows = select([t1(description="t1_fl2d_tra", echo_time_ms=echo_ms)])
+    words = {"opposed": "near opposed phase", "ordinary": "ordinary T1", "in phase": "in phase by"}
+    assert words[grade] in rows.decisions[0].reason
+
+
 def test_diffusion_without_b_value_is_refused_with_a_remedy():
     selection = select([dwi(None), t1()])
     assert isinstance(selection.refusal, SelectionError)
