@@ -252,9 +252,11 @@ def test_agreement_command(app, cohort, tmp_path):
 def test_compare_command(app, models, tmp_path):
     folders = [str(folder) for folder in models]
     options = ["--names", "one", "two", "--bootstrap", "50", "-o", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, ["compare", *folders, *options])
+    done = CliRunner().invoke(app, ["compare", *folders, *options, "--margin", "0.1"])
     assert done.exit_code == 0, done.output
     assert "lesions, dsc: difference" in done.output
+    tested = (tmp_path / "out" / "tables" / "comparison_non_inferiority.csv").read_text()
+    assert "Non-inferior: two loses less than 0.1" in tested and "tested from 15 on" in tested
 
 
 def test_commands_load_nothing_heavy():

@@ -166,6 +166,13 @@ def compare(
     names: Annotated[
         tuple[str, str] | None, typer.Option(help="Names of both models.", metavar="A B")
     ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Test whether the second model is no worse: the largest loss that counts as none, "
+            "such as 0.05, set before the data were seen."
+        ),
+    ] = None,
     bootstrap: BootstrapOption = 10_000,
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
@@ -174,7 +181,7 @@ def compare(
     from pelvimets.app.compare_models import compare as run
     from pelvimets.evaluation.settings import EvaluationSettings
 
-    settings = EvaluationSettings(bootstrap_samples=bootstrap, seed=seed)
+    settings = EvaluationSettings(bootstrap_samples=bootstrap, seed=seed, margin=margin)
     compared = run(first, second, out, names=names, settings=settings, overwrite=overwrite)
     left_out = compared.comparison.left_out
     if left_out:
@@ -187,6 +194,31 @@ def compare(
                 f"({d.low:.3f} to {d.high:.3f})"
             )
     console.line(f"Report: {compared.report}")
+
+
+def sample_size(
+    recall: Annotated[float, typer.Option(help="Expected recall of lesions.")] = 0.9,
+    sensitivity: Annotated[float, typer.Option(help="Expected sensitivity of patients.")] = 0.87,
+    auc: Annotated[float, typer.Option(help="Expected area under the ROC curve.")] = 0.9,
+    prevalence: Annotated[float, typer.Option(help="Share of patients with metastases.")] = 0.5,
+    lesions: Annotated[float, typer.Option(help="Mean lesions of a patient with any.")] = 5.6,
+    variation: Annotated[float, typer.Option(help="SD over mean of that number.")] = 0.8,
+    correlation: Annotated[
+        float, typer.Option(help="How far lesions of one man are found together, 0-1.")
+    ] = 0.2,
+    half_width: Annotated[
+        list[float] | None,
+        typer.Option(help="Wanted half width of the interval; may be repeated."),
+    ] = None,
+) -> None:
+    """How many patients a study needs, before it annotates: lesion recall, sensitivity, AUC."""
+    from pelvimets.evaluation.statistics.sample_size import Plan, sample_size_table
+
+    plan = Plan(recall, sensitivity, auc, prevalence, lesions, variation, correlation)
+    table = sample_size_table(plan, half_width or [0.1, 0.075, 0.05])
+    console.table(table.title, table.columns, table.rows)
+    for note in table.notes:
+        console.line(note)
 
 
 def replicate(

@@ -13,7 +13,7 @@ import typer
 from pelvimets import __version__
 from pelvimets.cli import console
 from pelvimets.cli.bundle import bundle, calibrate, card
-from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate
+from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate, sample_size
 from pelvimets.cli.exchange import exporting, importing
 from pelvimets.cli.pacs import fetch, push
 from pelvimets.cli.phantom import app as phantom
@@ -211,7 +211,18 @@ def doctor() -> None:
 
 _MOUNTED: dict[str, tuple[Callable[..., None], ...]] = {
     _READ: (view, push, fetch),
-    _STUDY: (train, tune, bundle, calibrate, card, evaluate, agreement, compare, replicate),
+    _STUDY: (
+        train,
+        tune,
+        bundle,
+        calibrate,
+        card,
+        evaluate,
+        agreement,
+        compare,
+        replicate,
+        sample_size,
+    ),
 }
 for _panel, _commands in _MOUNTED.items():
     for _command in _commands:

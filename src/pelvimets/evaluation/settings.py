@@ -59,6 +59,8 @@ class EvaluationSettings:
         seed: Of the bootstrap.
         in_silico: Whether the cohort is of digital patients: then every table, figure and
             report says so.
+        margin: Largest loss of a share, area or overlap that counts as none when two models
+            are compared; None makes no test of non-inferiority.
     """
 
     connectivity: Connectivity = 26
@@ -73,6 +75,7 @@ class EvaluationSettings:
     confidence_level: float = 0.95
     seed: int = 0
     in_silico: bool = False
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         if self.connectivity not in (6, 18, 26):
@@ -81,6 +84,12 @@ class EvaluationSettings:
             raise SettingsError("An IoU threshold lies in 0-1", got=self.smallest_iou)
         if not 0 < self.confidence_level < 1:
             raise SettingsError("A confidence level lies in 0-1", got=self.confidence_level)
+        if self.margin is not None and not 0 < self.margin < 1:
+            raise SettingsError(
+                "A margin of non-inferiority lies between 0 and 1",
+                got=self.margin,
+                remedy="0.05 allows a loss of five percentage points",
+            )
         if self.bootstrap_samples < 1:
             raise SettingsError("At least one bootstrap sample", got=self.bootstrap_samples)
 

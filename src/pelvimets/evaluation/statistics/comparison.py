@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from pelvimets.evaluation.measures.case import LESIONS
-from pelvimets.evaluation.measures.voxel import MEASURE_TITLES, MEASURES, Summary, summarise
+from pelvimets.evaluation.measures.voxel import (
+    HIGHER_IS_BETTER,
+    MEASURE_TITLES,
+    MEASURES,
+    Summary,
+    summarise,
+)
 from pelvimets.evaluation.readings import (
     FalseItem,
     LesionTally,
@@ -27,6 +33,7 @@ from pelvimets.evaluation.statistics.comparing import (
     wilcoxon,
 )
 from pelvimets.evaluation.statistics.intervals import Interval
+from pelvimets.evaluation.statistics.noninferiority import NAME, mean_not_worse
 from pelvimets.evaluation.statistics.sequence_tests import GroupTest, compare_calls, compare_tallies
 from pelvimets.evaluation.tables.table import Table, mean_sd, number_interval, p_value
 from pelvimets.labels import Sequence as MrSequence
@@ -45,6 +52,8 @@ class MeasureComparison:
         tests: Paired t, Wilcoxon.
         holm: Adjusted p of the t test over the bones of one measure and sequence; lesions alone.
         pairs: Value of either model per patient.
+        non_inferiority: Whether the second is no worse by more than the margin; None without
+            one, and for distances, to which a margin of shares does not apply.
     """
 
     sequence: MrSequence
@@ -56,6 +65,7 @@ class MeasureComparison:
     tests: tuple[TestResult, TestResult]
     holm: float
     pairs: Mapping[str, tuple[float, float]]
+    non_inferiority: TestResult | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,7 @@ class Comparison:
         rules: By which lesions were matched in either evaluation, as printed.
         measures, detection: Voxel level; lesion and patient level.
         left_out: Patients that only one evaluation has.
+        margin: Of non-inferiority; None if it was not tested.
     """
 
     names: tuple[str, str]
@@ -74,6 +85,7 @@ class Comparison:
     measures: tuple[MeasureComparison, ...]
     detection: Mapping[Reading, Mapping[str, GroupTest]]
     left_out: tuple[str, ...]
+    margin: float | None = None
 
 
 def compare_models(
@@ -89,7 +101,7 @@ def compare_models(
     Raises:
         InputError: if they have no patient in common.
     """
-    measures = _compare_measures(first, second)
+    measures = _compare_measures(first, second, settings)
     detection = {
         reading: {
             **compare_calls(*_paired_calls(second, first, reading), settings),
@@ -108,6 +120,7 @@ def compare_models(
         measures,
         {reading: tests for reading, tests in detection.items() if tests},
         tuple(sorted(sides[0] ^ sides[1])),
+        settings.margin,
     )
 
 
@@ -128,7 +141,9 @@ def _values(results: Results) -> dict[tuple[str, str, str], dict[str, float]]:
     return values
 
 
-def _compare_measures(first: Results, second: Results) -> tuple[MeasureComparison, ...]:
+def _compare_measures(
+    first: Results, second: Results, settings: EvaluationSettings
+) -> tuple[MeasureComparison, ...]:
     sides = _values(first), _values(second)
     found = []
     for key in sides[0]:
@@ -150,6 +165,9 @@ def _compare_measures(first: Results, second: Results) -> tuple[MeasureCompariso
                     patient: (float(b), float(a))
                     for patient, a, b in zip(pairs.patients, pairs.first, pairs.second, strict=True)
                 },
+                mean_not_worse(pairs, settings.margin)
+                if settings.margin is not None and HIGHER_IS_BETTER[measure]
+                else None,
             )
         )
     return _adjusted(found)
@@ -201,8 +219,8 @@ def _tally(case: Mapping[str, Any]) -> LesionTally:
     return LesionTally(case["patient"], reference, false)
 
 
-def comparison_tables(comparison: Comparison) -> tuple[Table, Table]:
-    """Segmentation and detection of two models."""
+def comparison_tables(comparison: Comparison) -> tuple[Table, ...]:
+    """Segmentation and detection of two models, and non-inferiority where a margin was given."""
     names = comparison.names
     rows = tuple(
         (
@@ -230,6 +248,7 @@ def comparison_tables(comparison: Comparison) -> tuple[Table, Table]:
         for name, test in tests.items()
     )  # fmt: skip
     note = f"Difference: {names[1]} - {names[0]}. Holm's correction spans the eight bones."
+    not_worse = non_inferiority_table(comparison)
     return (
         Table("comparison_voxel", "Segmentation of both models", columns, rows, (note,)),
         Table(
@@ -239,7 +258,52 @@ def comparison_tables(comparison: Comparison) -> tuple[Table, Table]:
             detection,
             (_rule_note(comparison),),
         ),
+        *([not_worse] if not_worse.rows else []),
     )
+
+
+def non_inferiority_table(comparison: Comparison) -> Table:
+    """What was tested against the margin; no rows without one."""
+    tested = [
+        (item.sequence.title, f"{item.structure.replace('_', ' ')}, {MEASURE_TITLES[item.measure]}",
+         item.difference, item.non_inferiority)
+        for item in comparison.measures
+    ] + [
+        (reading.title, name.replace("_", " "), found.difference, found.non_inferiority)
+        for reading, tests in comparison.detection.items()
+        for name, found in tests.items()
+    ]  # fmt: skip
+    rows = tuple(
+        (
+            where,
+            what,
+            number_interval(difference, 3),
+            test.test.removeprefix(f"{NAME} ").strip("()"),
+            p_value(test.p),
+            _verdict(test),
+            test.note,
+        )
+        for where, what, difference, test in tested
+        if test is not None
+    )
+    names, margin = comparison.names, comparison.margin
+    notes = (
+        f"Difference: {names[1]} - {names[0]}. Non-inferior: {names[1]} loses less than "
+        f"{margin}, one-sided p < 0.025. The margin must have been set before the data were seen; "
+        "no correction for the number of rows is made: name one of them beforehand.",
+    )
+    columns = (
+        "Reading", "Measure", "Difference (95 % interval)", "Test", "p, one-sided", "Verdict",
+        "Note",
+    )  # fmt: skip
+    title = f"Non-inferiority of {names[1]}, margin {margin}"
+    return Table("comparison_non_inferiority", title, columns, rows, notes)
+
+
+def _verdict(test: TestResult) -> str:
+    if test.p != test.p:
+        return "not tested"
+    return "non-inferior" if test.p < 0.025 else "not shown"
 
 
 def _rule_note(comparison: Comparison) -> str:

@@ -33,6 +33,12 @@ from pelvimets.evaluation.statistics.intervals import (
     ratio_replicates,
     resample_counts,
 )
+from pelvimets.evaluation.statistics.noninferiority import (
+    area_not_worse,
+    paired_share_interval,
+    ratio_not_worse,
+    shares_not_worse,
+)
 from pelvimets.evaluation.statistics.permutation import permuted_ratios
 from pelvimets.labels import Sequence as MrSequence
 
@@ -66,10 +72,17 @@ class StructureTest:
 
 @dataclass(frozen=True)
 class GroupTest:
-    """A lesion or patient figure compared between DWI and T1: DWI - T1 and the test."""
+    """A lesion or patient figure of two conditions.
+
+    Attributes:
+        difference: First - second, such as DWI - T1.
+        test: Of a difference.
+        non_inferiority: Whether the first is no worse by more than the margin; None without one.
+    """
 
     difference: Interval
     test: TestResult
+    non_inferiority: TestResult | None = None
 
 
 def compare_structures(values: Values) -> tuple[StructureTest, ...]:
@@ -184,31 +197,38 @@ def compare_calls(
     tests: dict[str, GroupTest] = {}
     both = stated.all(axis=1)
     if both.any():
-        tests |= _compare_stated(truth[both], one[both], two[both], int(np.sum(~both)))
+        sides = one[both], two[both]
+        tests |= _compare_stated(truth[both], sides, int(np.sum(~both)), settings)
     if not both.all():
-        tests["no_statement"] = _right_calls(~stated[:, 0], ~stated[:, 1])
+        without = replace(settings, margin=None)
+        tests["no_statement"] = _right_calls(~stated[:, 0], ~stated[:, 1], without)
         right = [(one == truth) & stated[:, 0], (two == truth) & stated[:, 1]]
         for name, members in (("sensitivity_worst", truth), ("specificity_worst", ~truth)):
             if members.any():
-                tests[name] = _right_calls(*(side[members] for side in right))
+                tests[name] = _right_calls(right[0][members], right[1][members], settings)
     scores = [[call.score for call in side] for side in (first, second)]
     known = not any(score is None or np.isnan(score) for side in scores for score in side)
     if known and truth.any() and not truth.all():
-        tests["auc"] = _areas(truth, *(np.array(side, dtype=np.float64) for side in scores))
+        first_scores, second_scores = (np.array(side, dtype=np.float64) for side in scores)
+        tests["auc"] = _areas(truth, first_scores, second_scores, settings)
     return tests
 
 
 def _compare_stated(
-    truth: BoolArray, one: BoolArray, two: BoolArray, left_out: int
+    truth: BoolArray,
+    sides: tuple[BoolArray, BoolArray],
+    left_out: int,
+    settings: EvaluationSettings,
 ) -> dict[str, GroupTest]:
     """Figures of calls that both sides make."""
+    one, two = sides
     tests: dict[str, GroupTest] = {}
     for name, members in (("sensitivity", truth), ("specificity", ~truth)):
         if members.any():
             tests[name] = _right_calls(
-                one[members] == truth[members], two[members] == truth[members]
+                one[members] == truth[members], two[members] == truth[members], settings
             )
-    tests["accuracy"] = _right_calls(one == truth, two == truth)
+    tests["accuracy"] = _right_calls(one == truth, two == truth, settings)
     for name, positive in (("ppv", True), ("npv", False)):
         values = [
             float(np.mean(truth[c == positive] == positive)) if (c == positive).any() else np.nan
@@ -217,7 +237,7 @@ def _compare_stated(
         test = predictive_value_test(truth, one, two, positive=positive)
         tests[name] = GroupTest(_bare(values[0] - values[1]), test)
     if truth.any() and not truth.all():
-        tests["auc_of_calls"] = _areas(truth, one.astype(float), two.astype(float))
+        tests["auc_of_calls"] = _areas(truth, one.astype(float), two.astype(float), settings)
     note = f"{left_out} patients without a statement left out" if left_out else ""
     return {name: _noted(test, note) for name, test in tests.items()}
 
@@ -240,17 +260,26 @@ def agreement_of_calls(
     return kappa([a for a, _ in pairs], [b for _, b in pairs]) if pairs else None
 
 
-def _right_calls(one: BoolArray, two: BoolArray) -> GroupTest:
-    return GroupTest(_bare(float(one.mean() - two.mean())), mcnemar(one, two))
+def _right_calls(one: BoolArray, two: BoolArray, settings: EvaluationSettings) -> GroupTest:
+    margin = settings.margin
+    return GroupTest(
+        paired_share_interval(one, two, settings.confidence_level),
+        mcnemar(one, two),
+        None if margin is None else shares_not_worse(one, two, margin),
+    )
 
 
 def _bare(difference: float) -> Interval:
     return Interval(difference, float("nan"), float("nan"), "none")
 
 
-def _areas(truth: BoolArray, one: FloatArray, two: FloatArray) -> GroupTest:
+def _areas(
+    truth: BoolArray, one: FloatArray, two: FloatArray, settings: EvaluationSettings
+) -> GroupTest:
     test, difference = paired_delong(truth, one, two)
-    return GroupTest(difference, test)
+    margin = settings.margin
+    own = None if margin is None else area_not_worse(difference, truth.size, margin)
+    return GroupTest(difference, test, own)
 
 
 def compare_tallies(
@@ -278,8 +307,25 @@ def compare_tallies(
             float(values[0] - values[1]), replicates[0] - replicates[1], settings.confidence_level
         )
         test = permuted_ratios(sides[0][name], sides[1][name], settings.bootstrap_samples, rng)
-        tests[name] = GroupTest(difference, test)
+        tests[name] = GroupTest(difference, test, _not_worse(sides, name, replicates, settings))
     return tests
+
+
+def _not_worse(
+    sides: Sequence[Mapping[str, tuple[FloatArray, FloatArray]]],
+    name: str,
+    replicates: Sequence[FloatArray],
+    settings: EvaluationSettings,
+) -> TestResult | None:
+    if settings.margin is None:
+        return None
+    used = int(np.sum((sides[0][name][1] > 0) | (sides[1][name][1] > 0)))
+    one, two = (
+        above.sum() / below.sum() if below.sum() else float("nan")
+        for above, below in (side[name] for side in sides)
+    )
+    gaps = replicates[0] - replicates[1]
+    return ratio_not_worse(gaps, float(one - two), used, settings.margin)
 
 
 def _lesion_counts(
