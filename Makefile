@@ -1,6 +1,7 @@
 # The front door. Needs Python 3.11-3.13 and make; everything else is set up in .venv.
 #   make demo   a digital patient's DICOM study, read into a report
 #   make test   all quality gates and tests
+#   make quick  types, lint and the fast tests, in about a minute
 VENV   := .venv
 BIN    := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
@@ -8,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
             && echo $$p && break; done)
 DEMO   := out/demo
 
-.PHONY: demo test check docs clean
+.PHONY: demo test quick coverage check docs clean
 
 demo: $(VENV)/.base
 	test -d $(DEMO)/patient || $(BIN)/pelvimets phantom --seed 7 --dicom philips -o $(DEMO)/patient
@@ -16,6 +17,16 @@ demo: $(VENV)/.base
 
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+quick: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov pelvimets --cov-report term
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
