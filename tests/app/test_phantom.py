@@ -138,3 +138,18 @@ def test_second_time_point_lies_beside_the_first(tmp_path: Path):
     assert {lesion["course"] for lesion in later["lesions"]} - {"first"}
     make_phantom(replace(order, follow_up=False), tmp_path / "man", overwrite=True)
     assert not (tmp_path / "man" / "follow_up").exists()
+
+
+def test_a_patient_who_cannot_be_made_stops_no_other(tmp_path: Path, monkeypatch) -> None:
+    made = []
+
+    def make(order: PhantomOrder, out: Path) -> None:
+        if out.name == "p0002":
+            raise ZeroDivisionError("of a rare anatomy")
+        made.append(out.name)
+
+    monkeypatch.setattr("pelvimets.app.phantom.make_phantom", make)
+    with pytest.raises(CohortError, match=r"1 of 3 patients .* p0002: An unexpected ZeroDiv"):
+        make_cohort(replace(ORDER, patients=3), tmp_path / "new")
+    assert made == ["p0001", "p0003"]
+    assert not (tmp_path / "new" / "patients.csv").exists()

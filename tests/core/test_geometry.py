@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pelvimets.config import GridSettings, IntensitySettings
-from pelvimets.core.geometry import Geometry, closest_canonical
+from pelvimets.core.geometry import Geometry, check_scale, closest_canonical
 from pelvimets.core.resample import (
     from_sitk,
     labels_from_probabilities,
@@ -51,6 +51,13 @@ def test_voxels_keep_their_place_when_brought_to_canonical_axes(axes, degrees):
         assert array[tuple(np.rint(original).astype(int))] == canonical.array[tuple(index)]
     superior, posterior, left = canonical.geometry.axes
     assert superior[2] > 0.9 and posterior[1] > 0.9 and left[0] > 0.9
+
+
+@pytest.mark.parametrize("spacing", [(1e-3, 1e-3, 1e-3), (5.0, 0.01, 1.0), (1000.0,) * 3])
+def test_a_size_that_no_body_has_is_refused(spacing):
+    with pytest.raises(GeometryError, match="by its size"):
+        check_scale(Geometry.from_axes((16, 40, 40), spacing))
+    check_scale(Geometry.from_axes((16, 40, 40), (5.0, 0.3, 0.3)))
 
 
 def test_closest_canonical_of_an_axial_head_up_grid_changes_nothing():

@@ -528,3 +528,23 @@ def test_rules_are_chosen_after_measuring(bare, tmp_path):
     results = summarise_cohort(found.cases, found.facts, loose)
     dwi = results.readings[Reading.DWI]
     assert dwi.lesions.found == dwi.by_rule[MatchRule.ANY_OVERLAP].found
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_patient_who_cannot_be_measured_is_named_and_left_out(bare, tmp_path, jobs):
+    reference, prediction = bare[0], shutil.copytree(bare[1], tmp_path / "prediction")
+    patients = sorted(path.name for path in prediction.iterdir() if path.is_dir())
+    endless = "[" * 200_000  # JSON that no parser follows to its end
+    (prediction / patients[2] / "findings.json").write_text(endless)
+    request = EvaluationRequest(prediction, reference, QUICK)
+    measured = measure_cohort(request, CaseStore(tmp_path / "store"), jobs=jobs)
+    kept = [p for p in patients if p != patients[2]]
+    assert [case.patient for case in measured.cases] == kept
+    assert [fact.patient for fact in measured.facts] == kept
+    (problem,) = (p for p in measured.problems if p.patient == patients[2])
+    assert "cannot be measured: An unexpected RecursionError" in problem.message
+    assert measured.excluded["not measured"] == 1
+    for patient in patients:
+        (prediction / patient / "findings.json").write_text(endless)
+    with pytest.raises(InputError, match="No patient could be measured"):
+        measure_cohort(request, CaseStore(tmp_path / "other"), jobs=jobs)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_samples import block, t1, uid, write
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
@@ -18,6 +19,7 @@ from pelvimets.io.cohort.folder import (
     table_text,
     write_table,
 )
+from pelvimets.io.cohort.study_folders import studies_in
 from pelvimets.io.nifti.files import write_nifti
 from pelvimets.labels import Sequence
 
@@ -111,3 +113,16 @@ def test_table_text_and_a_place_that_cannot_be_written(tmp_path: Path):
     assert table_text([{"a": "x,y", "b": None}]) == 'a,b\n"x,y",\n'
     with pytest.raises(OutputError):
         write_table(tmp_path / "no" / "t.csv", [{"a": 1}])
+
+
+def test_a_damaged_study_is_not_left_out_of_a_folder_of_studies(tmp_path):
+    for patient in "abc":
+        write(tmp_path / patient, t1(block(seed=1), StudyInstanceUID=uid(patient)))
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("no DICOM")
+    for path in (tmp_path / "c").iterdir():
+        data = bytearray(path.read_bytes())
+        data[132:300] = b"Uj" * 84  # the meta header: the parser knows no such type
+        path.write_bytes(data)
+    assert [path.name for path in studies_in(tmp_path)] == ["a", "b", "c"]
+    assert studies_in(tmp_path / "a") == ()

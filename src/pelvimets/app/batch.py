@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from pelvimets.app.predict import RunOptions, StudyInput, predict
-from pelvimets.errors import InputError, PelvimetsError
+from pelvimets.app.workers import each
+from pelvimets.errors import InputError
 from pelvimets.io.cohort.folder import CohortPatient, is_cohort, read_cohort
 from pelvimets.io.cohort.study_folders import has_nifti_images, studies_in
 from pelvimets.io.record.output import RECORD_NAME, tidy
 from pelvimets.labels import Sequence
-
-_DIED = "The worker process died, most likely for lack of memory. Use fewer --jobs."
 
 
 @dataclass(frozen=True)
@@ -124,41 +119,12 @@ def _outcomes(
             yield BatchOutcome(case.name, "earlier")
         else:
             waiting.append(case)
-    if jobs <= 1 or len(waiting) <= 1:
-        for case in waiting:
-            yield _predict_one(case, out, options)
-        return
-    yield from _in_parallel(waiting, out, options, jobs)
+    for ended in each(partial(_predict_one, out=out, options=options), waiting, jobs):
+        if ended.fault:
+            yield BatchOutcome(ended.item.name, "failed", ended.fault)
+        else:
+            yield BatchOutcome(ended.item.name, "done", seconds=ended.result or 0.0)
 
 
-def _in_parallel(
-    cases: list[BatchCase], out: Path, options: RunOptions, jobs: int
-) -> Iterator[BatchOutcome]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=end_with_parent) as pool:
-        futures = {pool.submit(_predict_one, c, out, options): c for c in cases}
-        for future in as_completed(futures):
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                yield BatchOutcome(futures[future].name, "failed", _DIED)
-
-
-def end_with_parent() -> None:
-    """In a worker: stop as soon as the process that started it is gone, however it ended."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _predict_one(case: BatchCase, out: Path, options: RunOptions) -> BatchOutcome:
-    try:
-        summary = predict(case.source, out / case.name, options)
-    except PelvimetsError as error:
-        return BatchOutcome(case.name, "failed", str(error))
-    return BatchOutcome(case.name, "done", seconds=summary.seconds)
+def _predict_one(case: BatchCase, out: Path, options: RunOptions) -> float:
+    return predict(case.source, out / case.name, options).seconds

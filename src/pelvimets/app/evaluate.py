@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Protocol
 from pelvimets import __version__
 from pelvimets.app.evaluation_facts import development_facts, facts_of
 from pelvimets.app.evaluation_pictures import draw_pictures
+from pelvimets.app.workers import each
 from pelvimets.errors import CohortError, InputError, MissingExtraError
 from pelvimets.evaluation.checks import Problem, Weight, check_flow, check_splits
 from pelvimets.evaluation.measures.case import CaseResult, measure_case
@@ -36,6 +35,7 @@ from pelvimets.io.record.results import CaseStore
 from pelvimets.phantom.anatomy.patient import MimicKind
 
 ALL_SPLITS = "all"
+_NOT_MEASURED = "not measured"
 _STUDY_PACKAGES = ("matplotlib", "pandas", "sklearn", "statsmodels", "yaml")
 
 
@@ -219,8 +219,10 @@ def measure_cohort(
             got=f"{len(present)} predicted, {len(chosen)} in the reference",
             remedy="Name the folders of both after the patients of the reference",
         )
-    cases = tuple(_measure_all(folders, request.settings, store, jobs, observer or Quiet()))
-    names = {folder.patient for folder in folders}
+    cases, unmeasured = _measure_all(folders, request.settings, store, jobs, observer or Quiet())
+    if unmeasured:
+        excluded[_NOT_MEASURED] = len(unmeasured)
+    names = {case.patient for case in cases}
     flow = read_flow(request.reference)
     problems += check_flow([(row.step, row.patients) for row in flow], len(listed))
     if request.external:
@@ -228,10 +230,10 @@ def measure_cohort(
     facts = tuple(fact for fact in all_facts if fact.patient in names)
     known = () if request.external else [fact.patient for fact in all_facts]
     return Measured(
-        cases,
+        tuple(cases),
         facts,
         all_facts,
-        tuple(problems),
+        (*problems, *unmeasured),
         excluded,
         listed=len(listed),
         flow=flow,
@@ -293,24 +295,32 @@ def _measure_all(
     store: CaseStore,
     jobs: int,
     observer: EvaluationObserver,
-) -> list[CaseResult]:
-    """Measured patients in the order given."""
+) -> tuple[list[CaseResult], list[Problem]]:
+    """Measured patients in the order given, and those that could not be measured.
+
+    Raises:
+        InputError: if none could be.
+    """
     work = [_Job(folder, settings, store.folder) for folder in folders]
     measured: dict[str, CaseResult] = {}
-    for done, case in enumerate(_run(work, jobs), start=1):
-        measured[case.patient] = case
-        observer.measured(case.patient, done, len(work))
-    return [measured[folder.patient] for folder in folders]
-
-
-def _run(work: Sequence[_Job], jobs: int) -> Iterator[CaseResult]:
-    if jobs == 1 or len(work) == 1:
-        yield from map(_measure_one, work)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(work)), mp_context=context) as pool:
-        for future in as_completed([pool.submit(_measure_one, job) for job in work]):
-            yield future.result()
+    faults: dict[str, str] = {}
+    for done, ended in enumerate(each(_measure_one, work, jobs), start=1):
+        patient = ended.item.folders.patient
+        if ended.result is None:
+            faults[patient] = ended.fault
+        else:
+            measured[patient] = ended.result
+        observer.measured(patient, done, len(work))
+    if not measured:
+        raise InputError(
+            "No patient could be measured",
+            got="; ".join(f"{patient}: {fault}" for patient, fault in sorted(faults.items())[:3]),
+        )
+    problems = [
+        Problem(Weight.WARNING, _NOT_MEASURED, f"Left out, as it cannot be measured: {fault}", who)
+        for who, fault in sorted(faults.items())
+    ]
+    return [measured[f.patient] for f in folders if f.patient in measured], problems
 
 
 def _measure_one(job: _Job) -> CaseResult:

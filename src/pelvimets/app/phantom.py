@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pelvimets import __version__
+from pelvimets.app.workers import each
 from pelvimets.core.volume import Volume
+from pelvimets.errors import CohortError
 from pelvimets.io.cohort.folder import TABLE_NAME, read_cohort, write_table
 from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.phantom.record import (
@@ -328,42 +329,34 @@ def make_cohort(
         finished: Called after each patient with his name, the number done and the total.
 
     Raises:
-        CohortError: if the folder holds another cohort, or something else.
-        OutputError: if it cannot be written.
+        CohortError: if the folder holds another cohort, or something else; or, once all others
+            are made, if a patient could not be.
     """
     members = cohort_members(cohort)
     open_cohort_folder(out, cohort.as_data())
     waiting = [m for m in members if not (out / m.key / PATIENT_RECORD).is_file()]
     done = len(members) - len(waiting)
     finished("", done, len(members))
-    for key in _made(waiting, out, jobs):
+    faults = []
+    for made in each(partial(_make_member, out=out), waiting, jobs):
         done += 1
-        finished(key, done, len(members))
+        finished(made.item.key, done, len(members))
+        if made.fault:
+            faults.append(f"{made.item.key}: {made.fault}")
+    if faults:
+        raise CohortError(
+            f"{len(faults)} of {len(members)} patients could not be made",
+            got="; ".join(sorted(faults)),
+            remedy="Run it again: it goes on with these",
+        )
     flow = enrolment_flow(cohort.population, cohort.patients, cohort.seed)
     write_table(out / FLOW_NAME, [asdict(row) for row in flow])
     write_table(out / TABLE_NAME, [_row(member, out) for member in members])
     return out
 
 
-def _made(waiting: list[CohortMember], out: Path, jobs: int) -> Iterator[str]:
-    if jobs == 1 or len(waiting) < 2:
-        for member in waiting:
-            yield _make_member(member, out)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        futures = [pool.submit(_make_member, member, out) for member in waiting]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _make_member(member: CohortMember, out: Path) -> str:
+def _make_member(member: CohortMember, out: Path) -> None:
     make_phantom(member.order, out / member.key)
-    return member.key
 
 
 def _row(member: CohortMember, out: Path) -> dict[str, object]:

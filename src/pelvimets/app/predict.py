@@ -30,7 +30,7 @@ from pelvimets.app.stages import Observer, Silent, StageClock, check_memory, pea
 from pelvimets.config import LesionSettings, ReadingSettings, settings_to_dict
 from pelvimets.core.budget import estimate
 from pelvimets.core.findings import Findings, QualityFlag
-from pelvimets.core.geometry import Geometry
+from pelvimets.core.geometry import Geometry, check_scale
 from pelvimets.core.judging import judge_lesions
 from pelvimets.core.measure import measure
 from pelvimets.core.quality import agreement_flags, bone_flags, network_flags
@@ -276,7 +276,9 @@ def _flags(bones: dict[Sequence, Volume], settings: LesionSettings) -> tuple[Qua
 
 
 def check_budget(fields: Ordered[Geometry], settings: ReadingSettings) -> None:
-    """Refuse a study that takes more memory than there is, before it is read."""
+    """Refuse a study that takes more memory than there is, or shows no body, before it is read."""
+    for field in fields:
+        check_scale(field)
     check_memory(estimate(fields, settings).memory_mib, "Reading this study")
 
 

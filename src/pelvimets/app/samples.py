@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pelvimets.app.workers import beside, fault_of
 from pelvimets.config import GridSettings, IntensitySettings, settings_to_dict
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, SettingsError
@@ -188,8 +189,8 @@ class _Maker:
         for sequence in patient.sequences:
             try:
                 self._prepare(patient, sequence)
-            except InputError as error:
-                faults.append(f"patient {patient.key}, {sequence.title}: {error}")
+            except Exception as error:
+                faults.append(f"patient {patient.key}, {sequence.title}: {fault_of(error)}")
         return faults
 
     def _prepare(self, patient: CohortPatient, sequence: Sequence) -> None:
@@ -277,32 +278,19 @@ def begin_pool(
         draw_pool(store / "train", grid, intensity, replace(pool, patients=number + 1, simulated=0))
 
 
-def fill_pool(
-    settings: TrainingSettings, store: Path, pool: PhantomPool
-) -> multiprocessing.process.BaseProcess:
+def fill_pool(settings: TrainingSettings, store: Path, pool: PhantomPool) -> BaseProcess:
     """Draw the other digital patients beside this process; it ends with this one."""
-    filler = multiprocessing.get_context("spawn").Process(
-        target=draw_pool,
-        args=(store / "train", settings.sample_grid, settings.intensity, pool),
-        daemon=True,
-    )
-    filler.start()
-    return filler
+    return beside(draw_pool, store / "train", settings.sample_grid, settings.intensity, pool)
 
 
 def draw_pool(
     folder: Path, grid: GridSettings, intensity: IntensitySettings, pool: PhantomPool
 ) -> None:
-    """Draw and simulate digital patients into a folder until the pool is full.
-
-    It stops when the process that started it has gone.
-    """
-    store, parent = sample_store(folder), multiprocessing.parent_process()
+    """Draw and simulate digital patients into a folder until the pool is full."""
+    store = sample_store(folder)
     drawing = replace(SamplerSettings(), sources=pool.sources)
     plans = simulated_plans(pool.simulated)
     for number in range(max(pool.patients, len(plans))):
-        if parent is not None and not parent.is_alive():
-            return
         seed, there = TRAINING_SEEDS + number, store.names()  # others may draw, too
         if number < pool.patients and seed not in _seeds(there):
             store.write(draw_training_sample(seed, grid, intensity, drawing))

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from pelvimets.errors import GeometryError
 
 FloatArray = npt.NDArray[np.float64]
+_VOXEL_MM = 0.05, 50.0
+_SMALLEST_FIELD_MM = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +149,25 @@ class Geometry:
 
 
 _AXIAL = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+
+
+def check_scale(geometry: Geometry) -> None:
+    """Refuse voxels and fields of a size that no MR image of a body has, as of a wrong unit.
+
+    Raises:
+        GeometryError: with the size.
+    """
+    extent = geometry.extent_mm()
+    voxel_mm = geometry.spacing
+    low, high = _VOXEL_MM
+    if min(extent) < _SMALLEST_FIELD_MM or min(voxel_mm) < low or max(voxel_mm) > high:
+        voxel = " x ".join(f"{mm:.3g}" for mm in voxel_mm)
+        field = " x ".join(f"{mm:.3g}" for mm in extent)
+        raise GeometryError(
+            "The image is no picture of a pelvis by its size",
+            got=f"voxels of {voxel} mm, field of {field} mm",
+            remedy="Check the voxel size and its unit; lengths are in mm",
+        )
 
 
 def _check_orthogonal(matrix: FloatArray, tolerance: float = 1e-3) -> None:

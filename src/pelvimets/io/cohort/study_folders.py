@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
-from pydicom.errors import InvalidDicomError
 
 from pelvimets.io.dicom.archive import is_zip
 from pelvimets.labels import Sequence
@@ -19,7 +18,8 @@ def studies_in(folder: Path) -> tuple[Path, ...]:
     """The sub-folders and zips of a folder that each hold a study of their own.
 
     Told apart by the Study Instance UID of the first DICOM file in each part: parts of one
-    study share it. A zip and a folder with ``dwi.nii.gz`` or ``t1.nii.gz`` count as a study.
+    study share it. A zip and a folder with ``dwi.nii.gz`` or ``t1.nii.gz`` count as a study, and
+    beside studies so does a folder whose DICOM files are damaged: it is not left out in silence.
 
     Returns:
         Sorted paths; empty if the folder is one study or holds none.
@@ -31,7 +31,7 @@ def studies_in(folder: Path) -> tuple[Path, ...]:
     keys = [key for key in found.values() if key is not None]
     if len(set(keys)) < 2 or len(set(keys)) < len(keys):
         return ()
-    return tuple(part for part, key in found.items() if key is not None)
+    return tuple(part for part, key in found.items() if key is not None or _damaged(part))
 
 
 def has_nifti_images(folder: Path) -> bool:
@@ -46,6 +46,18 @@ def _key(part: Path) -> str | None:
     if has_nifti_images(part):
         return str(part)
     return next(filter(None, map(_study_uid, _first_files(part))), None)
+
+
+def _damaged(part: Path) -> bool:
+    return part.is_dir() and any(map(_is_marked_as_dicom, _first_files(part)))
+
+
+def _is_marked_as_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def _first_files(folder: Path) -> Iterator[Path]:
@@ -65,7 +77,7 @@ def _study_uid(path: Path) -> str | None:
             header = pydicom.dcmread(
                 path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"]
             )
-    except (InvalidDicomError, OSError, ValueError, AttributeError):
+            uid = header.get("StudyInstanceUID")
+    except Exception:  # a damaged header can make the parser raise almost anything
         return None
-    uid = header.get("StudyInstanceUID")
     return str(uid) if uid else None
