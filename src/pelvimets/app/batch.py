@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from pelvimets.app.predict import RunOptions, StudyInput, predict
 from pelvimets.app.workers import each
-from pelvimets.errors import InputError
+from pelvimets.errors import InputError, OutputError
 from pelvimets.io.cohort.folder import CohortPatient, is_cohort, read_cohort
 from pelvimets.io.cohort.study_folders import has_nifti_images, studies_in
-from pelvimets.io.record.output import RECORD_NAME, tidy
+from pelvimets.io.record.output import RECORD_NAME, is_whole, tidy
 from pelvimets.labels import Sequence
 
 
@@ -27,7 +27,10 @@ class BatchCase:
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """What became of one patient: ``done``, ``earlier`` (finished before) or ``failed``."""
+    """What became of one patient: ``done``, ``earlier`` (finished before) or ``failed``.
+
+    A patient whose result is there but for an extra output has failed, too.
+    """
 
     name: str
     state: str
@@ -83,7 +86,7 @@ def predict_batch(
 ) -> tuple[BatchOutcome, ...]:
     """Read each patient into ``out/<patient>``; one that fails does not stop the others.
 
-    A patient whose result is there already is passed over, so that a stopped batch goes on
+    A patient whose whole result is there already is passed over, so that a stopped batch goes on
     where it was; ``options.overwrite`` reads all again.
 
     Raises:
@@ -115,7 +118,7 @@ def _outcomes(
     waiting = []
     tidy(out)
     for case in cases:
-        if not options.overwrite and (out / case.name / RECORD_NAME).is_file():
+        if not options.overwrite and is_whole(out / case.name):
             yield BatchOutcome(case.name, "earlier")
         else:
             waiting.append(case)
@@ -127,4 +130,10 @@ def _outcomes(
 
 
 def _predict_one(case: BatchCase, out: Path, options: RunOptions) -> float:
-    return predict(case.source, out / case.name, options).seconds
+    place = out / case.name
+    again = (place / RECORD_NAME).is_file()  # a result without its extra outputs
+    options = replace(options, overwrite=options.overwrite or again)
+    summary = predict(case.source, place, options)
+    if summary.failed:
+        raise OutputError("; ".join(summary.failed), remedy="Masks and report are there")
+    return summary.seconds

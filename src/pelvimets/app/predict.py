@@ -23,6 +23,7 @@ from pelvimets.app.result import (
     acquisition_to_dict,
     acquisitions,
     content_of,
+    rehearse_dicom,
     write_dicom,
     write_result,
 )
@@ -39,6 +40,7 @@ from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError
+from pelvimets.io.dicom.rehearsal import what_failed
 from pelvimets.io.dicom.source import HeadersBySeries
 from pelvimets.io.nifti.files import nifti_geometry
 from pelvimets.io.nifti.study import read_nifti_study
@@ -47,6 +49,7 @@ from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy, open_study
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
+from pelvimets.report.content import ReportContent
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,14 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a finished run tells its user."""
+    """What a finished run tells its user; ``failed`` names outputs that could not be written."""
 
     report: Path
     findings: Findings
     notes: tuple[str, ...]
     seconds: float
     peak_memory_mib: int
+    failed: tuple[str, ...] = ()
 
 
 def process_study(
@@ -135,7 +139,9 @@ class Reading:
     opened: OpenStudy | None
 
 
-def write_run(work: Path, reading: Reading, options: RunOptions, created: datetime) -> None:
+def write_run(
+    work: Path, reading: Reading, options: RunOptions, created: datetime
+) -> tuple[str, ...]:
     """Write everything that a run leaves: masks, report, DICOM results if asked for, record.
 
     Args:
@@ -143,19 +149,42 @@ def write_run(work: Path, reading: Reading, options: RunOptions, created: dateti
         reading: What was found.
         options: How to write.
         created: The moment that all of it carries.
+
+    Returns:
+        Extra outputs that could not be written, each with the reason; all else is there.
     """
     result, segmenter, clock = reading.result, reading.segmenter, reading.clock
     with clock.stage("report"):
         content = content_of(result, segmenter.name, created)
     with clock.stage("write"):
         write_result(work, result, content)
+    failed: tuple[str, ...] = ()
     if options.dicom and reading.opened is not None:
         with clock.stage("DICOM"):
             headers = _headers(result.study, reading.opened)
-            folder, labelmap = work / DICOM_FOLDER, options.labelmap
-            write_dicom(folder, result, headers, content, created, labelmap=labelmap)
+            failed = _extra_dicom(work, result, headers, content, created, options)
     record = _record(result, segmenter, clock, created)
-    write_json(work / RECORD_NAME, {**record, "labelmap": options.labelmap})
+    record |= {"labelmap": options.labelmap, "failed_outputs": list(failed)}
+    write_json(work / RECORD_NAME, record)
+    return failed
+
+
+def _extra_dicom(
+    work: Path,
+    result: StudyResult,
+    headers: HeadersBySeries,
+    content: ReportContent,
+    created: datetime,
+    options: RunOptions,
+) -> tuple[str, ...]:
+    """Write the DICOM results; should that fail, masks and report stay, and the failure is told."""
+    try:
+        with staged_folder(work / DICOM_FOLDER) as folder:
+            write_dicom(folder, result, headers, content, created, labelmap=options.labelmap)
+    except Exception as error:
+        reason = what_failed(error, (h for series in headers.values() for h in series))
+        return (f"The DICOM results could not be written (got {reason})",)
+    return ()
 
 
 def predict(
@@ -193,14 +222,20 @@ def predict(
             study, opened = read_input(source, check)
             if opened is not None:
                 resources.enter_context(opened)
+        created = now()
+        if options.dicom and opened is not None:
+            with clock.stage("DICOM rehearsal"):
+                headers = _headers(study, opened)
+                rehearse_dicom(work, study, headers, created, labelmap=options.labelmap)
         result = process_study(study, segmenter, clock)
-        write_run(work, Reading(result, segmenter, clock, opened), options, now())
+        failed = write_run(work, Reading(result, segmenter, clock, opened), options, created)
     return RunSummary(
         report=out / "report.html",
         findings=result.findings,
         notes=_notes(study),
         seconds=clock.seconds,
         peak_memory_mib=peak_memory_mib(),
+        failed=failed,
     )
 
 
@@ -221,7 +256,7 @@ def _check_source(source: StudyInput, options: RunOptions) -> None:
 
 def _stages(source: StudyInput, options: RunOptions) -> int:
     sequences = 2 if source.path else sum(f is not None for f in (source.dwi, source.t1))
-    return 2 + 2 * sequences + 5 + options.dicom
+    return 2 + 2 * sequences + 5 + 2 * options.dicom
 
 
 def read_input(

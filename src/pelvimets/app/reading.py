@@ -28,7 +28,7 @@ from pelvimets.app.stages import Silent, StageClock
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
-from pelvimets.errors import InputError
+from pelvimets.errors import InputError, OutputError
 from pelvimets.io.record.output import staged_folder
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy
@@ -138,7 +138,8 @@ class Result:
 
         Raises:
             InputError: if DICOM results are asked for and the study is not from DICOM.
-            OutputError: if the folder exists or cannot be written.
+            OutputError: if the folder exists or cannot be written, or the DICOM results cannot;
+                then all else is there.
         """
         if dicom and self._reading.opened is None:
             raise InputError(
@@ -148,7 +149,9 @@ class Result:
             )
         options = RunOptions(overwrite=overwrite, dicom=dicom, labelmap=labelmap)
         with staged_folder(Path(out), overwrite=overwrite) as work:
-            write_run(work, self._reading, options, datetime.now(UTC))
+            failed = write_run(work, self._reading, options, datetime.now(UTC))
+        if failed:
+            raise OutputError("; ".join(failed), remedy="Masks and report are there")
         return Path(out) / "report.html"
 
 

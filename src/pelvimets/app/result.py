@@ -15,7 +15,9 @@ from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
 from pelvimets.core.review import Review
 from pelvimets.core.study import Acquisition, SeriesDecision, SeriesRole, SourceReference, Study
 from pelvimets.errors import InputError
+from pelvimets.io.dicom.rehearsal import rehearse_dicom_results
 from pelvimets.io.dicom.results import write_dicom_results
+from pelvimets.io.dicom.seg import SegmentationType
 from pelvimets.io.dicom.source import HeadersBySeries
 from pelvimets.io.dicom.source_headers import (
     SOURCE_HEADERS_NAME,
@@ -84,6 +86,21 @@ def write_result(folder: Path, result: StudyResult, content: ReportContent) -> N
     write_text(folder / "report.html", render_html(content))
 
 
+def rehearse_dicom(
+    beside: Path, study: Study, headers: HeadersBySeries, created: datetime, *, labelmap: bool
+) -> None:
+    """Refuse a study of which DICOM results cannot be made, before the networks run.
+
+    Raises:
+        InputError: with what its headers do not allow.
+    """
+    rehearse_dicom_results(beside, study, headers, _segmentation_type(labelmap), created)
+
+
+def _segmentation_type(labelmap: bool) -> SegmentationType:
+    return "LABELMAP" if labelmap else "BINARY"
+
+
 def write_dicom(
     folder: Path,
     result: StudyResult,
@@ -108,7 +125,7 @@ def write_dicom(
         result.lesions,
         result.findings,
         render_pdf(content),
-        segmentation_type="LABELMAP" if labelmap else "BINARY",
+        segmentation_type=_segmentation_type(labelmap),
         edited=edited,
         clock=lambda: created,
     )

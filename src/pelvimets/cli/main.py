@@ -140,6 +140,10 @@ def _predict_one(source: StudyInput, out: Path, options: RunOptions) -> None:
     console.line(f"{suspicion_wording(summary.findings)}; {lesions}")
     console.line(f"{summary.seconds:.1f} s, peak memory {summary.peak_memory_mib} MiB")
     console.line(f"Report: {summary.report}")
+    for what in summary.failed:
+        console.line(f"{what}. Masks and report are there.", style="red")
+    if summary.failed:
+        raise typer.Exit(1)
 
 
 def _predict_batch(cases: tuple[BatchCase, ...], out: Path, options: RunOptions, jobs: int) -> None:

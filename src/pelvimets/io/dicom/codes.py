@@ -20,6 +20,7 @@ from pydicom.sr.codedict import codes
 
 from pelvimets import __version__
 from pelvimets.core.findings import BonePart
+from pelvimets.io.dicom.text import UNICODE
 from pelvimets.labels import Code, Side
 
 Clock = Callable[[], datetime]
@@ -121,7 +122,11 @@ def array_digest(array: np.ndarray) -> bytes:
 
 
 def stamp(dataset: Dataset, moment: datetime) -> None:
-    """Set every date and time of creation to one moment, so that a run can be repeated."""
+    """Set every date and time of creation to one moment, so that a run can be repeated.
+
+    All text is Unicode, and declared so.
+    """
+    dataset.SpecificCharacterSet = UNICODE
     date, time = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S")
     for kind in ("InstanceCreation", "Content", "Series"):
         setattr(dataset, f"{kind}Date", date)

@@ -27,6 +27,7 @@ from pydicom.uid import (
 
 from pelvimets.errors import InputError
 from pelvimets.io.dicom.frames import MR_CLASSES, Frame, frames_of
+from pelvimets.io.dicom.text import in_unicode, know_text
 
 _KEYWORDS = """
     SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID Modality
@@ -179,10 +180,10 @@ class _Found:
 
 
 def read_header(path: Path) -> Dataset:
-    """The whole header of one file, without pixel data."""
+    """The whole header of one file, without pixel data, its text in Unicode."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        return in_unicode(pydicom.dcmread(path, stop_before_pixels=True, force=True))
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -210,7 +211,7 @@ def _read(path: Path) -> tuple[Dataset, int] | None:
     kind = str(dataset.get("SOPClassUID") or "")
     if not kind or kind == MediaStorageDirectoryStorage or not dataset.get("SeriesInstanceUID"):
         return None
-    return dataset, left
+    return know_text(dataset), left
 
 
 def _past_classic(tag: BaseTag, vr: str | None, length: int) -> bool:

@@ -19,6 +19,7 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.study import Acquisition, SourceReference
 from pelvimets.errors import InputError, VerificationError
 from pelvimets.io.dicom.codes import derived_uid
+from pelvimets.io.dicom.text import UNICODE
 
 HeadersBySeries = Mapping[str, Ordered[Dataset]]
 
@@ -139,9 +140,13 @@ def _headers_of(reference: SourceReference, headers: HeadersBySeries) -> list[Da
 
 
 def _copied(header: Dataset) -> Dataset:
-    """A shallow copy: elements can be replaced without touching the source."""
+    """A shallow copy: elements can be replaced without touching the source.
+
+    The header's text is decoded (``text.in_unicode``), and is written as Unicode.
+    """
     copy = Dataset()
     copy.update(header)
+    _replace(copy, "SpecificCharacterSet", UNICODE)
     for keyword in _MAY_BE_EMPTY:
         if keyword not in copy:
             setattr(copy, keyword, "")

@@ -10,10 +10,12 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataset import Dataset
 
 from pelvimets.errors import InputError
+from pelvimets.io.dicom.text import UNICODE
 from pelvimets.io.record.output import write_bytes
 
 SOURCE_HEADERS_NAME = "source_headers.json.gz"
@@ -44,4 +46,11 @@ def read_source_headers(folder: Path) -> dict[str, list[Dataset]]:
             got=f"{path}: {error}",
             remedy="Run 'pelvimets predict --dicom' again",
         ) from error
-    return {uid: [Dataset.from_json(h) for h in series] for uid, series in plain.items()}
+    return {uid: [_header(h) for h in series] for uid, series in plain.items()}
+
+
+def _header(plain: dict[str, Any]) -> Dataset:
+    """A header; JSON is Unicode, whatever character set it was once read in."""
+    header = Dataset.from_json(plain)
+    header.SpecificCharacterSet = UNICODE
+    return header

@@ -82,6 +82,15 @@ def staged_folder(
         raise _unwritable(folder, error) from error
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds a finished result with all the outputs it was asked for."""
+    try:
+        record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and not record.get("failed_outputs")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text; the file appears whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
