@@ -259,6 +259,7 @@ def test_pairs_by_their_names(tmp_path: Path):
         name = f"sub-{n:02d}_ses-1"
         write_nifti(folder / "dwi" / f"{name}_acq-b800_dwi.nii.gz", image(DWI, rng))
         write_nifti(folder / "anat" / f"{name}_T1w.nii", image(t1, rng))
+        (folder / "anat" / f"{name}_T1w.json").write_text('{"EchoTime": 0.0024}')
         write_nifti(folder / "anat" / f"{name}_T2w.nii.gz", image(t1, rng))
         write_nifti(masks / f"{name}_space-dwi_label-bones_dseg.nii.gz", bones(DWI, rng))
         write_nifti(masks / f"{name}_space-T1w_desc-bones_mask.nii.gz", bones(t1, rng))
@@ -276,6 +277,8 @@ def test_pairs_by_their_names(tmp_path: Path):
     assert case.bones is not None and case.lesions is not None and not case.lesions.array.any()
     assert read_case(cohort.patient("sub-02_ses-1"), Sequence.DWI).lesions.array.max() == 2
     assert cohort.patient("sub-02_ses-1").details == {"person": "sub-02"}
+    kept = json.loads((tmp_path / "cohort" / "sub-02_ses-1" / "acquisition.json").read_text())
+    assert kept == {"t1": {"echo_time_ms": 2.4}}
 
 
 def test_pairs_by_patterns_and_own_values(tmp_path: Path):

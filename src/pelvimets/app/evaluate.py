@@ -14,7 +14,7 @@ from pelvimets.app.evaluation_pictures import draw_pictures
 from pelvimets.app.workers import each
 from pelvimets.errors import CohortError, InputError, MissingExtraError
 from pelvimets.evaluation.checks import Problem, Weight, check_flow, check_splits
-from pelvimets.evaluation.measures.case import CaseResult, measure_case
+from pelvimets.evaluation.measures.case import CaseResult, measure_case, with_protocols
 from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.results import CohortResults, summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings
@@ -339,6 +339,7 @@ def _measure_one(job: _Job) -> CaseResult:
     case = measure_case(
         job.folders.patient, read.masks, read.scores, settings, names, read.problems
     )
+    case = with_protocols(case, read.protocols)
     for sequence, masks in read.masks.items():
         draw_pictures(job.folders, sequence, masks, store)
     store.keep(case, key)

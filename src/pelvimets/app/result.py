@@ -192,7 +192,7 @@ def _acquisition(out: Path, name: str, data: Mapping[str, Any]) -> Acquisition:
         role=SeriesRole(data["role"]),
         notes=tuple(data["notes"]),
         source=_source(source) if source else None,
-        **{key: data[key] for key in known},
+        **{key: data[key] for key in known if key in data},  # records of earlier versions lack some
     )
 
 

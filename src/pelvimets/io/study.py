@@ -275,6 +275,9 @@ def _acquisition(
         echo_time_ms=facts.echo_time_ms,
         repetition_time_ms=facts.repetition_time_ms,
         field_strength_t=facts.field_strength_t,
+        flip_angle_deg=facts.flip_angle_deg,
+        bandwidth_hz_per_px=facts.bandwidth_hz_per_px,
+        scanner=facts.scanner,
         source=_source(first, facts),
     )
 

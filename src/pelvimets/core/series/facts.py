@@ -66,6 +66,8 @@ class SeriesFacts:
     repetition_time_ms: float | None = None
     inversion_time_ms: float | None = None
     flip_angle_deg: float | None = None
+    bandwidth_hz_per_px: float | None = None
+    scanner: str = ""
     field_strength_t: float | None = None
     b_value: float | None = None
     directionality: str = ""

@@ -6,7 +6,7 @@ Matching is left to the cohort level, so that one measured case serves every mat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,7 @@ class SequenceResult:
         lesions: None if either lesion mask is missing.
         scores: As predicted.
         shape, spacing_mm: Grid of the reference (z, y, x).
+        protocol: How the image was made, as far as known: names with units, and values.
     """
 
     structures: Mapping[str, VoxelMeasures]
@@ -81,6 +82,7 @@ class SequenceResult:
     scores: SequenceScores
     shape: tuple[int, int, int] | None = None
     spacing_mm: tuple[float, float, float] | None = None
+    protocol: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def _sequence_result(data: Mapping[str, Any]) -> SequenceResult:
         ),
         None if data["shape"] is None else _triple(data["shape"]),
         None if data["spacing_mm"] is None else _triple(data["spacing_mm"]),
+        data["protocol"],
     )
 
 
@@ -210,6 +213,17 @@ def measure_case(
         _link(numbered["prediction"]),
         tuple(notes),
     )
+
+
+def with_protocols(
+    case: CaseResult, protocols: Mapping[Sequence, Mapping[str, float | str]]
+) -> CaseResult:
+    """The case with what is known of how its images were made."""
+    sequences = {
+        sequence: replace(result, protocol=dict(protocols.get(sequence, {})))
+        for sequence, result in case.sequences.items()
+    }
+    return replace(case, sequences=sequences)
 
 
 def _link(volumes: Mapping[Sequence, Volume]) -> tuple[LinkedLesion, ...] | None:

@@ -72,7 +72,7 @@ def cohort_tables(results: CohortResults, cases: Sequence[CaseResult]) -> tuple[
 
 
 def grid_table(facts: Sequence[PatientFacts], cases: Sequence[CaseResult]) -> Table:
-    """Table 1: the images per scanner, as their grids tell."""
+    """Table 1: the images per scanner, as their headers and grids tell."""
     scanner_of = {fact.patient: fact.scanner or "unknown" for fact in facts}
     grids: dict[tuple[MrSequence, str], list[CaseResult]] = {}
     for case in cases:
@@ -81,14 +81,40 @@ def grid_table(facts: Sequence[PatientFacts], cases: Sequence[CaseResult]) -> Ta
                 key = (sequence, scanner_of.get(case.patient, "unknown"))
                 grids.setdefault(key, []).append(case)
     rows = [
-        (sequence.title, scanner, str(len(members)), *_grid_cells(sequence, members))
+        (
+            sequence.title,
+            scanner,
+            str(len(members)),
+            *_protocol_cells(sequence, members),
+            *_grid_cells(sequence, members),
+        )
         for (sequence, scanner), members in sorted(grids.items())
     ]
     columns = (
-        "Sequence", "Scanner", "Patients", "Matrix (y x x)", "Slices",
-        "In-plane spacing (mm)", "Slice distance (mm)", "Field of view (mm)",
+        "Sequence", "Scanner", "Patients", "Maker and model", "Field strength (T)",
+        "b-value (s/mm2)", "TE (ms)", "TR (ms)", "Flip angle (deg)", "Bandwidth (Hz/px)",
+        "Thickness (mm)", "Matrix (y x x)", "Slices", "In-plane spacing (mm)",
+        "Slice distance (mm)", "Field of view (mm)",
     )  # fmt: skip
-    return Table("table1_images", "Table 1 | Images by scanner", columns, tuple(rows))
+    notes = ("From headers kept with the images or with the prediction; a dash: not known.",)
+    return Table("table1_images", "Table 1 | Images by scanner", columns, tuple(rows), notes)
+
+
+_PROTOCOL = (  # field and digits
+    ("field_strength_t", 1), ("b_value_s_per_mm2", 0), ("echo_time_ms", 1),
+    ("repetition_time_ms", 1), ("flip_angle_deg", 0), ("bandwidth_hz_per_px", 1),
+    ("thickness_mm", 1),
+)  # fmt: skip
+
+
+def _protocol_cells(sequence: MrSequence, cases: Sequence[CaseResult]) -> tuple[str, ...]:
+    known = [case.sequences[sequence].protocol for case in cases]
+    makers = dict.fromkeys(str(own["scanner"]) for own in known if own.get("scanner"))
+    cells = []
+    for name, digits in _PROTOCOL:
+        values = [float(own[name]) for own in known if name in own]
+        cells.append(_range(values, digits) if values else DASH)
+    return ("; ".join(makers) or DASH, *cells)
 
 
 def _grid_cells(sequence: MrSequence, cases: Sequence[CaseResult]) -> tuple[str, ...]:

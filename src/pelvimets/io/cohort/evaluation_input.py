@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,11 @@ import numpy as np
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, PelvimetsError
 from pelvimets.evaluation.measures.case import SequenceMasks, SequenceScores
+from pelvimets.io.cohort.acquisition import ACQUISITION_NAME, Protocol, read_acquisition
 from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, read_patients
 from pelvimets.io.nifti.files import read_nifti
+from pelvimets.io.phantom.record import PATIENT_RECORD
+from pelvimets.io.record.output import RECORD_NAME
 from pelvimets.labels import Sequence
 
 FINDINGS_NAME = "findings.json"
@@ -58,11 +61,13 @@ class CaseInput:
     Attributes:
         masks, scores: Per sequence that the reference has masks of.
         problems: What is missing or unreadable, in words.
+        protocols: How the images were made, as far as known.
     """
 
     masks: dict[Sequence, SequenceMasks]
     scores: dict[Sequence, SequenceScores]
     problems: tuple[str, ...]
+    protocols: dict[Sequence, Protocol] = field(default_factory=dict)
 
 
 def patients_of(folder: Path) -> tuple[tuple[CohortPatient, ...], bool]:
@@ -139,7 +144,9 @@ def read_case_input(folders: CaseFolders) -> CaseInput:
             masks[sequence] = _read_masks(folders, sequence, problems)
     if not masks:
         problems.append(f"The reference has no masks in {folders.reference.name}/.")
-    return CaseInput(masks, _read_scores(folders, problems), tuple(problems))
+    scores = _read_scores(folders, problems)
+    protocols = read_acquisition(folders.reference, folders.prediction)
+    return CaseInput(masks, scores, tuple(problems), protocols)
 
 
 def _read_masks(folders: CaseFolders, sequence: Sequence, problems: list[str]) -> SequenceMasks:
@@ -240,4 +247,6 @@ def fingerprint(folders: CaseFolders, settings: Mapping[str, Any], version: str)
 def _inputs(folders: CaseFolders) -> Iterable[Path]:
     paths = [folders.mask_path(side, s, kind) for s in Sequence for side, kind in _KINDS.values()]
     paths += [folders.image_path(sequence) for sequence in Sequence]
-    return [p for p in (*paths, folders.prediction / FINDINGS_NAME) if p.is_file()]
+    paths += [folders.prediction / name for name in (FINDINGS_NAME, RECORD_NAME)]
+    paths += [folders.reference / name for name in (ACQUISITION_NAME, PATIENT_RECORD)]
+    return [path for path in paths if path.is_file()]

@@ -15,6 +15,7 @@ from pelvimets.core.adc import adc_um2_per_s
 from pelvimets.core.annotation import Truth, ValueMap, lesion_numbers, truth_of
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, GeometryError, InputError
+from pelvimets.io.cohort.acquisition import read_sidecar, write_acquisition
 from pelvimets.io.cohort.folder import (
     TABLE_NAME,
     CohortPatient,
@@ -228,6 +229,8 @@ def write_patient(patient: PlannedPatient, folder: Path) -> None:
     """Write the images and masks of a patient into a new folder."""
     folder.mkdir()
     dwi: Volume | None = None
+    protocols = {s: read_sidecar(source.path) for s, source in patient.images.items()}
+    write_acquisition(folder, protocols)
     for sequence, source in patient.images.items():
         image = read_image(source)
         dwi = image if sequence is Sequence.DWI else dwi

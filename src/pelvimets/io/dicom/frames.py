@@ -68,6 +68,8 @@ class Frame:
     repetition_time_ms: float | None
     inversion_time_ms: float | None
     flip_angle_deg: float | None
+    bandwidth_hz_per_px: float | None
+    scanner: str
     field_strength_t: float | None
     b_value: float | None
     directionality: str
@@ -115,6 +117,8 @@ def _frame(
         repetition_time_ms=header.number("RepetitionTime"),
         inversion_time_ms=header.number("InversionTime"),
         flip_angle_deg=header.number("FlipAngle"),
+        bandwidth_hz_per_px=header.number("PixelBandwidth"),
+        scanner=_scanner(header),
         field_strength_t=_field_strength(header),
         b_value=b_value(header),
         directionality=directionality(header),
@@ -128,6 +132,11 @@ def _frame(
         real_world=tuple(_real_world(header)),
         counts=counts(header),
     )
+
+
+def _scanner(header: Header) -> str:
+    words = header.text("Manufacturer"), header.text("ManufacturerModelName")
+    return " ".join(word for word in words if word)
 
 
 def _plane(header: Header) -> Plane | None:

@@ -23,6 +23,7 @@ _GROUPS = frozenset(
         "MRTimingAndRelatedParametersSequence",
         "MREchoSequence",
         "MRModifierSequence",
+        "MRImagingModifierSequence",
         "MRFOVGeometrySequence",
         "MRDiffusionSequence",
         "DiffusionGradientDirectionSequence",

@@ -35,7 +35,8 @@ _KEYWORDS = """
     PatientID IssuerOfPatientID PatientName PatientBirthDate ImageType FrameType
     ComplexImageComponent ScanningSequence ScanOptions SequenceName PulseSequenceName
     EchoPulseSequence EchoPlanarPulseSequence SpectrallySelectedSuppression EchoTime
-    EffectiveEchoTime RepetitionTime InversionTime FlipAngle MagneticFieldStrength
+    EffectiveEchoTime RepetitionTime InversionTime FlipAngle PixelBandwidth
+    MagneticFieldStrength ManufacturerModelName
     DiffusionBValue DiffusionDirectionality DiffusionGradientOrientation
     TemporalPositionIdentifier TemporalPositionIndex AcquisitionNumber ContrastBolusAgent
     ContrastBolusAgentSequence

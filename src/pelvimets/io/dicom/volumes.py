@@ -152,6 +152,8 @@ def _facts(
         repetition_time_ms=_usual(frame.repetition_time_ms for frame in frames),
         inversion_time_ms=_usual(frame.inversion_time_ms for frame in frames),
         flip_angle_deg=_usual(frame.flip_angle_deg for frame in frames),
+        bandwidth_hz_per_px=_usual(frame.bandwidth_hz_per_px for frame in frames),
+        scanner=_usual(frame.scanner for frame in frames) or "",
         field_strength_t=_usual(frame.field_strength_t for frame in frames),
         b_value=b_value,
         directionality=_usual(frame.directionality for frame in frames) or "",
