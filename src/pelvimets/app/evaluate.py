@@ -30,6 +30,7 @@ from pelvimets.io.cohort.evaluation_input import (
     read_flow,
 )
 from pelvimets.io.cohort.folder import CohortPatient
+from pelvimets.io.exchange.foreign import PredictionForm, own_form
 from pelvimets.io.record.output import check_output, staged_folder
 from pelvimets.io.record.results import CaseStore
 from pelvimets.phantom.anatomy.patient import MimicKind
@@ -68,6 +69,7 @@ class EvaluationRequest:
         figures: Draw the figures.
         external: The patients are an external cohort: Figure 6 in place of 4, and a column of
             their own in Tables 2 and 3 beside the cohorts of ``trained_on``.
+        form: How the predictions lie on disk; None finds out.
     """
 
     prediction: Path
@@ -78,6 +80,7 @@ class EvaluationRequest:
     title: str = "Evaluation"
     figures: bool = True
     external: bool = False
+    form: PredictionForm | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +168,10 @@ def evaluate(
     if is_digital(request.reference):
         request = replace(request, settings=replace(request.settings, in_silico=True))
     store = CaseStore(out.parent / f".{out.name}.cases")
-    measured = measure_cohort(request, store, jobs=jobs, observer=observer)
+    with own_form(request.prediction, request.form, request.reference, out) as (folder, notes):
+        own = replace(request, prediction=folder)
+        measured = measure_cohort(own, store, jobs=jobs, observer=observer)
+    measured = replace(measured, problems=(*_foreign_problems(notes), *measured.problems))
     results = summarise_cohort(
         measured.cases,
         measured.facts,
@@ -180,6 +186,10 @@ def evaluate(
         write_evaluation(work, results, measured, store, figures=request.figures)
     store.clear()
     return Evaluated(results, out / "report.html")
+
+
+def _foreign_problems(notes: Sequence[str]) -> list[Problem]:
+    return [Problem(Weight.WARNING, "foreign prediction", note) for note in notes]
 
 
 def measure_cohort(

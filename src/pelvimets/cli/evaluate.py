@@ -19,6 +19,7 @@ from pelvimets.cli import console
 if TYPE_CHECKING:
     from pelvimets.evaluation.checks import Problem
     from pelvimets.evaluation.settings import EvaluationSettings
+    from pelvimets.io.exchange.foreign import PredictionForm
 
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder of the result.")]
 OverwriteOption = Annotated[bool, typer.Option(help="Replace an earlier result.")]
@@ -92,6 +93,13 @@ def evaluate(
             "their own in Tables 2 and 3 beside the cohorts of --trained-on.",
         ),
     ] = False,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            help="How the predictions lie on disk: cohort, nnunet, totalsegmentator or dicom-seg. "
+            "[default: found out]"
+        ),
+    ] = None,
     in_silico: InSilicoOption = False,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time.")] = 1,
@@ -113,6 +121,7 @@ def evaluate(
         title,
         figures,
         external,
+        _form(form),
     )
     with _measured_bar() as observer:
         evaluated = run(request, out, jobs=jobs, overwrite=overwrite, observer=observer)
@@ -262,6 +271,14 @@ def replicate(
     for name, results in done.results.items():
         console.line(f"{name}: {len(results.facts)} digital patients (in-silico)")
     console.line(f"Report: {done.report}")
+
+
+def _form(form: str | None) -> PredictionForm | None:
+    from pelvimets.io.exchange.foreign import PredictionForm
+
+    if form is not None and form not in list(PredictionForm):
+        raise typer.BadParameter(f"--form is one of {', '.join(PredictionForm)}, not {form!r}.")
+    return None if form is None else PredictionForm(form)
 
 
 def _settings(

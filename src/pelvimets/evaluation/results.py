@@ -18,6 +18,7 @@ from pelvimets.evaluation.measures.matched import (
     matched_pairs,
     summarise_matched,
 )
+from pelvimets.evaluation.measures.unions import UNIONS
 from pelvimets.evaluation.measures.voxel import MEASURES, Summary, VoxelMeasures, summarise
 from pelvimets.evaluation.readings import (
     Reading,
@@ -42,7 +43,7 @@ from pelvimets.evaluation.tables.facts import Characteristics, PatientFacts, cha
 from pelvimets.labels import Bone
 from pelvimets.labels import Sequence as MrSequence
 
-STRUCTURES = (*(bone.key for bone in Bone), LESIONS)
+STRUCTURES = (*(bone.key for bone in Bone), *(union.key for union in UNIONS), LESIONS)
 MODELS = ("bones", "lesions")
 WITH_METASTASES, ALL_PATIENTS = "patients with metastases", "all patients"
 

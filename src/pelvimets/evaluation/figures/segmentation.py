@@ -14,9 +14,8 @@ from pelvimets.evaluation.figures.style import SEQUENCE_LOOKS, Look, letter, new
 from pelvimets.evaluation.measures.case import LESIONS
 from pelvimets.evaluation.measures.masks import FloatArray
 from pelvimets.evaluation.measures.voxel import MEASURE_TITLES
-from pelvimets.evaluation.results import CohortResults, VolumeAgreement
+from pelvimets.evaluation.results import STRUCTURES, CohortResults, VolumeAgreement
 from pelvimets.evaluation.statistics.intervals import Interval
-from pelvimets.labels import Bone
 from pelvimets.labels import Sequence as MrSequence
 
 _SHOWN = ("dsc", "vs", "hd_mm")
@@ -83,14 +82,17 @@ def _half_violin(ax: Axes, values: FloatArray, look: Look, *, left: bool) -> Non
 
 def bone_figure(results: CohortResults) -> Figure | None:
     """DSC, VS and HD of the eight bones on both sequences, as boxes."""
-    if not any(row.structure != LESIONS for row in results.voxel):
+    measured = {row.structure for row in results.voxel}
+    keys = [key for key in STRUCTURES if key in measured and key != LESIONS]
+    if not keys:
         return None
     figure, axes = new_figure(1, len(_SHOWN), size=(8.0, 2.4))
     for ax, measure in zip(axes, _SHOWN, strict=True):
-        drawn = [_boxes(ax, results, sequence, measure) for sequence in MrSequence]
+        drawn = [_boxes(ax, results, sequence, measure, keys) for sequence in MrSequence]
         _focus(ax, [values for boxes in drawn for values in boxes], measure)
         ax.set_title(MEASURE_TITLES[measure])
-        ax.set_xticks(range(len(Bone)), [bone.title.replace(" ", "\n") for bone in Bone])
+        names = [key.replace("_", "\n", 1).replace("_", " ") for key in keys]
+        ax.set_xticks(range(len(keys)), names)
     axes[0].legend(
         handles=[
             Patch(facecolor=look.colour, edgecolor="black", hatch=look.hatch, label=sequence.title)
@@ -115,7 +117,7 @@ def _focus(ax: Axes, boxes: Sequence[FloatArray], measure: str) -> None:
     top = high + margin if measure == "hd_mm" else min(1.0, high + margin) + 0.005
     ax.set_ylim(max(0.0, low - margin), top)
     for n, values in enumerate(boxes):
-        place = n % len(Bone) + (-0.19 if n < len(Bone) else 0.19)
+        place = n % (len(boxes) // 2) + (-0.19 if n < len(boxes) // 2 else 0.19)
         for count, y, arrow in (
             (int((values < low).sum()), 0.012, "v"),
             (int((values > high + margin).sum()), 0.988, "^"),
@@ -138,18 +140,18 @@ def _whiskers(values: FloatArray) -> tuple[float, float]:
 
 
 def _boxes(
-    ax: Axes, results: CohortResults, sequence: MrSequence, measure: str
+    ax: Axes, results: CohortResults, sequence: MrSequence, measure: str, keys: Sequence[str]
 ) -> list[FloatArray]:
     """Draw the bones of one sequence; their values."""
     look = SEQUENCE_LOOKS[sequence]
     values = [
-        _finite([getattr(row.measures, measure) for row in results.rows_of(sequence, bone.key)])
-        for bone in Bone
+        _finite([getattr(row.measures, measure) for row in results.rows_of(sequence, key)])
+        for key in keys
     ]
     offset = -0.19 if sequence is MrSequence.DWI else 0.19
     drawn = ax.boxplot(
         values,
-        positions=np.arange(len(Bone)) + offset,
+        positions=np.arange(len(keys)) + offset,
         widths=0.32,
         patch_artist=True,
         manage_ticks=False,

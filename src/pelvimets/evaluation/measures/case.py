@@ -23,6 +23,7 @@ from pelvimets.evaluation.measures.lesions import (
     link_sequences,
     number_lesions,
 )
+from pelvimets.evaluation.measures.unions import UNIONS, measure_union
 from pelvimets.evaluation.measures.voxel import VoxelMeasures, measure_labels, measure_mask
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.labels import Bone, Sequence
@@ -39,6 +40,8 @@ class SequenceMasks:
         reference_bones, prediction_bones: ``Bone`` values.
         reference_lesions, prediction_lesions: 0 is background.
         mimics: Values of known mimics of the reference.
+        drawn: Keys of the structures that the prediction's program draws at all; None for all.
+            What it never draws is not measured, rather than found empty.
     """
 
     reference_bones: Volume | None = None
@@ -46,6 +49,7 @@ class SequenceMasks:
     reference_lesions: Volume | None = None
     prediction_lesions: Volume | None = None
     mimics: Volume | None = None
+    drawn: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -235,10 +239,12 @@ def _link(volumes: Mapping[Sequence, Volume]) -> tuple[LinkedLesion, ...] | None
 def _on_one_grid(masks: SequenceMasks, sequence: Sequence, notes: list[str]) -> SequenceMasks:
     """Masks that share the grid of the reference; others are named and left out."""
     reference = masks.reference_bones or masks.reference_lesions
-    kept: dict[str, Volume | None] = {}
+    kept: dict[str, Any] = {}
     for name, volume in vars(masks).items():
         kept[name] = volume
-        if volume is None or reference is None or volume.geometry.matches(reference.geometry):
+        if not isinstance(volume, Volume) or reference is None:
+            continue
+        if volume.geometry.matches(reference.geometry):
             continue
         kept[name] = None
         words = name.replace("_", " ")
@@ -262,14 +268,23 @@ def _bone_measures(
         return {}
     pair = masks.reference_bones, masks.prediction_bones
     for name, volume in zip(("reference", "prediction"), pair, strict=True):
-        unknown = sorted(set(np.unique(volume.array).tolist()) - {0, *(int(b) for b in Bone)})
+        allowed = {0, *(int(b) for b in Bone)}
+        if name == "prediction":
+            allowed |= {u.value for u in UNIONS if masks.drawn and u.key in masks.drawn}
+        unknown = sorted(set(np.unique(volume.array).tolist()) - allowed)
         if unknown:
             notes.append(
                 f"{sequence.title}: the {name}'s bone mask has unknown labels "
                 f"{unknown[:10]}; they are not measured. Known are 1-8 (Table 4's order)."
             )
-    measured = measure_labels(pair[0].array, pair[1].array, pair[0].geometry.spacing, Bone)
-    return {Bone(label).key: measures for label, measures in measured.items()}
+    arrays, geometry = (pair[0].array, pair[1].array), pair[0].geometry
+    bones = [bone for bone in Bone if masks.drawn is None or bone.key in masks.drawn]
+    measured = measure_labels(*arrays, geometry.spacing, bones)
+    unions = [union for union in UNIONS if masks.drawn and union.key in masks.drawn]
+    return {
+        **{Bone(label).key: measures for label, measures in measured.items()},
+        **{union.key: measure_union(union, *arrays, geometry) for union in unions},
+    }
 
 
 def _numbered(

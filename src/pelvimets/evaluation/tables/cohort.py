@@ -35,7 +35,6 @@ from pelvimets.evaluation.tables.table import (
     p_value,
     percent,
 )
-from pelvimets.labels import Bone
 from pelvimets.labels import Sequence as MrSequence
 
 
@@ -216,7 +215,7 @@ def _category_cells(found: Characteristics, names: Sequence[str]) -> list[tuple[
 def bone_table(results: CohortResults) -> Table:
     """Table 4: segmentation of the bones on both sequences."""
     title = "Table 4 | Segmentation of the pelvic bones"
-    keys = [bone.key for bone in Bone]
+    keys = [key for key in STRUCTURES if key != LESIONS]
     return _structure_table(results, "table4_bones", title, keys)
 
 

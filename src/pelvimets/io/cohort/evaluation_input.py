@@ -25,6 +25,8 @@ from pelvimets.labels import Sequence
 
 FINDINGS_NAME = "findings.json"
 FLOW_NAME = "flow.csv"
+STRUCTURES_NAME = "structures.json"
+"""What the program of a foreign prediction draws, by sequence."""
 FLOW_STEPS = ("screened", "excluded", "included")
 _COHORT_RECORD = "cohort.json"
 _KINDS = {
@@ -151,11 +153,23 @@ def read_case_input(folders: CaseFolders) -> CaseInput:
 
 def _read_masks(folders: CaseFolders, sequence: Sequence, problems: list[str]) -> SequenceMasks:
     read: dict[str, Volume | None] = {}
+    drawn = _drawn(folders.prediction, sequence)
     for name, (side, kind) in _KINDS.items():
         path = folders.mask_path(side, sequence, kind)
         wanted = folders.mask_path("reference", sequence, kind).is_file()
+        if side == "prediction" and drawn is not None:
+            wanted &= ("lesions" in drawn) if kind == "lesions" else bool(drawn - {"lesions"})
         read[name] = _read_mask(path, sequence, f"{side}'s {kind}", problems) if wanted else None
-    return SequenceMasks(**read)
+    return SequenceMasks(**read, drawn=drawn)
+
+
+def _drawn(prediction: Path, sequence: Sequence) -> frozenset[str] | None:
+    """Structures that the prediction's program draws at all; None where it does not say."""
+    path = prediction / STRUCTURES_NAME
+    if not path.is_file():
+        return None
+    keys = json.loads(path.read_text(encoding="utf-8")).get(sequence.value)
+    return None if keys is None else frozenset(keys)
 
 
 def _read_mask(path: Path, sequence: Sequence, words: str, problems: list[str]) -> Volume | None:
@@ -247,6 +261,6 @@ def fingerprint(folders: CaseFolders, settings: Mapping[str, Any], version: str)
 def _inputs(folders: CaseFolders) -> Iterable[Path]:
     paths = [folders.mask_path(side, s, kind) for s in Sequence for side, kind in _KINDS.values()]
     paths += [folders.image_path(sequence) for sequence in Sequence]
-    paths += [folders.prediction / name for name in (FINDINGS_NAME, RECORD_NAME)]
+    paths += [folders.prediction / name for name in (FINDINGS_NAME, RECORD_NAME, STRUCTURES_NAME)]
     paths += [folders.reference / name for name in (ACQUISITION_NAME, PATIENT_RECORD)]
     return [path for path in paths if path.is_file()]
