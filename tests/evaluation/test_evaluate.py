@@ -289,6 +289,46 @@ def test_calibration_of_groups_is_drawn_where_they_are_large_enough(evaluated):
     assert labels[0] == f"one: n = 20, Brier {brier:.3f}"
 
 
+def test_checklist_and_methods_are_filled_from_the_run(bare, tmp_path):
+    reference, prediction = copied(bare, tmp_path)
+    record = {
+        "pelvimets": "9.9", "versions": {"openvino": "2026.4"},
+        "bundle": {"name": "mine 1.2", "weights_sha256": "c767353fa4b0ffff"},
+        "settings": {
+            "bone_grid": {"spacing_mm": [4, 3, 3], "shape": None},
+            "lesion_grid": {"spacing_mm": [4, 2, 2], "shape": [64, 224, 224]},
+            "intensity": {"clip_percentiles": [0, 99.9], "scale": [0, 65535]},
+            "bones": {"keep_components_per_bone": 2},
+            "lesions": {"drop_below_cm3": 0.2, "operating_point": 0.65},
+        },
+    }  # fmt: skip
+    for folder in sorted(prediction.iterdir())[1:]:
+        (folder / "run.json").write_text(json.dumps(record))
+    (reference / "flow.csv").write_text(
+        "step,reason,patients\nscreened,,9\nexcluded,poor image quality,1\nincluded,all,8\n"
+    )
+    request = EvaluationRequest(prediction, reference, QUICK, figures=False)
+    evaluate(request, tmp_path / "out")
+    rows = csv.reader((tmp_path / "out" / "tables" / "claim_2024.csv").read_text().splitlines())
+    answers = {row[0]: row[-1] for row in rows if row[0].isdigit()}
+    assert "poor image quality (1)" in answers["8"]
+    assert "4 x 3 x 3 mm" in answers["9"] and "64 x 224 x 224 voxels" in answers["9"]
+    assert "mine 1.2 (weights SHA-256 c767353fa4b0)" in answers["22"]
+    assert "1 predictions hold no record" in answers["22"]
+    assert "openvino 2026.4" in answers["23"] and f"numpy {np.__version__}" in answers["23"]
+    assert sum(answer != "To be filled by the authors." for answer in answers.values()) >= 22
+    methods = (tmp_path / "out" / "methods.md").read_text()
+    for words in (
+        "Of 9 screened",
+        "mine 1.2",
+        "200 samples",
+        "IoU >= 0.1",
+        f"numpy {np.__version__}",
+    ):
+        assert words in methods
+    assert "digital" in methods.splitlines()[2]
+
+
 def test_nothing_is_left_beside_the_result(evaluated):
     out = evaluated[1]
     assert [path.name for path in out.parent.iterdir()] == [out.name]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pelvimets import __version__
 from pelvimets.app.evaluation_facts import development_facts, facts_of
@@ -28,6 +28,7 @@ from pelvimets.io.cohort.evaluation_input import (
     patients_of,
     read_case_input,
     read_flow,
+    read_run_record,
 )
 from pelvimets.io.cohort.folder import CohortPatient
 from pelvimets.io.exchange.foreign import PredictionForm, own_form
@@ -107,6 +108,7 @@ class Measured:
         listed: Patients that the reference's table names.
         flow: How they came to be there; () where the reference does not say.
         development: Patients that each model was developed on, the measured ones aside.
+        records: Record of each measured prediction; None without one.
     """
 
     cases: tuple[CaseResult, ...]
@@ -117,6 +119,7 @@ class Measured:
     listed: int
     flow: tuple[FlowRow, ...] = ()
     development: Mapping[str, tuple[PatientFacts, ...]] = field(default_factory=dict)
+    records: tuple[Mapping[str, Any] | None, ...] = ()
 
 
 def check_study_extra() -> None:
@@ -248,6 +251,7 @@ def measure_cohort(
         listed=len(listed),
         flow=flow,
         development=development_facts(request.trained_on or {}, known),
+        records=tuple(read_run_record(folder.prediction) for folder in folders),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -31,8 +33,10 @@ from pelvimets.evaluation.measures.voxel import summarise
 from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.report.captions import CAPTIONS, caption_of, figure_name
 from pelvimets.evaluation.report.claim import claim_table
+from pelvimets.evaluation.report.methods import methods_text
 from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE, NOTICE_IN_SILICO, results_to_dict
+from pelvimets.evaluation.report.run_facts import RunFacts, run_facts
 from pelvimets.evaluation.results import CohortResults, VoxelRow
 from pelvimets.evaluation.tables.cohort import cohort_tables
 from pelvimets.evaluation.tables.table import Table
@@ -68,7 +72,8 @@ def write_evaluation(
         extra_tables: Shown first, for example values of the paper.
         figures: Draw the figures.
     """
-    tables = (*extra_tables, *cohort_tables(results, measured.cases), claim_table(results))
+    facts = facts_of_run(measured)
+    tables = (*extra_tables, *cohort_tables(results, measured.cases), claim_table(results, facts))
     write_tables(folder / "tables", tables)
     written: dict[str, dict[str, bytes]] = {}
     if figures:
@@ -76,6 +81,7 @@ def write_evaluation(
             drawn = evaluation_figures(results, measured, store)
             written = write_figures(folder / "figures", drawn)
     links = _keep_pictures(folder, results, store)
+    write_text(folder / "methods.md", methods_text(results, facts))
     write_json(folder / "results.json", results_to_dict(results, __version__))
     write_json(
         folder / "run.json",
@@ -93,6 +99,17 @@ def write_evaluation(
         version=__version__,
     )
     write_text(folder / "report.html", render_page(page))
+
+
+_SOFTWARE = ("numpy", "scipy", "statsmodels", "scikit-learn", "SimpleITK", "matplotlib")
+
+
+def facts_of_run(measured: Measured) -> RunFacts:
+    """What the records of the predictions, the installation and the flow tell."""
+    versions = {"pelvimets": __version__, "Python": platform.python_version()}
+    versions |= {name: version(name) for name in _SOFTWARE}
+    flow = [(row.step, row.reason, row.patients) for row in measured.flow]
+    return run_facts(measured.records, versions, flow)
 
 
 def _sentence(results: CohortResults) -> str:

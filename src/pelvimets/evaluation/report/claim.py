@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pelvimets.evaluation.checks import Weight
 from pelvimets.evaluation.readings import Reading
+from pelvimets.evaluation.report.run_facts import (
+    RunFacts,
+    network_words,
+    preprocessing_words,
+    version_words,
+)
 from pelvimets.evaluation.results import CohortResults
 from pelvimets.evaluation.settings import MatchRule
 from pelvimets.evaluation.tables.table import IN_SILICO, Table, number_interval
@@ -67,30 +74,31 @@ ITEMS: tuple[tuple[str, str], ...] = (
 @dataclass(frozen=True)
 class _Answer:
     item: int
-    fill: Callable[[CohortResults], str | None]
+    fill: Callable[[CohortResults, RunFacts], str | None]
 
 
-def claim_table(results: CohortResults) -> Table:
-    """All 44 items, each answered from the data or left to the authors."""
-    given = {answer.item: answer.fill(results) for answer in _ANSWERS}
+def claim_table(results: CohortResults, facts: RunFacts | None = None) -> Table:
+    """All 44 items, each answered from the data and the run's records or left to the authors."""
+    known = facts or RunFacts()
+    given = {answer.item: answer.fill(results, known) for answer in _ANSWERS}
     rows = tuple(
         (str(n), section, item, given.get(n) or OPEN)
         for n, (section, item) in enumerate(ITEMS, start=1)
     )
     filled = sum(row[3] != OPEN for row in rows)
     notes = (
-        f"{filled} of {len(rows)} items filled from the data of this evaluation.",
+        f"{filled} of {len(rows)} items filled from the data and records of this evaluation.",
         "CLAIM 2024: Tejani A.S. et al., Radiol Artif Intell 2024;6:e240300.",
     )
     columns = ("No.", "Section", "Item", "Answer")
     return Table("claim_2024", "CLAIM 2024 checklist", columns, rows, notes)
 
 
-def _source(results: CohortResults) -> str | None:
+def _source(results: CohortResults, facts: RunFacts) -> str | None:
     return IN_SILICO if results.settings.in_silico else None
 
 
-def _missing(results: CohortResults) -> str:
+def _missing(results: CohortResults, facts: RunFacts) -> str:
     count = sum(problem.code == "not computed" for problem in results.problems)
     return (
         f"What could not be computed is named per patient ({count} notes); patients without a "
@@ -98,27 +106,27 @@ def _missing(results: CohortResults) -> str:
     )
 
 
-def _acquisition(results: CohortResults) -> str:
-    return "Grids of the images by scanner: Table 1. " + OPEN
+def _acquisition(results: CohortResults, facts: RunFacts) -> str:
+    return "Scanners, protocols and grids of the images: Table 1."
 
 
-def _partitions(results: CohortResults) -> str:
+def _partitions(results: CohortResults, facts: RunFacts) -> str:
     sizes = ", ".join(
         f"{n} {split}" for split, n in results.characteristics["lesions"].patients.items()
     )
     return f"Splits of the patient table: {sizes}."
 
 
-def _level(results: CohortResults) -> str:
+def _level(results: CohortResults, facts: RunFacts) -> str:
     return "Patient: no patient occurs twice (checked)."
 
 
-def _size(results: CohortResults) -> str:
+def _size(results: CohortResults, facts: RunFacts) -> str:
     m1 = sum(fact.m_stage == "M1" for fact in results.facts)
     return f"{len(results.facts)} patients evaluated, {m1} with metastases. Planning: " + OPEN
 
 
-def _measures(results: CohortResults) -> str:
+def _measures(results: CohortResults, facts: RunFacts) -> str:
     settings = results.settings
     return (
         "Voxel: DSC, VS, HD, HD95, ASSD (border voxel centres), NSD at 2 mm (surface elements). "
@@ -127,25 +135,26 @@ def _measures(results: CohortResults) -> str:
     )
 
 
-def _uncertainty(results: CohortResults) -> str:
+def _uncertainty(results: CohortResults, facts: RunFacts) -> str:
     return (
         f"{100 * results.settings.confidence_level:g} % intervals: Clopper-Pearson, Wilson, "
         f"DeLong (logit), bootstrap over patients ({results.settings.bootstrap_samples} samples). "
-        "Tests as named in the tables, Holm's correction over structures."
+        "Tests as named in the tables, Holm's correction over the eight bones."
     )
 
 
-def _robustness(results: CohortResults) -> str | None:
+def _robustness(results: CohortResults, facts: RunFacts) -> str | None:
     kinds = {test.between for test in results.group_tests}
-    return f"Across {', '.join(sorted(kinds))}: Tables S1-S4." if kinds else None
+    groups = "Detection and calibration in groups of patients and lesions: tables of groups."
+    return f"Across {', '.join(sorted(kinds))}: Tables S1-S4. {groups}" if kinds else groups
 
 
-def _numbers(results: CohortResults) -> str:
+def _numbers(results: CohortResults, facts: RunFacts) -> str:
     stages = {s: sum(f.m_stage == s for f in results.facts) for s in ("M0", "M1")}
     return f"{len(results.facts)} patients: {stages['M1']} M1, {stages['M0']} M0. Flow: Figure 1."
 
 
-def _diagnostic(results: CohortResults) -> str | None:
+def _diagnostic(results: CohortResults, facts: RunFacts) -> str | None:
     parts = [
         f"{reading.title} {number_interval(result.patients.auc)}"
         for reading in Reading
@@ -156,7 +165,7 @@ def _diagnostic(results: CohortResults) -> str | None:
     return "AUC: " + "; ".join(parts) + ". Table 5." if parts else "Table 5."
 
 
-def _failures(results: CohortResults) -> str:
+def _failures(results: CohortResults, facts: RunFacts) -> str:
     parts = [
         f"{reading.title}: {result.lesions.missed} lesions missed, {result.lesions.false} false"
         for reading, result in results.readings.items()
@@ -165,19 +174,78 @@ def _failures(results: CohortResults) -> str:
     return "; ".join(parts) + ". Worst cases in the overlays; false lesions by mimic in a table."
 
 
+def _criteria(results: CohortResults, facts: RunFacts) -> str | None:
+    reasons = [f"{why} ({n})" for step, why, n in facts.flow if step == "excluded"]
+    return f"Excluded: {'; '.join(reasons)}. Figure 1." if reasons else None
+
+
+def _preprocessing(results: CohortResults, facts: RunFacts) -> str | None:
+    return preprocessing_words(facts) or None
+
+
+def _model(results: CohortResults, facts: RunFacts) -> str | None:
+    if not facts.networks:
+        return None
+    rest = f" {facts.unrecorded} predictions hold no record." if facts.unrecorded else ""
+    return f"{network_words(facts)}; two 3D networks in cascade: see its model card.{rest}"
+
+
+def _software(results: CohortResults, facts: RunFacts) -> str | None:
+    words = []
+    if facts.predicted_with:
+        words.append(f"Prediction: {version_words(facts.predicted_with)}.")
+    if facts.evaluated_with:
+        words.append(f"Evaluation: {version_words(facts.evaluated_with)}.")
+    return " ".join(words) or None
+
+
+def _training(results: CohortResults, facts: RunFacts) -> str | None:
+    if not facts.networks:
+        return None
+    return "Model card of the bundle (`pelvimets models`; MODEL_CARD.md in its folder)."
+
+
+def _external(results: CohortResults, facts: RunFacts) -> str | None:
+    return "This cohort is external: Figure 6, Tables 2 and 3." if results.external else None
+
+
+def _internal(results: CohortResults, facts: RunFacts) -> str | None:
+    splits = {fact.split for fact in results.facts}
+    return None if results.external or splits != {"test"} else "This cohort is the test split."
+
+
+def _limits(results: CohortResults, facts: RunFacts) -> str | None:
+    warned = sorted({p.code for p in results.problems if p.weight is Weight.WARNING})
+    if not warned and not results.settings.in_silico:
+        return None
+    words = [IN_SILICO] if results.settings.in_silico else []
+    if warned:
+        words.append(f"Warnings of this evaluation: {', '.join(warned)}.")
+    return " ".join([*words, "Further limits: " + OPEN])
+
+
 _ANSWERS = (
     _Answer(7, _source),
+    _Answer(8, _criteria),
+    _Answer(9, _preprocessing),
     _Answer(12, _missing),
     _Answer(13, _acquisition),
     _Answer(19, _partitions),
     _Answer(20, _level),
     _Answer(21, _size),
+    _Answer(22, _model),
+    _Answer(23, _software),
+    _Answer(25, _training),
+    _Answer(26, _training),
     _Answer(28, _measures),
     _Answer(29, _uncertainty),
     _Answer(30, _robustness),
+    _Answer(32, _internal),
+    _Answer(33, _external),
     _Answer(35, _numbers),
-    _Answer(36, lambda results: "Tables 2 and 3."),
-    _Answer(37, lambda results: "Tables 4 and 5, each with intervals."),
+    _Answer(36, lambda *_: "Tables 2 and 3."),
+    _Answer(37, lambda *_: "Tables 4 and 5, each with intervals."),
     _Answer(38, _diagnostic),
     _Answer(39, _failures),
+    _Answer(40, _limits),
 )

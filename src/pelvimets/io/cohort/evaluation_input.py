@@ -137,6 +137,15 @@ def read_flow(folder: Path) -> tuple[FlowRow, ...]:
     return tuple(rows)
 
 
+def read_run_record(prediction: Path) -> dict[str, Any] | None:
+    """The record that ``predict`` leaves with a prediction; None without a readable one."""
+    try:
+        data = json.loads((prediction / RECORD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
 def read_case_input(folders: CaseFolders) -> CaseInput:
     """Read all masks and scores; what cannot be read is named, the rest is returned."""
     problems: list[str] = []
