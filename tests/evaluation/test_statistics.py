@@ -390,6 +390,14 @@ def test_kappa_by_the_textbook_and_its_interval_by_simulation():
     expected = (a + b) * (a + c) + (c + d) * (b + d)
     spread = ((a + d - expected) / (1 - expected)).std()
     assert (found.high - found.low) / (2 * 1.959964) == pytest.approx(spread, rel=0.05)
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    for table in ((20, 5, 10, 15), (3, 9, 1, 30), (12, 1, 2, 4)):
+        expected = cohens_kappa([table[:2], table[2:]])
+        found = agreement.kappa(*_calls(table))
+        assert found.estimate == pytest.approx(expected.kappa)
+        if found.high < 1:
+            assert found.high - found.estimate == pytest.approx(1.959964 * expected.std_kappa)
     same = agreement.kappa([True, False, True], [True, False, True])
     assert same.estimate == 1.0 and not same.defined
 

@@ -79,6 +79,9 @@ def test_observers_are_compared_within_between_and_with_the_model(cohort, tmp_pa
     )
     assert row["dsc"] == pytest.approx(dice(*masks))
     assert by_pair["A1.1", "A1.2"].dsc.n_nan == 3  # patients without lesions
+    assert by_pair["A1.1", "A1.2"].presence.estimate == 1.0
+    other = by_pair["A1.1", "model"].presence  # the model marks p03 without lesions, misses p00
+    assert other.estimate == pytest.approx(1 / 3)
     assert by_pair[CONSENSUS, "A1.1"].dsc.mean > by_pair[CONSENSUS, "A2.2"].dsc.mean
     assert "rank" in found.rank[0]
     assert (tmp_path / "out" / "figures" / "agreement.svg").is_file()

@@ -113,30 +113,38 @@ def concordance(first: npt.ArrayLike, second: npt.ArrayLike, level: float = LEVE
 
 
 def kappa(first: npt.ArrayLike, second: npt.ArrayLike, level: float = LEVEL) -> Interval:
-    """Cohen's kappa of two yes-or-no readings of the same cases, by statsmodels.
+    """Cohen's kappa of two yes-or-no readings of the same cases.
 
-    The interval is that of Fleiss, Cohen and Everitt (Psychol Bull 1969;72:323-327).
+    The interval is that of Fleiss, Cohen and Everitt (Psychol Bull 1969;72:323-327). Own lines,
+    since statsmodels takes the root of a rounded variance of 0; a test holds them against it.
 
     Raises:
         InputError: if the lengths differ.
     """
-    from statsmodels.stats.inter_rater import cohens_kappa
-
     one, two = np.asarray(first, bool), np.asarray(second, bool)
     if one.shape != two.shape:
         raise InputError(
             "Agreement needs two readings of the same cases", got=f"{one.size}, {two.size}"
         )
-    table = [[int(np.sum((one == a) & (two == b))) for b in (True, False)] for a in (True, False)]
-    if one.size == 0 or (one.all() and two.all()) or not (one.any() or two.any()):
-        return Interval(NAN, NAN, NAN, "Cohen's kappa", level)
-    found = cohens_kappa(table)
-    estimate, error = float(found.kappa), float(found.std_kappa)
-    if not error > 0:  # full agreement: the formula gives no width, not certainty
-        return Interval(estimate, NAN, NAN, "Cohen's kappa", level)
-    half = float(stats.norm.ppf((1 + level) / 2)) * error
-    low, high = max(-1.0, estimate - half), min(1.0, estimate + half)
-    return Interval(estimate, low, high, "Cohen's kappa", level)
+    name, n = "Cohen's kappa", one.size
+    if not n or (one.all() and two.all()) or not (one.any() or two.any()):
+        return Interval(NAN, NAN, NAN, name, level)
+    shares = np.array([[np.mean((one == a) & (two == b)) for b in (True, False)]
+                       for a in (True, False)])  # fmt: skip
+    rows, columns = shares.sum(axis=1), shares.sum(axis=0)
+    expected = float(rows @ columns)
+    estimate = (float(np.trace(shares)) - expected) / (1 - expected)
+    rest = 1 - estimate
+    variance = (
+        float(np.diag(shares) @ (1 - (rows + columns) * rest) ** 2)
+        + rest**2 * (shares[0, 1] * (columns[0] + rows[1]) ** 2)
+        + rest**2 * (shares[1, 0] * (columns[1] + rows[0]) ** 2)
+        - (estimate - expected * rest) ** 2
+    ) / ((1 - expected) ** 2 * n)
+    if variance < 1e-12:  # full agreement, or one reader of one word: no width is known
+        return Interval(estimate, NAN, NAN, name, level)
+    half = float(stats.norm.ppf((1 + level) / 2) * np.sqrt(variance))
+    return Interval(estimate, max(-1.0, estimate - half), min(1.0, estimate + half), name, level)
 
 
 def intraclass_correlation(

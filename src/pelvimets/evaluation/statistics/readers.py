@@ -22,7 +22,7 @@ from pelvimets.evaluation.measures.masks import BoolArray
 from pelvimets.evaluation.measures.overlap import dice
 from pelvimets.evaluation.measures.voxel import Summary, summarise
 from pelvimets.evaluation.settings import EvaluationSettings
-from pelvimets.evaluation.statistics.agreement import staple
+from pelvimets.evaluation.statistics.agreement import kappa, staple
 from pelvimets.evaluation.statistics.intervals import (
     Interval,
     mean_replicates,
@@ -185,6 +185,7 @@ class PairSummary:
         dsc: Described over patients; both masks empty counts as missing.
         dsc_interval: Bootstrap over patients of the mean.
         lesion_agreement: 2 shared / (lesions of both), with bootstrap interval.
+        presence: Cohen's kappa of whether a patient has any lesion.
     """
 
     sequence: MrSequence
@@ -194,6 +195,7 @@ class PairSummary:
     dsc: Summary
     dsc_interval: Interval
     lesion_agreement: Interval
+    presence: Interval
 
 
 def summarise_pairs(
@@ -235,6 +237,11 @@ def _pair_summary(
         described,
         percentile_interval(described.mean, mean_replicates(counts, values), level),
         percentile_interval(agreement, ratio_replicates(counts, shared, total), level),
+        kappa(
+            [case.first_lesions > 0 for case in cases],
+            [case.second_lesions > 0 for case in cases],
+            level,
+        ),
     )
 
 
@@ -249,16 +256,18 @@ def agreement_table(summaries: Sequence[PairSummary]) -> Table:
             mean_sd(s.dsc),
             number_interval(s.dsc_interval),
             number_interval(s.lesion_agreement),
+            number_interval(s.presence, 3),
         )
         for s in summaries
     )
     columns = (
         "Sequence", "Kind", "Masks", "Patients", "DSC", "DSC, mean (95 % interval)",
-        "Lesion agreement (95 % interval)",
+        "Lesion agreement (95 % interval)", "Any lesion, kappa (95 % interval)",
     )  # fmt: skip
     notes = (
         "Mean ± SD over patients; both masks empty gives no DSC and is counted. Lesion agreement: "
-        "2 x matched / (lesions of both). Intervals: bootstrap over patients. The consensus "
+        "2 x matched / (lesions of both). Intervals: bootstrap over patients; Cohen's kappa of "
+        "whether a patient has any lesion: Fleiss, Cohen and Everitt. The consensus "
         "(STAPLE) is made from the readers without the model.",
     )
     return Table("agreement", "Agreement of the annotations", columns, rows, notes)
