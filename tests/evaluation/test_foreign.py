@@ -14,7 +14,7 @@ from synthetic_cohort import GRIDS, write_cohort
 from pelvimets.app.evaluate import EvaluationRequest, evaluate
 from pelvimets.errors import InputError
 from pelvimets.evaluation import dice
-from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.evaluation.settings import EvaluationSettings, LesionInstances
 from pelvimets.io.exchange.foreign import PredictionForm, form_of, target_of
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.labels import Bone
@@ -30,7 +30,7 @@ NAMES = {
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    return write_cohort(tmp_path_factory.mktemp("cohort"), 4, images=False)
+    return write_cohort(tmp_path_factory.mktemp("cohort"), 5, images=False)
 
 
 def mask(folder, patient, kind, sequence="dwi"):
@@ -141,6 +141,16 @@ def attributes(number, label, code):
     }  # fmt: skip
 
 
+def made(tool, folder, target):
+    done = subprocess.run(
+        [tool, "--inputImageList", folder / "made.nii.gz", "--inputDICOMDirectory",
+         folder / "dicom", "--outputDICOM", target, "--inputMetadata", folder / "meta.json",
+         "--skip", "1"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert target.is_file(), done.stdout + done.stderr
+
+
 def test_segmentations_of_another_maker_find_their_voxels(tmp_path):
     from dicom_samples import block, t1, write
 
@@ -162,13 +172,7 @@ def test_segmentations_of_another_maker_find_their_voxels(tmp_path):
     target = tmp_path / "seg" / "p1" / "result.dcm"
     target.parent.mkdir(parents=True)
     tool = Path(sys.executable).parent / "itkimage2segimage"
-    done = subprocess.run(
-        [tool, "--inputImageList", tmp_path / "made.nii.gz", "--inputDICOMDirectory",
-         tmp_path / "dicom", "--outputDICOM", target, "--inputMetadata", tmp_path / "meta.json",
-         "--skip", "1"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert target.is_file(), done.stdout + done.stderr
+    made(tool, tmp_path, target)
     reference = tmp_path / "reference" / "p1"
     reference.mkdir(parents=True)
     write_nifti(reference / "t1_lesions.nii.gz", image.with_array(lesions))
@@ -177,6 +181,21 @@ def test_segmentations_of_another_maker_find_their_voxels(tmp_path):
     measures = rows(results)["p1", "t1", "lesions"]
     assert measures.dsc == 1.0 and measures.hd_mm == 0.0
     assert next(iter(results.readings.values())).lesions.found == 2
+
+    # one object per lesion, as some makers write them: lesions of all objects are kept apart
+    for number in (1, 2):
+        one = image.with_array((lesions == number).astype(np.uint8))
+        write_nifti(tmp_path / "made.nii.gz", one)
+        meta["segmentAttributes"] = [[attributes(1, "Lesion", code)]]
+        (tmp_path / "meta.json").write_text(json.dumps(meta))
+        target = tmp_path / "parts" / "p1" / f"lesion{number}.dcm"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        made(tool, tmp_path, target)
+    labels = EvaluationSettings(bootstrap_samples=50, instances=LesionInstances.LABELS)
+    request = EvaluationRequest(tmp_path / "parts", tmp_path / "reference", labels, figures=False)
+    again = evaluate(request, tmp_path / "again").results
+    assert rows(again)["p1", "t1", "lesions"].dsc == 1.0
+    assert next(iter(again.readings.values())).lesions.found == 2
 
 
 def test_our_own_segmentation_gives_back_bones_and_lesions(tmp_path):

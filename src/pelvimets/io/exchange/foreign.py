@@ -185,12 +185,13 @@ def _nnunet_cases(folder: Path, patients: list[str], notes: list[str]) -> Iterat
         if found is None:
             notes.append(f"{path.name}: no patient of the reference has this name; left out.")
             continue
-        yield _ForeignCase(*found, _label_parts(path, meant), tuple(dict.fromkeys(meant.values())))
+        drawn = tuple(dict.fromkeys(target for _, target in meant))
+        yield _ForeignCase(*found, _label_parts(path, meant), drawn)
 
 
-def _values(labels: Mapping[str, Any], notes: list[str]) -> dict[int, Target]:
-    """Meaning of each value of a label map; several values may make a region."""
-    meant: dict[int, Target] = {}
+def _values(labels: Mapping[str, Any], notes: list[str]) -> list[tuple[int, Target]]:
+    """Values of a label map with their meaning; a value may lie in a bone and in a lesion."""
+    meant: list[tuple[int, Target]] = []
     for name, values in labels.items():
         target = target_of(name)
         if target is None:
@@ -199,13 +200,13 @@ def _values(labels: Mapping[str, Any], notes: list[str]) -> dict[int, Target]:
             continue
         for value in values if isinstance(values, list) else [values]:
             if value:
-                meant[int(value)] = target
+                meant.append((int(value), target))
     return meant
 
 
-def _label_parts(path: Path, meant: Mapping[int, Target]) -> Iterator[_Part]:
+def _label_parts(path: Path, meant: Iterable[tuple[int, Target]]) -> Iterator[_Part]:
     volume = read_label_mask(path)
-    for value, target in meant.items():
+    for value, target in meant:
         yield _Part(target, volume.array == value, volume.geometry)
 
 
@@ -259,8 +260,9 @@ def _seg_parts(path: Path, patient: str, notes: list[str]) -> Iterator[_Part]:
 
 def _write(case: _ForeignCase, reference: Path, target: Path, notes: list[str]) -> int:
     """Masks of one case on the reference's grids; how many structures found a place."""
-    grids = _grids(reference)
+    grids, folder = _grids(reference), target / case.patient
     maps: dict[tuple[Sequence, str], npt.NDArray[np.uint16]] = {}
+    before: dict[tuple[Sequence, str], int] = {}
     drawn: dict[Sequence, set[str]] = {}
     for part in case.parts:
         placed = _place(part, grids, case.sequence)
@@ -270,17 +272,27 @@ def _write(case: _ForeignCase, reference: Path, target: Path, notes: list[str]) 
             continue
         sequence, where = placed
         kind = "lesions" if part.target == LESION else "bones"
-        array = maps.setdefault((sequence, kind), np.zeros(grids[sequence].shape, np.uint16))
-        value = part.number if isinstance(part.target, str) else _value(part.target)
-        array[tuple(where.T)] = value
+        if (sequence, kind) not in maps:
+            maps[sequence, kind] = _begun(folder, sequence, kind, grids[sequence])
+            before[sequence, kind] = int(maps[sequence, kind].max())
+        lesion = before[sequence, kind] + part.number
+        value = lesion if isinstance(part.target, str) else _value(part.target)
+        maps[sequence, kind][tuple(where.T)] = value
         drawn.setdefault(sequence, set()).add(_key(part.target))
-    folder = target / case.patient
     for (sequence, kind), array in maps.items():
         folder.mkdir(parents=True, exist_ok=True)
         write_nifti(folder / f"{sequence}_{kind}.nii.gz", Volume(array, grids[sequence]))
     if drawn:
         _keep_structures(folder, drawn, case.drawn)
     return sum(len(keys) for keys in drawn.values())
+
+
+def _begun(folder: Path, sequence: Sequence, kind: str, grid: Geometry) -> npt.NDArray[np.uint16]:
+    """The mask that an earlier object of the same patient began, or an empty one."""
+    path = folder / f"{sequence}_{kind}.nii.gz"
+    if path.is_file():
+        return read_label_mask(path).array.astype(np.uint16)
+    return np.zeros(grid.shape, np.uint16)
 
 
 def _value(target: Bone | BoneUnion) -> int:
