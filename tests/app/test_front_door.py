@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pydicom
@@ -79,7 +80,7 @@ def test_a_study_is_read_in_memory_and_saved(known_study: KnownStudy, tmp_path: 
 
 
 def test_a_zip_of_dicom_is_read_and_its_results_point_back(
-    known_study: KnownStudy, tmp_path: Path
+    known_study: KnownStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = read_nifti(known_study.files[T1])
     slices = dicom_samples.t1(image.with_array(image.array.astype(np.uint16)))
@@ -90,6 +91,12 @@ def test_a_zip_of_dicom_is_read_and_its_results_point_back(
     result.save(tmp_path / "out", dicom=True)
     segmentation = pydicom.dcmread(tmp_path / "out" / "dicom" / "t1_seg.dcm")
     assert segmentation.StudyInstanceUID == slices[0].StudyInstanceUID
+    with monkeypatch.context() as broken:
+        broken.setattr("pelvimets.app.predict.write_dicom", Mock(side_effect=ValueError("odd tag")))
+        with pytest.raises(OutputError, match="extra output failed; masks"):
+            result.save(tmp_path / "half", dicom=True)
+    assert (tmp_path / "half" / "report.html").is_file()
+    assert not (tmp_path / "half" / "dicom").exists()
     unpacked = study.opened.paths(slices[0].SeriesInstanceUID)[0].parent
     assert unpacked.is_dir()
     del study, result
