@@ -10,6 +10,7 @@ import pytest
 from dicom_samples import block, item, t1
 from pydicom.dataset import Dataset
 
+from pelvimets.io.dicom.identity import persons
 from pelvimets.io.dicom.scan import read_header, scan
 from pelvimets.io.dicom.text import UNICODE, in_unicode
 
@@ -171,7 +172,7 @@ def test_one_patient_under_two_character_sets_is_one(tmp_path: Path):
     meant = NAMES["western"][0]
     for n, (term, coding) in enumerate([("ISO_IR 100", "latin1"), ("ISO_IR 192", "utf-8")]):
         (tmp_path / str(n)).write_bytes(written_as(term, meant.encode(coding)))
-    assert len(scan(tmp_path).patients) == 1
+    assert len(persons(scan(tmp_path).identities)) == 1
 
 
 def test_an_item_with_a_character_set_of_its_own(tmp_path: Path):

@@ -440,7 +440,7 @@ def test_scan_counts(tmp_path: Path):
     write(tmp_path, [*dwi(block(), 1000), *t1(block())])
     found = scan(tmp_path)
     assert sorted(len(s.frames) for s in found.series) == [10, 10]
-    assert len(found.patients) == len(found.studies) == 1
+    assert len(found.identities) == len(found.studies) == 1
 
 
 # --- NIfTI ---------------------------------------------------------------------------------

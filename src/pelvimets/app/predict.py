@@ -57,6 +57,7 @@ class StudyInput:
     """Where a study comes from: a DICOM folder or zip, or NIfTI files.
 
     ``name`` becomes the patient key of NIfTI files; a DICOM study has its own pseudonym.
+    ``same_patient`` takes all images of a folder as of one patient.
     """
 
     path: Path | None = None
@@ -66,6 +67,7 @@ class StudyInput:
     dwi_series: str | None = None
     t1_series: str | None = None
     name: str | None = None
+    same_patient: bool = False
 
 
 @dataclass(frozen=True)
@@ -275,6 +277,7 @@ def read_input(
         source.path,
         dwi_series=source.dwi_series,
         t1_series=source.t1_series,
+        same_patient=source.same_patient,
         before_pixels=check,
     )
     return opened.study, opened

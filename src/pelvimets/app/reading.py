@@ -56,6 +56,7 @@ def read_study(
     dwi_series: str | None = None,
     t1_series: str | None = None,
     name: str | None = None,
+    same_patient: bool = False,
 ) -> Study:
     """Read one study, DICOM or NIfTI.
 
@@ -65,6 +66,7 @@ def read_study(
         dwi_series, t1_series: Number, UID or part of the description of the DICOM series to
             take; ``"none"`` leaves that sequence out.
         name: Key of the patient, for NIfTI files.
+        same_patient: Take all images of a folder as of one patient, whatever their headers say.
 
     Raises:
         InputError: if both or neither are given, or it cannot be read, with what to do.
@@ -84,6 +86,7 @@ def read_study(
         dwi_series=dwi_series,
         t1_series=t1_series,
         name=name,
+        same_patient=same_patient,
     )
     study, opened = read_input(source, lambda grids: None)
     read = OpenedStudy(**{f.name: getattr(study, f.name) for f in fields(Study)}, opened=opened)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +46,12 @@ SeriesOption = Annotated[
     str | None,
     typer.Option(help="Series to take: number, UID, part of its description; none leaves it out."),
 ]
+SamePatientOption = Annotated[
+    bool,
+    typer.Option(
+        "--same-patient", help="All images are of one patient, whatever their headers say."
+    ),
+]
 BundleOption = Annotated[
     Path | None,
     typer.Option("--bundle", help="Bundle of networks: folder or name. [default: shipped]"),
@@ -75,6 +82,7 @@ def predict(
     adc: Annotated[Path | None, typer.Option(help="ADC map in um2/s as NIfTI.")] = None,
     dwi_series: SeriesOption = None,
     t1_series: SeriesOption = None,
+    same_patient: SamePatientOption = False,
     bundle: BundleOption = None,
     dicom: Annotated[
         bool, typer.Option("--dicom", help="Write Segmentations, SR and PDF as DICOM as well.")
@@ -91,11 +99,13 @@ def predict(
     from pelvimets.app.batch import batch_cases
     from pelvimets.app.predict import RunOptions
 
-    source = _study_input(study, dwi, t1, adc, dwi_series, t1_series)
+    source = replace(
+        _study_input(study, dwi, t1, adc, dwi_series, t1_series), same_patient=same_patient
+    )
     options = RunOptions(bundle, overwrite=overwrite, dicom=dicom or labelmap, labelmap=labelmap)
     cases = batch_cases(study) if study is not None else ()
     if cases:
-        _refuse_series_options(dwi_series, t1_series)
+        _refuse_options_of_one_study(dwi_series, t1_series, same_patient)
         _predict_batch(cases, out, options, jobs)
     else:
         _predict_one(source, out, options)
@@ -118,9 +128,13 @@ def _study_input(
     return StudyInput(study, dwi, t1, adc, dwi_series, t1_series)
 
 
-def _refuse_series_options(dwi_series: str | None, t1_series: str | None) -> None:
-    if dwi_series or t1_series:
-        raise typer.BadParameter("--dwi-series and --t1-series serve a single study only.")
+def _refuse_options_of_one_study(
+    dwi_series: str | None, t1_series: str | None, same_patient: bool
+) -> None:
+    if dwi_series or t1_series or same_patient:
+        raise typer.BadParameter(
+            "--dwi-series, --t1-series and --same-patient serve a single study only."
+        )
 
 
 def _predict_one(source: StudyInput, out: Path, options: RunOptions) -> None:
@@ -167,11 +181,14 @@ def inspect(
     study: Annotated[Path, typer.Argument(help="DICOM folder or zip.")],
     dwi_series: SeriesOption = None,
     t1_series: SeriesOption = None,
+    same_patient: SamePatientOption = False,
 ) -> None:
     """Show every series of a study: taken or not, and why."""
     from pelvimets.io.study import inspect as decisions_of
 
-    decisions = decisions_of(study, dwi_series=dwi_series, t1_series=t1_series)
+    decisions = decisions_of(
+        study, dwi_series=dwi_series, t1_series=t1_series, same_patient=same_patient
+    )
     columns = ("No.", "Description", "Images", "b, s/mm2", "Kind", "Taken as", "Why")
     rows = [
         (

@@ -28,6 +28,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, ResourceError
 from pelvimets.io.dicom.archive import ArchiveLimits, is_zip, unpack
 from pelvimets.io.dicom.frames import Frame, RealWorld
+from pelvimets.io.dicom.identity import gaps, persons
 from pelvimets.io.dicom.joining import read_blend, with_joined
 from pelvimets.io.dicom.pixels import Array32, read_trace
 from pelvimets.io.dicom.scan import Scan, ScannedSeries, read_header, scan
@@ -103,6 +104,7 @@ def open_study(
     t1_series: str | None = None,
     limits: ArchiveLimits | None = None,
     settings: SelectionSettings | None = None,
+    same_patient: bool = False,
     before_pixels: Callable[[Sequence[Geometry]], None] | None = None,
 ) -> OpenStudy:
     """Read a DICOM study and choose its series.
@@ -113,6 +115,7 @@ def open_study(
             ``'none'`` leaves that sequence out.
         limits: What a zip may unpack to.
         settings: How series are judged.
+        same_patient: Take all images as of one patient, whatever their headers say.
         before_pixels: Given the grids of DWI and T1 before any pixel is read; refuses the
             study by raising.
 
@@ -124,7 +127,7 @@ def open_study(
     """
     with ExitStack() as resources:  # taken over by the result, or unwound on an error
         scanned = scan(_folder(Path(path), limits or ArchiveLimits(), resources))
-        _check_one_patient(scanned)
+        _check_one_patient(scanned, same_patient)
         volumes = _volumes(scanned)
         selection = select(
             [volume.facts for volume in volumes],
@@ -148,10 +151,16 @@ def read_study(
     t1_series: str | None = None,
     limits: ArchiveLimits | None = None,
     settings: SelectionSettings | None = None,
+    same_patient: bool = False,
 ) -> Study:
     """``open_study`` for those who need no source headers; same arguments and errors."""
     with open_study(
-        path, dwi_series=dwi_series, t1_series=t1_series, limits=limits, settings=settings
+        path,
+        dwi_series=dwi_series,
+        t1_series=t1_series,
+        limits=limits,
+        settings=settings,
+        same_patient=same_patient,
     ) as opened:
         return opened.study
 
@@ -163,6 +172,7 @@ def inspect(
     t1_series: str | None = None,
     limits: ArchiveLimits | None = None,
     settings: SelectionSettings | None = None,
+    same_patient: bool = False,
 ) -> tuple[SeriesDecision, ...]:
     """The table of series alone, from headers; a study that would be refused is shown too.
 
@@ -172,7 +182,7 @@ def inspect(
     """
     with ExitStack() as resources:
         scanned = scan(_folder(Path(path), limits or ArchiveLimits(), resources))
-        _check_one_patient(scanned)
+        _check_one_patient(scanned, same_patient)
         facts = [volume.facts for volume in _volumes(scanned)]
         return select(
             facts, dwi_series=dwi_series, t1_series=t1_series, settings=settings
@@ -211,7 +221,7 @@ def _folder(path: Path, limits: ArchiveLimits, resources: ExitStack) -> Path:
     return folder
 
 
-def _check_one_patient(scanned: Scan) -> None:
+def _check_one_patient(scanned: Scan, same_patient: bool) -> None:
     if not scanned.studies:
         kinds: dict[str, int] = {}
         for series in scanned.series:
@@ -223,11 +233,13 @@ def _check_one_patient(scanned: Scan) -> None:
             got=", ".join(f"{count} objects of modality {kind}" for kind, count in kinds.items()),
             remedy="Give a pelvic MR study",
         )
-    if len(scanned.patients) > 1:
+    count = len(persons(scanned.identities))
+    if count > 1 and not same_patient:
         raise InputError(
             "The folder holds MR images of more than one patient",
-            got=f"{len(scanned.patients)} patients",
-            remedy="Give a folder with one patient's study; several studies go one per folder",
+            got=f"{count} patients",
+            remedy="Give a folder with one patient's study; several studies go one per folder. "
+            "If you know that all are of one patient, add --same-patient",
         )
     if len(scanned.studies) > 1:
         raise InputError(
@@ -358,7 +370,7 @@ def _mapped(frame: Frame) -> Frame:
 def _study_notes(
     scanned: Scan, selection: Selection, dwi: Acquisition | None, t1: Acquisition | None
 ) -> tuple[str, ...]:
-    notes = [*missing_notes(dwi is not None, t1 is not None)]
+    notes = [*missing_notes(dwi is not None, t1 is not None), *_patient_notes(scanned)]
     if scanned.foreign_files:
         count = scanned.foreign_files
         were = "file was" if count == 1 else "files were"
@@ -368,6 +380,13 @@ def _study_notes(
     if dwi and t1 and not _same_frame_of_reference(dwi, t1):
         notes.append("DWI and T1 have different frames of reference: the patient may have moved")
     return tuple(notes)
+
+
+def _patient_notes(scanned: Scan) -> tuple[str, ...]:
+    found = persons(scanned.identities)
+    if len(found) > 1:
+        return (f"headers name {len(found)} patients, taken as one at the user's word",)
+    return gaps(found[0])
 
 
 def _same_frame_of_reference(dwi: Acquisition, t1: Acquisition) -> bool:

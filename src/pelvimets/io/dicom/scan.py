@@ -27,6 +27,7 @@ from pydicom.uid import (
 
 from pelvimets.errors import InputError
 from pelvimets.io.dicom.frames import MR_CLASSES, Frame, frames_of
+from pelvimets.io.dicom.identity import Identity, identity_of
 from pelvimets.io.dicom.text import in_unicode, know_text
 
 _KEYWORDS = """
@@ -98,7 +99,7 @@ class Scan:
         series: By series UID.
         foreign_files: Files that are not DICOM objects of a series.
         damaged_files: DICOM files whose header cannot be read.
-        patients: Digests, one for each patient with MR images.
+        identities: What the headers of MR images say of the patient, each once.
         studies: Study UIDs of the MR images, in order of appearance.
         key: Pseudonym of the study, see ``_key``.
     """
@@ -106,7 +107,7 @@ class Scan:
     series: tuple[ScannedSeries, ...]
     foreign_files: int
     damaged_files: int
-    patients: frozenset[str]
+    identities: tuple[Identity, ...] = field(repr=False)
     studies: tuple[str, ...]
     key: str
 
@@ -142,7 +143,7 @@ class _Found:
     def __init__(self) -> None:
         self.series: dict[str, ScannedSeries] = {}
         self.foreign = self.damaged = 0
-        self._patients: dict[str, None] = {}
+        self._identities: dict[Identity, None] = {}
         self._studies: dict[str, None] = {}
 
     def add(self, path: Path) -> None:
@@ -159,12 +160,12 @@ class _Found:
         """Everything is parsed before anything is kept."""
         uid, kind = str(dataset.SeriesInstanceUID), str(dataset.SOPClassUID)
         frames = _frames(dataset, left, path) if kind in MR_CLASSES else []
-        patient, study = _patient(dataset), str(dataset.get("StudyInstanceUID", ""))
+        patient, study = identity_of(dataset), str(dataset.get("StudyInstanceUID", ""))
         series = self.series.get(uid) or _new_series(uid, dataset)
         self.series[uid] = series
         if frames:
             series.frames.extend(frames)
-            self._patients[patient] = self._studies[study] = None
+            self._identities[patient] = self._studies[study] = None
         else:
             name = "private object" if UID(kind).is_private else UID(kind).name
             series.others[name] = series.others.get(name, 0) + 1
@@ -174,9 +175,9 @@ class _Found:
             tuple(self.series.values()),
             self.foreign,
             self.damaged,
-            frozenset(self._patients),
+            tuple(self._identities),
             tuple(self._studies),
-            _key(self._patients, self._studies),
+            _key(frozenset(i.digest for i in self._identities), self._studies),
         )
 
 
@@ -263,16 +264,7 @@ def _plain(value: object) -> str:
     return "".join(c for c in text if c.isprintable()).strip()[:128]
 
 
-def _patient(dataset: Dataset) -> str:
-    """Digest that tells patients apart: the identifier, else name and date of birth."""
-    identifier = _plain(dataset.get("PatientID"))
-    name = f"{_plain(dataset.get('PatientName'))}|{_plain(dataset.get('PatientBirthDate'))}"
-    issuer = _plain(dataset.get("IssuerOfPatientID"))
-    text = f"{issuer}|{identifier}" if identifier else name
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _key(patients: dict[str, None], studies: dict[str, None]) -> str:
+def _key(patients: frozenset[str], studies: dict[str, None]) -> str:
     """Pseudonym of a study.
 
     The digest covers the study UID too: one of a short hospital number alone could be turned
