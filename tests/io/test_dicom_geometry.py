@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from dicom_samples import block, dwi, slices, t1, uid, write
+from pydicom import dcmread
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import from_sitk
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError
-from pelvimets.io.study import open_study, read_study
+from pelvimets.io.study import inspect, open_study, read_study
 
 AXIAL = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
 ORIENTATIONS = [
@@ -228,6 +229,42 @@ def test_two_images_of_one_identifier_are_refused(tmp_path: Path):
     write(tmp_path / "b", dwi(block(seed=1), 1000)[:1])
     with pytest.raises(GeometryError, match="same SOP Instance UID"):
         read_study(tmp_path)
+
+
+def broken_copy(folder: Path, name: str, change) -> None:
+    """A changed copy of one image of b 50, under a name that is read first or last."""
+    source = next(p for p in sorted(folder.iterdir()) if dcmread(p).get("DiffusionBValue") == 50)
+    (folder / name).write_bytes(change(source.read_bytes()))
+
+
+@pytest.mark.parametrize("name", ["A first", "Z last"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:-100],
+        lambda data: data.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0"),
+    ],
+    ids=["cut short", "unknown packing"],
+)
+def test_of_a_broken_and_a_whole_copy_the_whole_one_is_read(tmp_path: Path, name, change):
+    truth = block(seed=2)
+    write(tmp_path, [*dwi(block(), 50), *dwi(truth, 1000), *t1(block(seed=1))])
+    broken_copy(tmp_path, name, change)
+    study = read_study(tmp_path)
+    assert same_voxels(study.dwi.volume, truth)
+    assert study.dwi.b_value_s_per_mm2 == 1000
+    assert "1 broken copies of images passed over" in study.dwi.notes
+
+
+@pytest.mark.parametrize("name", ["A first", "Z last"])
+def test_different_copies_of_one_image_hide_no_b_value(tmp_path: Path, name):
+    """Files after them were once not read: T1 alone was left, without a word."""
+    write(tmp_path, [*dwi(block(), 50), *dwi(block(seed=2), 1000), *t1(block(seed=1))])
+    broken_copy(tmp_path, name, lambda data: data[:-100] + b"\x55" + data[-99:])
+    with pytest.raises(GeometryError, match="same SOP Instance UID"):
+        read_study(tmp_path)
+    shown = {b for decision in inspect(tmp_path) for b in decision.b_values_s_per_mm2}
+    assert shown == {50, 1000}
 
 
 def test_one_slice_acquired_twice_is_refused(tmp_path: Path):

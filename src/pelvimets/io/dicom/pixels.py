@@ -140,7 +140,8 @@ def _state_encoding(dataset: Dataset) -> None:
 def _undecodable(frame: Frame, error: Exception) -> InputError:
     syntax = UID(frame.transfer_syntax_uid)
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-    if syntax.is_private or syntax.is_compressed:
+    packed = syntax.is_private or (syntax.is_transfer_syntax and syntax.is_compressed)
+    if packed:
         return InputError(
             f"The pixels of an image packed as {syntax.name} cannot be decoded",
             got=reason,

@@ -66,22 +66,36 @@ def _not_mr(series: ScannedSeries) -> SeriesFacts:
 
 
 def _without_copies(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[str, ...], str | None]:
-    """Drop files that repeat an image; tell where two images share one identifier."""
-    kept: dict[tuple[str, int | None], Frame] = {}
-    dropped = 0
+    """Drop files that repeat an image, broken ones first; tell of two images under one name."""
+    copies: dict[tuple[str, int | None], list[Frame]] = {}
     for frame in frames:
-        first = kept.setdefault((frame.sop_instance_uid, frame.index), frame)
-        if first is frame:
-            continue
-        if not _same_image(first, frame):
-            clash = (
-                "Two different images carry the same SOP Instance UID. "
-                "Give a folder that holds each image once."
-            )
-            return list(kept.values()), (), clash
-        dropped += 1
+        copies.setdefault((frame.sop_instance_uid, frame.index), []).append(frame)
+    kept, broken, clashes = [], 0, 0
+    for same in copies.values():
+        whole = [frame for frame in same if _is_whole(frame)] if len(same) > 1 else same
+        broken += len(same) - len(whole) if whole else len(same) - 1
+        first = (whole or same)[0]
+        kept.append(first)
+        clashes += not all(_same_image(first, other) for other in whole[1:])
+    clash = (
+        "Two different images carry the same SOP Instance UID. "
+        "Give a folder that holds each image once."
+    )
+    dropped = len(frames) - len(kept) - broken
     notes = (f"{dropped} copies of images dropped",) if dropped else ()
-    return list(kept.values()), notes, None
+    if broken:
+        notes += (f"{broken} broken copies of images passed over",)
+    return kept, notes, clash if clashes else None
+
+
+def _is_whole(frame: Frame) -> bool:
+    if frame.truncated or frame.plane is None:
+        return False
+    try:
+        content_digest(frame)
+    except InputError:
+        return False
+    return True
 
 
 def _same_image(first: Frame, second: Frame) -> bool:
