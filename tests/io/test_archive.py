@@ -145,3 +145,27 @@ def test_refused_study_leaves_no_temporary_folder(tmp_path: Path, monkeypatch: p
     with pytest.raises(Exception, match="no DICOM"):
         open_study(zipped(tmp_path / "a.zip", {"notes.txt": b"text"}))
     assert not list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("member", ["SURNAME_Given/IM1", "SURNAME_Given file for you"])
+def test_no_name_of_a_member_is_shown(tmp_path: Path, member: str):
+    """Zips are often packed by the patient's name; each byte is damaged in turn."""
+    whole = zipped(tmp_path / "whole.zip", {member: b"pixels" * 9}).read_bytes()
+    said = set()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x41
+        (tmp_path / "damaged.zip").write_bytes(damaged)
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        try:
+            unpack(tmp_path / "damaged.zip", folder)
+        except ArchiveError as error:
+            said.add(str(error))
+    assert len(said) >= 5
+    assert not any(word in text for text in said for word in ("SURNAME", "Given", "URNAME", "iven"))
+
+
+def test_a_hostile_member_is_named_by_its_number(tmp_path: Path):
+    with pytest.raises(ArchiveError, match=r"outside its folder \(got member 2 of 2\)"):
+        unpacked(tmp_path, {"good": b"1", "../SURNAME_Given": b"2"})

@@ -5,6 +5,7 @@ The servers run on free ports of the loopback address and answer what a test tel
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from dataclasses import dataclass, field
@@ -21,11 +22,11 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from typer.testing import CliRunner
 
-from pelvimets.app.pacs import fetch_study
+from pelvimets.app.pacs import fetch_study, push_results
 from pelvimets.cli.main import app
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.pacs.answer import NoStoreAnswerError, parse_store_answer
-from pelvimets.io.pacs.nodes import DicomwebNode, DimseNode, parse_node
+from pelvimets.io.pacs.nodes import DicomwebNode, DimseNode
 from pelvimets.io.pacs.transfer import fetch, store
 from pelvimets.labels import Sequence
 
@@ -71,6 +72,7 @@ class WebServer:
     body: bytes = b""
     location: str = ""
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
+    authorization: str | None = None
     port: int = 0
 
     @property
@@ -92,6 +94,7 @@ def web(monkeypatch):
 
         def _answer(self, sent: bytes):
             told.requests.append((self.command, self.path, sent))
+            told.authorization = self.headers.get("Authorization")
             self.send_response(told.status)
             if told.location:
                 self.send_header("Location", told.location)
@@ -226,15 +229,15 @@ def test_warnings_of_the_service_mean_stored(files, uids, web):
 
 def test_the_command_fails_where_nothing_is_confirmed(files, web):
     web.kind, web.body = "text/html", LOGIN
-    address = f"http://reader:pass@127.0.0.1:{web.port}/dicom-web"
+    address = f"http://127.0.0.1:{web.port}/dicom-web"
     result = CliRunner().invoke(app, ["push", str(files[0].parent.parent), address])
     assert isinstance(result.exception, OutputError)
-    assert "pass" not in str(result.exception) and "stored in" not in result.output
+    assert "stored in" not in result.output
 
 
 def test_the_command_counts_what_is_stored(files, uids, web):
     web.body = json.dumps(sequence("00081199", [item(u, warning=0xB007) for u in uids])).encode()
-    address = f"http://reader:pass@127.0.0.1:{web.port}/dicom-web"
+    address = f"http://127.0.0.1:{web.port}/dicom-web"
     result = CliRunner().invoke(app, ["push", str(files[0].parent.parent), address])
     assert result.exit_code == 0, result.output
     assert "note: sr.dcm: stored, but 0xB007, it does not match its class" in result.output
@@ -418,6 +421,74 @@ def test_fetched_files_can_be_read_as_a_study(dimse, images, tmp_path):
     assert result.exit_code == 0 and "T1 in phase" in result.output
 
 
-def test_an_address_shows_no_password():
-    assert parse_node("https://me:word@pacs:8443/dicom").title == "https://pacs:8443/dicom"
-    assert parse_node("dicom://PACS@10.0.0.7:104").title == "PACS at 10.0.0.7:104"
+# --- who signs in --------------------------------------------------------------------------
+
+
+def signed(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.fixture
+def nobody(monkeypatch, tmp_path):
+    """No credentials lie anywhere."""
+    for name in ("PELVIMETS_PACS_TOKEN", "PELVIMETS_PACS_USER", "PELVIMETS_PACS_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    return tmp_path / "netrc"
+
+
+@pytest.mark.parametrize("where", ["environment", "netrc", "prompt", "token", "nowhere"])
+def test_a_password_comes_from_anywhere_but_the_address(
+    files, uids, web, nobody, monkeypatch, where
+):
+    web.body = json.dumps(stored(uids)).encode()
+    address, ask, wanted = (
+        f"http://ann@127.0.0.1:{web.port}/dicom-web",
+        None,
+        signed("ann", "s3:c@t"),
+    )
+    nobody.write_text("machine 127.0.0.1 login bob password other\n")
+    if where == "environment":
+        monkeypatch.setenv("PELVIMETS_PACS_PASSWORD", "s3:c@t")
+    elif where == "netrc":
+        nobody.write_text("machine 127.0.0.1 login ann password s3:c@t\n")
+    elif where == "prompt":
+        ask = {"Password of ann at 127.0.0.1": "s3:c@t"}.__getitem__
+    elif where == "token":
+        monkeypatch.setenv("PELVIMETS_PACS_TOKEN", "t0ken")
+        wanted = "Bearer t0ken"
+    if where == "nowhere":
+        with pytest.raises(InputError, match=r"no password .*ann at 127.0.0.1.*~/.netrc"):
+            push_results(files[0].parent.parent, address)
+        assert web.requests == []
+    else:
+        push_results(files[0].parent.parent, address, ask)
+        assert web.authorization == wanted
+        assert all("ann" not in path for _, path, _ in web.requests)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://ann:s3cret@127.0.0.1:1/dicom-web",
+        "https://ann:s3cr@t/s3cret@host/dicom-web",
+        "dicom://AET:s3cret@host:104",
+        "ftp://ann:s3cret@host",
+        "http://ann:s3cret@host:99999/x",
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_never_shown(files, nobody, address):
+    for words in (
+        ["push", str(files[0].parent.parent), address],
+        ["fetch", "1.2", address, "-o", "x"],
+    ):
+        result = CliRunner().invoke(app, words)
+        assert isinstance(result.exception, InputError)
+        assert "s3cr" not in f"{result.exception} {result.output}"
+
+
+def test_an_unreachable_service_shows_no_credentials(files, nobody, monkeypatch):
+    monkeypatch.setenv("PELVIMETS_PACS_PASSWORD", "s3cret")
+    with pytest.raises(OutputError) as refused:
+        push_results(files[0].parent.parent, "http://ann@127.0.0.1:1/dicom-web")
+    assert "s3cret" not in str(refused.value) and signed("ann", "s3cret") not in str(refused.value)

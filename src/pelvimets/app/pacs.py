@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pelvimets.errors import InputError
+from pelvimets.io.pacs.credentials import Ask, signed_in
 from pelvimets.io.pacs.nodes import parse_node
 from pelvimets.io.pacs.transfer import Stored, fetch, save, store
 from pelvimets.io.record.output import check_output, staged_folder, tidy
@@ -13,12 +14,13 @@ from pelvimets.io.record.output import check_output, staged_folder, tidy
 DICOM_FOLDER = "dicom"
 
 
-def push_results(out: Path, address: str) -> Stored:
+def push_results(out: Path, address: str, ask: Ask | None = None) -> Stored:
     """Store the DICOM results of a run in a PACS.
 
     Args:
         out: Output folder of a run with ``--dicom``.
         address: ``http(s)://...`` of a DICOMweb service, or ``dicom://AET@host:port``.
+        ask: Asks for the password of a user named in the address, if it lies nowhere.
 
     Returns:
         What was stored, with what the PACS remarked on it.
@@ -27,7 +29,7 @@ def push_results(out: Path, address: str) -> Stored:
         InputError: if there are no DICOM results, or the address is none.
         OutputError: if the PACS cannot be reached, or does not confirm that it stored each of them.
     """
-    node = parse_node(address)
+    node = signed_in(parse_node(address), ask)
     tidy(Path(out).absolute().parent)
     files = sorted((Path(out) / DICOM_FOLDER).glob("*.dcm"))
     if not files:
@@ -46,7 +48,9 @@ class FetchedStudy:
     missing: tuple[str, ...] = ()
 
 
-def fetch_study(study_instance_uid: str, address: str, folder: Path) -> FetchedStudy:
+def fetch_study(
+    study_instance_uid: str, address: str, folder: Path, ask: Ask | None = None
+) -> FetchedStudy:
     """Fetch a study from a PACS into a new folder, one file per object.
 
     What the PACS cannot hand over does not cost the rest.
@@ -55,7 +59,7 @@ def fetch_study(study_instance_uid: str, address: str, folder: Path) -> FetchedS
         InputError: if the PACS cannot be reached, refuses, or does not hold the study.
         OutputError: if the folder exists already or cannot be written.
     """
-    node = parse_node(address)
+    node = signed_in(parse_node(address), ask)
     check_output(folder, overwrite=False)
     fetched = fetch(study_instance_uid, node)
     with staged_folder(folder) as work:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,10 @@ import typer
 from pelvimets.cli import console
 
 _MOST_SHOWN = 10
-_ADDRESS_HELP = "http(s)://... of a DICOMweb service, or dicom://AETITLE@host:port."
+_ADDRESS_HELP = (
+    "http(s)://[USER@]... of a DICOMweb service, or dicom://AETITLE@host:port. A password comes "
+    "from PELVIMETS_PACS_PASSWORD, ~/.netrc or a prompt, a token from PELVIMETS_PACS_TOKEN."
+)
 
 
 def push(
@@ -20,7 +25,7 @@ def push(
     """Store the DICOM results of a run in a PACS."""
     from pelvimets.app.pacs import push_results
 
-    stored = push_results(out, pacs)
+    stored = push_results(out, pacs, _asked())
     for note in stored.notes:
         console.line(f"note: {note}", style="yellow")
     console.line(f"{len(stored.sop_instance_uids)} objects stored in {_title(pacs)}")
@@ -34,7 +39,7 @@ def fetch(
     """Fetch a study from a PACS, to be read with 'pelvimets predict'."""
     from pelvimets.app.pacs import fetch_study
 
-    fetched = fetch_study(study_uid, pacs, out)
+    fetched = fetch_study(study_uid, pacs, out, _asked())
     console.line(f"{fetched.files} objects fetched into {out}")
     for what in fetched.missing[:_MOST_SHOWN]:
         console.line(f"not fetched: {what}", style="red")
@@ -44,8 +49,15 @@ def fetch(
         raise typer.Exit(1)
 
 
+def _asked() -> Callable[[str], str] | None:
+    """Asks for a password where somebody sits at the terminal."""
+    if not sys.stdin.isatty():
+        return None
+    return lambda whose: str(typer.prompt(whose, hide_input=True, err=True))
+
+
 def _title(address: str) -> str:
-    """The address without a password."""
+    """The address as messages show it."""
     from pelvimets.io.pacs.nodes import parse_node
 
     return parse_node(address).title

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
+import re
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,6 +18,11 @@ from pathlib import Path, PurePosixPath
 from pelvimets.errors import ArchiveError, ResourceError
 
 _BLOCK = 1 << 20
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, ValueError, OverflowError, OSError),
+)
+_OF_THE_ZIP = (None, errno.EINVAL)  # bz2 says no number; a place before the file's start
 _ENCRYPTED = 0x1
 _GIVE_A_FOLDER = "Unpack it with your own tool, look at what is inside, and give the folder"
 
@@ -77,21 +86,33 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(archive) as zipped:
             yield zipped
-    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
+    except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno not in _OF_THE_ZIP:
+            raise  # of the disk
         raise ArchiveError(
-            "The zip is damaged or truncated", got=str(error), remedy="Copy or download it again"
+            "The zip is damaged or truncated",
+            got=_nameless(error),
+            remedy="Copy or download it again",
         ) from error
     except (NotImplementedError, RuntimeError) as error:
         raise ArchiveError(
-            "The zip uses a packing that cannot be read", got=str(error), remedy=_GIVE_A_FOLDER
+            "The zip uses a packing that cannot be read",
+            got=_nameless(error),
+            remedy=_GIVE_A_FOLDER,
         ) from error
+
+
+def _nameless(error: Exception) -> str:
+    """What the library says, up to the name of a member: it often is that of the patient."""
+    said = re.split(r"""['"]|\b(?:for )?file\b""", str(error), flags=re.IGNORECASE)[0].strip()
+    return said or type(error).__name__
 
 
 def _check_members(members: list[zipfile.ZipInfo], limits: ArchiveLimits) -> None:
     if not members:
         raise ArchiveError("The zip holds no files", remedy="Give the zip of one MR study")
-    for info in members:
-        _check_member(info)
+    for number, info in enumerate(members, start=1):
+        _check_member(info, f"member {number} of {len(members)}")
     if len(members) > limits.largest_files:
         raise ArchiveError(
             f"The zip holds more than {limits.largest_files} files",
@@ -101,17 +122,17 @@ def _check_members(members: list[zipfile.ZipInfo], limits: ArchiveLimits) -> Non
     _check_size(members, limits)
 
 
-def _check_member(info: zipfile.ZipInfo) -> None:
+def _check_member(info: zipfile.ZipInfo, which: str) -> None:
     name = info.orig_filename.replace("\\", "/")
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or name[1:2] == ":" or "\0" in name:
         raise ArchiveError(
-            "The zip names a path outside its folder", got=repr(name), remedy=_GIVE_A_FOLDER
+            "The zip names a path outside its folder", got=which, remedy=_GIVE_A_FOLDER
         )
     mode = stat.S_IFMT(info.external_attr >> 16)
     if mode not in (0, stat.S_IFREG):
         raise ArchiveError(
-            "The zip holds a link or a special file", got=repr(name), remedy=_GIVE_A_FOLDER
+            "The zip holds a link or a special file", got=which, remedy=_GIVE_A_FOLDER
         )
     if info.flag_bits & _ENCRYPTED:
         raise ArchiveError("The zip is encrypted", remedy=_GIVE_A_FOLDER)

@@ -82,7 +82,7 @@ def _without_copies(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[str, ..
         "Give a folder that holds each image once."
     )
     dropped = len(frames) - len(kept) - broken
-    notes = (f"{dropped} copies of images dropped",) if dropped else ()
+    notes: tuple[str, ...] = (f"{dropped} copies of images dropped",) if dropped else ()
     if broken:
         notes += (f"{broken} broken copies of images passed over",)
     return kept, notes, clash if clashes else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pelvimets.errors import InputError
 
@@ -16,19 +17,20 @@ class DicomwebNode:
 
     Attributes:
         url: Base URL, e.g. ``http://localhost:8042/dicom-web``.
+        user: Who signs in, if anybody.
         headers: Extra HTTP headers, e.g. ``Authorization``.
         timeout_s: For each request.
     """
 
     url: str
+    user: str = ""
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout_s: float = 60.0
 
     @property
     def title(self) -> str:
-        """The address as messages show it, without user name and password."""
-        parts = urlsplit(self.url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        """The address as messages show it."""
+        return self.url
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,11 @@ def parse_node(text: str) -> Node:
     """A node as a user writes it.
 
     Args:
-        text: ``http(s)://...`` for DICOMweb, ``dicom://AET@host:port`` for DIMSE.
+        text: ``http(s)://...`` for DICOMweb, where somebody signs in ``http(s)://USER@...``;
+            ``dicom://AET@host:port`` for DIMSE.
 
     Raises:
-        InputError: if it is neither.
+        InputError: if it is neither, or holds a password.
 
     >>> parse_node("dicom://ORTHANC@localhost:4242").port
     4242
@@ -75,12 +78,29 @@ def parse_node(text: str) -> Node:
         port = parts.port
     except ValueError:
         port = -1
+    if parts.password is not None:
+        raise InputError(
+            "A password does not belong into an address, where others on this machine can read it",
+            got=without_password(text),
+            remedy="Leave it out and set the variable PELVIMETS_PACS_PASSWORD, write it into "
+            "~/.netrc, or wait until you are asked for it",
+        )
     if parts.scheme in ("http", "https") and parts.hostname and port != -1:
-        return DicomwebNode(text.rstrip("/"))
+        plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return DicomwebNode(plain.rstrip("/"), unquote(parts.username or ""))
     if parts.scheme == "dicom" and parts.hostname and (port or 0) > 0 and parts.username:
         return DimseNode(parts.hostname, port or 0, parts.username)
     raise InputError(
         "This is no address of a PACS",
-        got=text,
+        got=without_password(text),
         remedy="Write http(s)://host/dicom-web, or dicom://AETITLE@host:port",
     )
+
+
+def without_password(text: str) -> str:
+    """An address as it may be shown, whatever else is wrong with it.
+
+    >>> without_password("ftp://ann:a/b@c@host/x")
+    'ftp://ann@host/x'
+    """
+    return re.sub(r"//([^:/@]*):.*@", r"//\1@", text)

@@ -98,12 +98,13 @@ def _request(
             method,
             address,
             headers={**headers, **node.headers},
+            auth=_as_given if "Authorization" in node.headers else None,
             data=_multipart(datasets, boundary) if datasets else None,
             timeout=node.timeout_s,
             allow_redirects=False,
         )
     except requests.RequestException as error:
-        raise unreachable(problem, node.title, _plain(error, node)) from error
+        raise unreachable(problem, node.title, error) from error
     if answer.status_code in _NOT_SENT_ON:
         raise problem(
             "The PACS sends on to another address",
@@ -118,8 +119,9 @@ def _refused(kind: type[InputError | OutputError], node: DicomwebNode, answer: A
     return unreachable(kind, node.title, f"HTTP {answer.status_code} {answer.reason or ''}".strip())
 
 
-def _plain(error: Exception, node: DicomwebNode) -> str:
-    return str(error).replace(node.url, node.title)
+def _as_given(request: Any) -> Any:
+    """In place of what requests would find in ``~/.netrc``."""
+    return request
 
 
 def _target(answer: Any) -> str:
