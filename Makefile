@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
             && echo $$p && break; done)
 DEMO   := out/demo
 
-.PHONY: demo test quick coverage check docs clean
+.PHONY: demo test quick coverage check docs sbom clean
 
 demo: $(VENV)/.base
 	test -d $(DEMO)/patient || $(BIN)/pelvimets phantom --seed 7 --dicom philips -o $(DEMO)/patient
@@ -48,6 +48,9 @@ $(VENV)/.base: pyproject.toml
 $(VENV)/.dev: pyproject.toml | $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
+
+sbom: $(VENV)/.dev
+	$(BIN)/python tools/dependencies.py sbom
 
 clean:
 	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
