@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pelvimets.io.record.temporary import owned_folder, remove_abandoned
 
 RECORD_NAME = "run.json"
 _RESULT, _EARLIER = "result", "earlier"
+_FLUSHED_AT_A_TIME = 16
 
 
 def check_output(folder: Path, *, overwrite: bool, result_marker: str = RECORD_NAME) -> None:
@@ -151,13 +153,19 @@ def _settle(work: Path) -> bool:
 def _flush(folder: Path) -> None:
     """Have all on the disk: some disks tell only now that they are full.
 
+    Many files at a time, as the disk then brings them in together.
+
     Raises:
         OSError: if something could not be written.
     """
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            with path.open("rb+") as stream:
-                os.fsync(stream.fileno())
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    with ThreadPoolExecutor(_FLUSHED_AT_A_TIME) as pool:
+        list(pool.map(_flush_one, files))
+
+
+def _flush_one(path: Path) -> None:
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 def _exists(folder: Path) -> OutputError:
