@@ -30,11 +30,12 @@ from pelvimets.app.result import (
 from pelvimets.app.stages import Observer, Silent, StageClock, check_memory, peak_memory_mib
 from pelvimets.config import LesionSettings, ReadingSettings, settings_to_dict
 from pelvimets.core.budget import estimate
-from pelvimets.core.findings import Findings, QualityFlag
+from pelvimets.core.field import parts_to_read, restored_bones, restored_lesions
+from pelvimets.core.findings import BoneMasks, Findings, QualityFlag
 from pelvimets.core.geometry import Geometry, check_scale
 from pelvimets.core.judging import judge_lesions
 from pelvimets.core.measure import measure
-from pelvimets.core.quality import agreement_flags, bone_flags, network_flags
+from pelvimets.core.quality import agreement_flags, bone_flags, field_flags, network_flags
 from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
@@ -104,24 +105,27 @@ def process_study(
 ) -> StudyResult:
     """Segment bones, segment lesions, measure: the pure middle of the main path."""
     clock = clock or StageClock(Silent(), 0)
-    found = segment_study(study.images, segmenter, clock.stage)
+    parts = parts_to_read(study.images, segmenter, clock.stage)
+    images = {s: parts[s].cut(image) if s in parts else image for s, image in study.images.items()}
+    found = segment_study(images, segmenter, clock.stage)
     adc = study.adc.volume if study.adc else None
     settings = segmenter.settings.lesions
     with clock.stage("judge lesions"):
-        masks = judge_lesions(found, adc, settings)
+        bones = restored_bones(found.bones, parts)
+        masks = restored_lesions(judge_lesions(found, adc, settings), parts)
     with clock.stage("measure"):
         findings = measure(
-            found.bones,
+            bones,
             masks,
             adc,
             settings,
             patient_key=study.patient_key,
             bundle=segmenter.name,
             uid_seed=f"{segmenter.name}/{study_digest(study)}",
-            flags=_flags(found.bones.by_sequence, settings),
+            flags=_flags(bones, settings),
             learned_from=segmenter.learned_from,
         )
-    return StudyResult(study, found.bones, masks, findings)
+    return StudyResult(study, bones, masks, findings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,11 +309,12 @@ def volume_digest(volume: Volume) -> str:
     return digest.hexdigest()
 
 
-def _flags(bones: dict[Sequence, Volume], settings: LesionSettings) -> tuple[QualityFlag, ...]:
-    flags = network_flags(bones, settings)
-    flags += tuple(flag for s, mask in bones.items() for flag in bone_flags(mask, s))
-    if len(bones) == len(Sequence):
-        flags += agreement_flags(bones[Sequence.DWI], bones[Sequence.T1])
+def _flags(bones: BoneMasks, settings: LesionSettings) -> tuple[QualityFlag, ...]:
+    masks = bones.by_sequence
+    flags = network_flags(masks, settings) + field_flags(bones)
+    flags += tuple(flag for s, mask in masks.items() for flag in bone_flags(mask, s))
+    if len(masks) == len(Sequence):
+        flags += agreement_flags(masks[Sequence.DWI], masks[Sequence.T1])
     return flags
 
 

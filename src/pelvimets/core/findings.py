@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BoneMasks:
-    """Bone label maps (uint8, values of ``labels.Bone``), each on its sequence's own grid."""
+    """Bone label maps (uint8, values of ``labels.Bone``), each on its sequence's own grid.
+
+    Attributes:
+        by_sequence: The label maps.
+        read_mm: Lowest and highest z (LPS mm) of what was read, where it is not the whole field.
+    """
 
     by_sequence: dict[Sequence, Volume]
+    read_mm: dict[Sequence, tuple[float, float]] = field(default_factory=dict)
 
     def __getitem__(self, sequence: Sequence | str) -> Volume:
         """The mask of a sequence, ``"dwi"`` or ``"t1"``."""
@@ -207,6 +213,10 @@ class FlagLevel(StrEnum):
     REVIEW = "review"
 
 
+PARTLY_READ = "field-read"
+"""Code of the flag that says which part of a tall field was read."""
+
+
 @dataclass(frozen=True)
 class QualityFlag:
     """Something a reader must know before trusting the result."""
@@ -253,3 +263,8 @@ class Findings:
     def reliable(self) -> bool:
         """Whether no flag asks for review."""
         return all(flag.level is not FlagLevel.REVIEW for flag in self.flags)
+
+    @property
+    def partly_read(self) -> bool:
+        """Whether only a part of a field was read, so that no statement holds for all of it."""
+        return any(flag.code == PARTLY_READ for flag in self.flags)

@@ -15,7 +15,13 @@ import numpy.typing as npt
 
 from pelvimets.config import LesionSettings
 from pelvimets.core.bones import midline_plane, part_of, sided_parts, touches_border
-from pelvimets.core.findings import BonePart, FlagLevel, QualityFlag
+from pelvimets.core.findings import (
+    PARTLY_READ,
+    BoneMasks,
+    BonePart,
+    FlagLevel,
+    QualityFlag,
+)
 from pelvimets.core.resample import resample_labels
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Bone, Sequence, Side
@@ -182,6 +188,21 @@ def _asymmetry(parts: list[_Part]) -> list[str]:
 def _cut_off(parts: list[_Part]) -> list[str]:
     names = [p.part.title for p in parts if p.cut_off and p.part.bone is not Bone.LUMBAR_VERTEBRA]
     return [f"Cut off by the field of view: {', '.join(names)}"] if names else []
+
+
+def field_flags(bones: BoneMasks) -> tuple[QualityFlag, ...]:
+    """Which part of a tall field was read, per sequence."""
+    flags = []
+    for sequence, (low, high) in bones.read_mm.items():
+        ends = bones.by_sequence[sequence].geometry.corners()[:, 2]
+        message = (
+            f"Only a part of the field was read, around the pelvis: {high - low:.0f} of "
+            f"{np.ptp(ends):.0f} mm, from z = {low:.0f} to {high:.0f} mm "
+            f"(the field: {ends.min():.0f} to {ends.max():.0f} mm). "
+            "What lies above and below was not read"
+        )
+        flags.append(QualityFlag(FlagLevel.NOTE, PARTLY_READ, message, sequence))
+    return tuple(flags)
 
 
 def network_flags(

@@ -110,9 +110,10 @@ def _statement_detail(findings: Findings) -> str:
     )
     count = len(findings.lesions)
     lesions = "no lesion" if count == 0 else f"{count} lesion{'s' if count > 1 else ''}"
+    field = "the part of the field that was read" if findings.partly_read else "the scanned field"
     return (
         f"{lesions} listed; score {findings.patient_score:.2f} ({scores}), on a scale of 0 to 1. "
-        "Bones outside the scanned field were not seen; this is no statement on the M stage "
+        f"Bones outside {field} were not seen; this is no statement on the M stage "
         "of the patient as a whole."
     )
 

@@ -31,9 +31,11 @@ from pelvimets.labels import Bone, LearnedFrom, Sequence, Side
 
 FINDINGS_VERSION = "1.1"
 RESEARCH_USE = "Research use only. Not a medical device; not for diagnosis or treatment."
-SUSPICION_WORDING = "suspicious for M1b in the scanned field"
-NO_SUSPICION_WORDING = "no lesion suspicious for M1b found in the scanned field"
-WEAK_WORDING = "not suspicious for M1b in the scanned field: {} too uncertain"
+SCANNED_FIELD = "in the scanned field"
+READ_FIELD = "in the part of the scanned field that was read"
+SUSPICION_WORDING = f"suspicious for M1b {SCANNED_FIELD}"
+NO_SUSPICION_WORDING = f"no lesion suspicious for M1b found {SCANNED_FIELD}"
+WEAK_WORDING = f"not suspicious for M1b {SCANNED_FIELD}: {{}} too uncertain"
 WITHHELD_WORDING = "no statement: the result needs review"
 
 
@@ -41,6 +43,11 @@ def suspicion_wording(findings: Findings) -> str:
     """What may be said of M staging: never a patient-wide M0, nothing on a doubtful result."""
     if not findings.reliable:
         return WITHHELD_WORDING
+    wording = _wording(findings)
+    return wording.replace(SCANNED_FIELD, READ_FIELD) if findings.partly_read else wording
+
+
+def _wording(findings: Findings) -> str:
     if findings.m1_suspected:
         return SUSPICION_WORDING
     count = len(findings.lesions)
