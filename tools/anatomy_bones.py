@@ -176,16 +176,20 @@ def _image(array: np.ndarray) -> sitk.Image:
 
 
 def register(
-    fixed: np.ndarray, moving: np.ndarray, valid: np.ndarray, spline_mm: float | None = 50.0
+    fixed: np.ndarray,
+    moving: np.ndarray,
+    valid: np.ndarray,
+    spline_mm: float | None = 50.0,
+    shrink: int = 2,
 ) -> sitk.Transform:
     """Affine, then B-spline registration of two masks by their distance maps.
 
     Only voxels within 40 mm of the fixed mask and inside ``valid`` count.
     """
     near = distance_to_mm(fixed, GRID.spacing) < 40.0
-    images = [sitk.Shrink(_image(signed_distance(m)), [2, 2, 2]) for m in (fixed, moving)]
+    images = [sitk.Shrink(_image(signed_distance(m)), [shrink] * 3) for m in (fixed, moving)]
     where = sitk.Cast(
-        sitk.Shrink(_image((valid & near).astype(np.float32)), [2, 2, 2]) > 0.5, sitk.sitkUInt8
+        sitk.Shrink(_image((valid & near).astype(np.float32)), [shrink] * 3) > 0.5, sitk.sitkUInt8
     )
     affine = sitk.AffineTransform(3)
     method = _method(where)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pelvimets.errors import SettingsError
 from pelvimets.labels import Bone
-from pelvimets.phantom.anatomy.atlas import SOURCES, load_atlas
+from pelvimets.phantom.anatomy.atlas import SOURCES, WOMEN, load_atlas
 from pelvimets.phantom.anatomy.convention import Part, structures
 from pelvimets.phantom.anatomy.healthy import AnatomySettings, axes_of, build_anatomy, draw_anatomy
 from pelvimets.phantom.anatomy.patient import Landmarks, Tissue
@@ -26,6 +26,11 @@ from pelvimets.phantom.anatomy.variation import (
 )
 
 COARSE = AnatomySettings(spacing_mm=4.0)
+GLANDS_OF_MEN = {
+    Tissue.PROSTATE_PERIPHERAL,
+    Tissue.PROSTATE_CENTRAL,
+    Tissue.SEMINAL_VESICLE,
+}
 HEADS = Landmarks((80.0, 0.0, 0.0), (-80.0, 0.0, 0.0), 24.0)
 STILL = VariationSettings(
     size=(1.0, 1.0),
@@ -95,6 +100,9 @@ def test_each_hip_has_one_femoral_neck_and_one_head(seed: int) -> None:
 def test_atlas_holds_every_tissue_and_no_air_inside_bone(source: str) -> None:
     atlas = load_atlas(source)
     wanted = {t for t in Tissue if t < Tissue.METASTASIS_SCLEROTIC} - {Tissue.TENDON}
+    if source in WOMEN:
+        wanted -= GLANDS_OF_MEN
+        assert not GLANDS_OF_MEN & set(np.unique(atlas.tissue))
     assert wanted <= set(np.unique(atlas.tissue))
     in_bone = np.unique(atlas.tissue[atlas.part > 0])
     assert set(in_bone) == {Tissue.CORTICAL_BONE, Tissue.RED_MARROW, Tissue.YELLOW_MARROW}

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from pelvimets.labels import Sequence
+from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES
 from pelvimets.phantom.anatomy.healthy import AnatomySettings
 from pelvimets.phantom.physics.protocols import draw_scanner
 from pelvimets.phantom.physics.scanner import SCANNERS
@@ -66,7 +67,7 @@ def test_each_examination_gives_a_sample_of_each_sequence() -> None:
         inside = sample.image[sample.image != 0].astype(np.float32)
         assert abs(float(inside.mean())) < 0.05
         assert lesions_of(sample.truth).any()
-    assert AnatomySettings().sources == ("mesh", "ct")
+    assert AnatomySettings().sources == TRAINING_SOURCES
 
 
 def test_simulated_samples_get_their_share(tiny: TrainingSettings) -> None:

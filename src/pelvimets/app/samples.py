@@ -20,7 +20,7 @@ from pelvimets.io.record.arrays import ArrayFolder
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.stamps import stamp
 from pelvimets.labels import Bone, Sequence
-from pelvimets.phantom.anatomy.atlas import SOURCES
+from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES, UNSEEN_SOURCES
 from pelvimets.phantom.cohort.population import PatientPlan
 from pelvimets.phantom.samples.sampler import SamplerSettings
 from pelvimets.training.phantom_samples import (
@@ -54,18 +54,31 @@ class PhantomPool:
         validation_per_sequence: Drawn samples of each sequence set aside.
         start_with: Training begins when so many are drawn.
         sources: Anatomies to build from; leave one out to measure transfer to it.
+
+    Raises:
+        SettingsError: if one of the sources is kept for measuring alone.
     """
 
     patients: int = 1000
     simulated: int = 150
     validation_per_sequence: int = 12
     start_with: int = 40
-    sources: tuple[str, ...] = SOURCES
+    sources: tuple[str, ...] = TRAINING_SOURCES
+
+    def __post_init__(self) -> None:
+        unseen = [name for name in self.sources if name in UNSEEN_SOURCES]
+        if unseen:
+            raise SettingsError(
+                "Nothing is trained on the anatomies kept for measuring",
+                got=", ".join(unseen),
+                remedy=f"Choose from {', '.join(TRAINING_SOURCES)}",
+            )
 
     @property
     def words(self) -> str:
         """What a run on it learns from."""
-        anatomy = "" if self.sources == SOURCES else f", anatomy {', '.join(self.sources)} alone"
+        whole = self.sources == TRAINING_SOURCES
+        anatomy = "" if whole else f", anatomy {', '.join(self.sources)} alone"
         return f"digital patients, {self.patients} drawn and {self.simulated} simulated{anatomy}"
 
 

@@ -28,7 +28,9 @@ app = typer.Typer(
 _DICOM_HELP = "Write a DICOM study too, as ge, philips, philips-classic or siemens does."
 _SCANNER_HELP = "discovery, achieva, intera (3 T) or avanto (1.5 T)."
 _ARTEFACT_HELP = "Strength of an artefact, 0 is off: NAME=VALUE, or all=0. May be repeated."
-_SOURCE_HELP = "Anatomy source to draw from; may be repeated. [default: all]"
+_SOURCE_HELP = (
+    "Anatomy to draw from, unseen ones too; may be repeated. [default: all that training sees]"
+)
 DicomOption = Annotated[str | None, typer.Option("--dicom", help=_DICOM_HELP)]
 ScannerOption = Annotated[str | None, typer.Option("--scanner", help=_SCANNER_HELP)]
 ArtefactOption = Annotated[list[str] | None, typer.Option("--artefact", help=_ARTEFACT_HELP)]

@@ -66,7 +66,7 @@ def train(
     ] = 150,
     anatomy: Annotated[
         list[str] | None,
-        typer.Option(help="Digital patients: build from this anatomy alone (mesh or ct)."),
+        typer.Option(help="Digital patients: build from this anatomy alone; may be repeated."),
     ] = None,
     backgrounds: Annotated[
         Path | None,
@@ -81,7 +81,7 @@ def train(
     require_torch()
     from pelvimets.app.train import Backgrounds, PhantomPool, run_settings, train_run
     from pelvimets.cli.training_bar import training_bar
-    from pelvimets.phantom.anatomy.atlas import SOURCES
+    from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES
     from pelvimets.training.processes import launched
 
     first = launched().first
@@ -108,7 +108,7 @@ def train(
                     patients,
                     simulated,
                     start_with=min(patients, 40),
-                    sources=tuple(anatomy) if anatomy else SOURCES,
+                    sources=tuple(anatomy) if anatomy else TRAINING_SOURCES,
                 ),
                 backgrounds=None if backgrounds is None else Backgrounds(backgrounds),
                 workers=workers,

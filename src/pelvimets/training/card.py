@@ -317,7 +317,7 @@ def _limits(description: Facts) -> list[str]:
         "## Limits",
         "",
         "- Figures on digital patients do not say how the networks do on patients.",
-        "- Two anatomies stand behind all digital patients, one of them with built soft tissue.",
+        "- Few anatomies stand behind all digital patients, each with borrowed or built parts.",
         "- Patients with implants, fractures or operated bones were not simulated.",
         *(f"- {note}" for note in own),
     ]

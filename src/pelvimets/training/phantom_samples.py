@@ -18,7 +18,7 @@ from pelvimets.config import GridSettings, IntensitySettings
 from pelvimets.core.intensity import normalise
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
-from pelvimets.phantom.anatomy.atlas import SOURCES
+from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES
 from pelvimets.phantom.cohort.build import PatientSettings, build_patient
 from pelvimets.phantom.cohort.population import (
     Enrolment,
@@ -76,7 +76,7 @@ def validation_samples(
     per_sequence: int,
     grid: GridSettings,
     intensity: IntensitySettings,
-    sources: tuple[str, ...] = SOURCES,
+    sources: tuple[str, ...] = TRAINING_SOURCES,
 ) -> Iterator[Sample]:
     """The first digital patients of the validation seeds, equally many of both sequences."""
     missing = dict.fromkeys(Sequence, per_sequence)
@@ -115,7 +115,7 @@ def simulate_samples(
     plan: PatientPlan,
     grid: GridSettings,
     intensity: IntensitySettings,
-    sources: tuple[str, ...] = SOURCES,
+    sources: tuple[str, ...] = TRAINING_SOURCES,
 ) -> Iterator[Sample]:
     """Examine one digital patient in several places; samples prepared as in reading.
 

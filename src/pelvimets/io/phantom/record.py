@@ -8,6 +8,7 @@ from typing import Any
 
 from pelvimets.errors import CohortError
 from pelvimets.io.record.output import write_json
+from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES
 
 PATIENT_RECORD = "patient.json"
 COHORT_RECORD = "cohort.json"
@@ -71,5 +72,7 @@ def phantom_command(folder: Path) -> str | None:
     changed = {name: v for name, v in order["artefacts"].items() if v != 1.0}
     words += [f"--artefact {name}={strength:g}" for name, strength in changed.items()]
     sources = order["settings"]["anatomy"]["sources"]
-    words += [f"--anatomy {source}" for source in sources] if len(sources) == 1 else []
+    words += (
+        [f"--anatomy {source}" for source in sources] if tuple(sources) != TRAINING_SOURCES else []
+    )
     return " ".join(["pelvimets phantom cohort", *words])

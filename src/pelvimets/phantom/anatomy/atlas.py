@@ -1,8 +1,8 @@
 """The packaged anatomies: real bones and the soft tissue around them, 2 mm, canonical axes.
 
-``mesh``: bone surfaces of an adult (MyoSuite ``myo_sim``). ``ct``: one trunk CT (TotalSegmentator
-test data), continued below its field. Both under Apache-2.0; ``resources/anatomy`` holds
-the licences, ``tools/build_anatomy.py`` makes the files.
+Each is one person; ``resources/anatomy/README.md`` says who, from which source and under which
+licence, ``tools/build_anatomy.py`` makes the files. Two whole people are unseen: nothing is
+trained, tuned or selected on them, they are drawn from by name alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.errors import SettingsError
 from pelvimets.phantom.anatomy.patient import Landmarks, UInt8Array
 
-SOURCES = ("mesh", "ct")
+TRAINING_SOURCES = ("mesh", "ct", "ts-s0328", "ref-002", "ref-004")
+"""What is drawn from unless others are named."""
+
+UNSEEN_SOURCES = ("ts-s0011", "ref-005")
+"""Kept apart, to measure what carries over to people never seen."""
+
+SOURCES = (*TRAINING_SOURCES, *UNSEEN_SOURCES)
+
+WOMEN = ("ref-004",)
+"""Whose pelvis is a woman's: womb instead of prostate and seminal vesicles."""
 PART_SHIFT = 5
 TISSUE_MASK = 31
 

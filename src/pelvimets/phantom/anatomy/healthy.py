@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.errors import SettingsError
-from pelvimets.phantom.anatomy.atlas import SOURCES, Atlas, load_atlas
+from pelvimets.phantom.anatomy.atlas import SOURCES, TRAINING_SOURCES, Atlas, load_atlas
 from pelvimets.phantom.anatomy.convention import structures
 from pelvimets.phantom.anatomy.filling import add_rectal_gas, marble_muscle, resize_bladder
 from pelvimets.phantom.anatomy.mapping import Axes, MappedLattice
@@ -53,7 +53,7 @@ class AnatomySettings:
         marrow: Red and yellow marrow.
     """
 
-    sources: tuple[str, ...] = SOURCES
+    sources: tuple[str, ...] = TRAINING_SOURCES
     spacing_mm: float = 1.75
     low_mm: tuple[float, float, float] = (-120.0, -175.0, -225.0)
     high_mm: tuple[float, float, float] = (265.0, 165.0, 225.0)

@@ -146,11 +146,24 @@ def _write_discs(tissue: UInt8Array, skeleton: Skeleton, canal: BoolArray, free:
         between = (above + below < 15.0) & (above < 12.0) & (below < 12.0) & free[box]
         rows = np.arange(box[1].start, box[1].stop)[None, :, None]
         between &= rows < front[box[0], None, None] - 1
-        disc = ndimage.binary_opening(between, iterations=2)
+        disc = _largest(ndimage.binary_opening(between, _IN_PLANE, iterations=2))
         nucleus = depth_mm(disc, spacing) > 3.0
         view = tissue[box]
         view[disc] = Tissue.DISC_ANNULUS
         view[nucleus] = Tissue.DISC_NUCLEUS
+
+
+_IN_PLANE = ndimage.generate_binary_structure(2, 1)[None]
+
+
+def _largest(mask: BoolArray) -> BoolArray:
+    """The largest connected part, nothing if there is none."""
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return mask
+    sizes = np.bincount(labels.reshape(-1))
+    sizes[0] = 0
+    return np.asarray(labels == int(sizes.argmax()))
 
 
 def _canal_front(canal: BoolArray, shape: tuple[int, ...]) -> FloatArray:

@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pelvimets.labels import Sequence
-from pelvimets.phantom.anatomy.atlas import PART_SHIFT, SOURCES, TISSUE_MASK, Atlas, load_atlas
+from pelvimets.phantom.anatomy.atlas import (
+    PART_SHIFT,
+    TISSUE_MASK,
+    TRAINING_SOURCES,
+    Atlas,
+    load_atlas,
+)
 from pelvimets.phantom.anatomy.convention import structures
 from pelvimets.phantom.anatomy.lattice import smooth_noise
 from pelvimets.phantom.anatomy.mapping import MappedLattice, grid_axes
@@ -68,7 +74,7 @@ class SamplerSettings:
         lattice_mm: Distance of the points where the deformation is computed.
     """
 
-    sources: tuple[str, ...] = SOURCES
+    sources: tuple[str, ...] = TRAINING_SOURCES
     dwi_probability: float = 0.5
     realistic_probability: float = 0.6
     fine_factor_z: int = 2
