@@ -24,6 +24,7 @@ from pelvimets.phantom.anatomy.tissues import Skeleton
 POINTS = 5000
 BONES = ("left", "right", "sacrum")
 JOINT_MM = 2.5
+REACH_MM = 16.0
 NODE_MM = 10.0
 LARGEST_FEMUR_SCALE = 1.15
 
@@ -118,7 +119,7 @@ def _rotation(points: np.ndarray, target: np.ndarray) -> np.ndarray:
 def surface_mask(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Voxels inside a surface that may have small holes.
 
-    Near the surface the side is that of the nearest faces; what lies farther in is enclosed.
+    The side of a voxel is that of the faces nearest to it; what lies farther in is enclosed.
     """
     corners = points[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -130,7 +131,7 @@ def surface_mask(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     high = np.minimum(np.ceil(GRID.to_index(points.max(axis=0))).astype(int) + 5, GRID.shape)
     index = np.stack(np.meshgrid(*map(np.arange, low, high), indexing="ij"), axis=-1)
     voxels = GRID.to_lps(index.reshape(-1, 3))
-    distance, nearest = cKDTree(samples).query(voxels, k=6, distance_upper_bound=4.0)
+    distance, nearest = cKDTree(samples).query(voxels, k=6, distance_upper_bound=REACH_MM)
     near = np.isfinite(distance[:, -1])
     offset = voxels[near, None] - samples[nearest[near]]
     outward = np.einsum("nkc,nkc->nk", offset, sides[nearest[near]])
@@ -198,9 +199,7 @@ class Carrier:
         self.index = np.stack([upsample(i.astype(np.float32), matrices) for i in index])
 
     @staticmethod
-    def _pairs(
-        pelvis: Pelvis, on_donor: np.ndarray, donor: Donor
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _pairs(pelvis: Pelvis, on_donor: np.ndarray, donor: Donor) -> tuple[np.ndarray, np.ndarray]:
         """Corresponding points: pelvis, femora, lumbar spine, skin."""
         rng = np.random.default_rng(0)
         chosen = rng.choice(len(on_donor), 700, replace=False)
@@ -250,9 +249,7 @@ def femur_scale(pelvis: Landmarks, donor: Landmarks) -> float:
     return float(np.clip(scale, 1.0 / LARGEST_FEMUR_SCALE, LARGEST_FEMUR_SCALE))
 
 
-def _femur_here(
-    points: np.ndarray, pelvis: Landmarks, donor: Landmarks, side: float
-) -> np.ndarray:
+def _femur_here(points: np.ndarray, pelvis: Landmarks, donor: Landmarks, side: float) -> np.ndarray:
     scale = femur_scale(pelvis, donor)
     return (points - _head(donor, side)) * scale + _head(pelvis, side)
 
@@ -278,9 +275,7 @@ def pelvis_skeleton(
     sacrum = _sound(sacrum | tail, 2) & ~hip
     taken = hip | sacrum | femur
     lumbar = [carrier.smooth(mask) & ~taken for mask in donor.skeleton.lumbar]
-    bones = Skeleton(
-        GRID, _spaced(lumbar, sacrum), sacrum, hip & ~femur, femur, pelvis.landmarks
-    )
+    bones = Skeleton(GRID, _spaced(lumbar, sacrum), sacrum, hip & ~femur, femur, pelvis.landmarks)
     return bones, shared
 
 

@@ -262,7 +262,8 @@ def _tabulated(transform: sitk.Transform) -> sitk.Transform:
 
 def ref_skeleton(person: Person, borrowed: Loan) -> Skeleton:
     """Own pelvis and femora, lumbar vertebrae borrowed."""
-    hip, femur = sound_hips(person.bones["hip"]), _sound(person.bones["femur"], 2)
+    hip, femur = sound_hips(person.bones["hip"]), _sound(_smooth(person.bones["femur"]), 2)
+    femur = _round_heads(femur, person.landmarks)
     sacrum = _sound(person.bones["sacrum"], 1)
     taken = hip | femur | sacrum
     lumbar = _spaced([borrowed.bones[name] & ~taken for name in LUMBAR], sacrum)
@@ -283,6 +284,27 @@ def ts_skeleton(person: Person, borrowed: Loan) -> Skeleton:
     femur, hip = joined["femur"], joined["hip"] & ~joined["femur"]
     lumbar = tuple(person.bones[name] & ~(sacrum | hip) for name in LUMBAR)
     return Skeleton(GRID, lumbar, sacrum & ~hip, hip, femur, person.landmarks)
+
+
+def _smooth(mask: np.ndarray) -> np.ndarray:
+    """A thick bone without the steps of hand-drawn slices."""
+    return ndimage.gaussian_filter(mask.astype(np.float32), 1.0) > 0.5
+
+
+def _round_heads(femur: np.ndarray, landmarks: Landmarks) -> np.ndarray:
+    """The femur without what a coarse drawing adds to its heads beside the neck."""
+    out = femur.copy()
+    z, y, x = (
+        np.arange(n) * s + o
+        for n, s, o in zip(GRID.shape, GRID.spacing, GRID.origin[::-1], strict=True)
+    )
+    for side, head in ((1.0, landmarks.left_head_mm), (-1.0, landmarks.right_head_mm)):
+        dx, dy, dz = x - head[0], (y - head[1])[:, None], (z - head[2])[:, None, None]
+        distance = np.sqrt(dx**2 + dy**2 + dz**2)
+        towards_neck = NECK_LATERAL * side * dx - NECK_INFERIOR * dz
+        beyond = (distance > landmarks.head_radius_mm + 0.8) & (towards_neck < 0.72 * distance)
+        out &= ~(beyond & (distance < landmarks.head_radius_mm + 6.0))
+    return out
 
 
 def sound_hips(hip: np.ndarray) -> np.ndarray:

@@ -29,6 +29,7 @@ from anatomy_bones import (
     register,
     warp,
 )
+from anatomy_pelves import Donor
 from anatomy_people import (
     LUMBAR,
     Loan,
@@ -128,12 +129,18 @@ def _ct_bones(raw: Raw) -> Skeleton:
 
 def build_person(raw: Raw, name: str) -> None:
     """Write the anatomy of one person of ``people/``."""
+    whole = raw.kept(f"whole_{name}", lambda: _whole_person(raw, name))
+    bottom = max(read_person(raw, name).bottom_mm + 2.0, float(GRID.origin[2]))
+    code = atlas_code(whole.soft, whole.skeleton, whole.canal)
+    _save(name, code, whole.skeleton, bottom)
+
+
+def _whole_person(raw: Raw, name: str) -> Donor:
     person, borrowed = read_person(raw, name), _borrowed(raw, name)
     make = ts_skeleton if name.startswith("ts-") else ref_skeleton
     bones = make(person, borrowed)
     soft = soft_of(person, borrowed, bones, woman=name in WOMEN)
-    bottom = max(person.bottom_mm + 2.0, float(GRID.origin[2]))
-    _save(name, atlas_code(soft, bones, lumbar_canal(bones)), bones, bottom)
+    return Donor(bones, soft, lumbar_canal(bones))
 
 
 def read_person(raw: Raw, name: str) -> Person:

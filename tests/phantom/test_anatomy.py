@@ -136,7 +136,9 @@ def test_without_variation_the_man_is_the_atlas() -> None:
 @given(seed=st.integers(0, 2**32 - 1))
 def test_deformation_is_invertible(seed: int) -> None:
     landmarks = load_atlas("ct").landmarks
-    variation = draw_variation(np.random.default_rng(seed), VariationSettings())
+    variation = draw_variation(
+        np.random.default_rng(seed), VariationSettings(), landmarks.head_radius_mm
+    )
     points = np.random.default_rng(seed).uniform((-190, -140, -110), (190, 140, 230), (400, 3))
     determinant = np.linalg.det(jacobian(variation, points, landmarks))
     assert (determinant * (-1 if variation.mirrored else 1) > 0).all()
@@ -194,7 +196,7 @@ def test_all_eight_bones_have_plausible_volumes(men: list) -> None:
         Bone.SACROCOCCYX: (100, 380),
         Bone.ILIUM: (220, 850),
         Bone.ACETABULUM: (60, 220),
-        Bone.FEMORAL_HEAD: (55, 170),
+        Bone.FEMORAL_HEAD: (40, 215),  # a small woman to a large man
         Bone.FEMORAL_NECK: (70, 300),
         Bone.ISCHIUM: (20, 150),
         Bone.PUBIS: (18, 120),
@@ -234,9 +236,19 @@ def test_an_emptier_bladder_is_smaller_and_leaves_bone_alone() -> None:
     assert (full.bones == empty.bones).all()
 
 
+@pytest.mark.parametrize("head_radius_mm", [19.6, 24.0, 27.2])
+def test_nobody_is_larger_or_smaller_than_people_are(head_radius_mm: float) -> None:
+    wide = replace(STILL, size=(0.8, 1.25))
+    for seed in range(40):
+        drawn = draw_variation(np.random.default_rng(seed), wide, head_radius_mm)
+        assert 18.99 < head_radius_mm * drawn.scale[0] < 27.51
+
+
 def test_heads_swap_sides_when_mirrored() -> None:
     landmarks = load_atlas("ct").landmarks
-    variation = draw_variation(np.random.default_rng(0), replace(STILL, mirror_probability=1.0))
+    variation = draw_variation(
+        np.random.default_rng(0), replace(STILL, mirror_probability=1.0), landmarks.head_radius_mm
+    )
     placed = patient_landmarks(variation, landmarks)
     assert placed.left_head_mm[0] > 0 > placed.right_head_mm[0]
     assert placed.head_radius_mm == pytest.approx(landmarks.head_radius_mm, rel=0.01)

@@ -138,7 +138,9 @@ def draw_anatomy(
     drawn_age = float(np.clip(rng.normal(mean, spread), youngest, oldest))
     return AnatomyDraw(
         source=source,
-        variation=draw_variation(rng, settings.variation),
+        variation=draw_variation(
+            rng, settings.variation, load_atlas(source).landmarks.head_radius_mm
+        ),
         age_years=drawn_age if age_years is None else age_years,
         bladder_scale=float(rng.uniform(*settings.bladder_scale)),
         rectal_gas=max(0.0, float(rng.uniform(-settings.rectal_gas, settings.rectal_gas))),

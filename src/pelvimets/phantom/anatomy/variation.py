@@ -19,6 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 
 FIELD_LOW_MM = (-300.0, -260.0, -230.0)
 FIELD_HIGH_MM = (300.0, 260.0, 390.0)
+HUMAN_HEAD_RADIUS_MM = (19.0, 27.5)
 BODY_AXES_MM = (140.0, 92.0)
 BODY_CENTRE_Y_MM = 0.0
 
@@ -80,9 +81,20 @@ class Variation:
     mirrored: bool
 
 
-def draw_variation(rng: np.random.Generator, settings: VariationSettings) -> Variation:
-    """Draw one man."""
-    size = rng.uniform(*settings.size)
+def draw_variation(
+    rng: np.random.Generator, settings: VariationSettings, head_radius_mm: float
+) -> Variation:
+    """Draw one man.
+
+    Args:
+        rng: Source of randomness.
+        settings: Ranges.
+        head_radius_mm: Femoral heads of the anatomy; the largest grow and the smallest shrink
+            no further than people do.
+    """
+    smallest, largest = np.array(HUMAN_HEAD_RADIUS_MM) / head_radius_mm
+    low, high = settings.size
+    size = rng.uniform(min(max(low, smallest), high), max(min(high, largest), low))
     stretch = [rng.uniform(*span) for span in (settings.width, settings.depth, settings.height)]
     femora = [
         (rng.uniform(*settings.femur_version_deg), rng.uniform(*settings.femur_abduction_deg))

@@ -142,7 +142,7 @@ def draw_sample(
     """
     settings = settings or SamplerSettings()
     atlas = load_atlas(settings.sources[rng.integers(len(settings.sources))])
-    variation = draw_variation(rng, settings.variation)
+    variation = draw_variation(rng, settings.variation, atlas.landmarks.head_radius_mm)
     landmarks = patient_landmarks(variation, atlas.landmarks)
     sequence = Sequence.DWI if rng.random() < settings.dwi_probability else Sequence.T1
     window = _draw_window(rng, settings.field_of_view, shape, spacing_mm, atlas, landmarks)
