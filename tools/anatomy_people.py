@@ -94,7 +94,7 @@ def read_ref(folder: Path, number: str) -> Person:
     bones = {name: label_map.mask(value) for name, value in REF_BONES.items()}
     bones["spine"] = ndimage.binary_closing(bones["spine"], iterations=2) & label_map.mask(4, 29)
     soft = {f"muscle_{value}": label_map.mask(value) for value in REF_MUSCLES}
-    soft["body"] = _largest(label_map.array > 0)
+    soft["body"] = largest(label_map.array > 0)
     return _on_grid(label_map, bones, soft)
 
 
@@ -104,7 +104,8 @@ def _read(path: Path) -> LabelMap:
     return LabelMap(sitk.GetArrayFromImage(image), (z, y, x))
 
 
-def _largest(mask: np.ndarray) -> np.ndarray:
+def largest(mask: np.ndarray) -> np.ndarray:
+    """The largest connected part."""
     labels, _ = ndimage.label(mask)
     return labels == np.argmax(np.bincount(labels.reshape(-1))[1:]) + 1
 
@@ -263,7 +264,7 @@ def _tabulated(transform: sitk.Transform) -> sitk.Transform:
 def ref_skeleton(person: Person, borrowed: Loan) -> Skeleton:
     """Own pelvis and femora, lumbar vertebrae borrowed."""
     hip, femur = sound_hips(person.bones["hip"]), _sound(_smooth(person.bones["femur"]), 2)
-    femur = _round_heads(femur, person.landmarks)
+    femur = round_heads(femur, person.landmarks)
     sacrum = _sound(person.bones["sacrum"], 1)
     taken = hip | femur | sacrum
     lumbar = _spaced([borrowed.bones[name] & ~taken for name in LUMBAR], sacrum)
@@ -281,7 +282,8 @@ def ts_skeleton(person: Person, borrowed: Loan) -> Skeleton:
         joined[name] = own * here + (1.0 - own) * there > 0
     joined["hip"] = parted(joined["hip"])
     sacrum = _sound(person.bones["sacrum"], 1)
-    femur, hip = joined["femur"], joined["hip"] & ~joined["femur"]
+    femur = round_heads(joined["femur"], person.landmarks)
+    hip = joined["hip"] & ~femur
     lumbar = tuple(person.bones[name] & ~(sacrum | hip) for name in LUMBAR)
     return Skeleton(GRID, lumbar, sacrum & ~hip, hip, femur, person.landmarks)
 
@@ -291,7 +293,7 @@ def _smooth(mask: np.ndarray) -> np.ndarray:
     return ndimage.gaussian_filter(mask.astype(np.float32), 1.0) > 0.5
 
 
-def _round_heads(femur: np.ndarray, landmarks: Landmarks) -> np.ndarray:
+def round_heads(femur: np.ndarray, landmarks: Landmarks) -> np.ndarray:
     """The femur without what a coarse drawing adds to its heads beside the neck."""
     out = femur.copy()
     z, y, x = (
@@ -304,6 +306,8 @@ def _round_heads(femur: np.ndarray, landmarks: Landmarks) -> np.ndarray:
         towards_neck = NECK_LATERAL * side * dx - NECK_INFERIOR * dz
         beyond = (distance > landmarks.head_radius_mm + 0.8) & (towards_neck < 0.72 * distance)
         out &= ~(beyond & (distance < landmarks.head_radius_mm + 6.0))
+        outside = out & (distance > landmarks.head_radius_mm + 0.8) & (side * x > 0)
+        out &= ~(outside & ~largest(outside))
     return out
 
 

@@ -29,7 +29,18 @@ from anatomy_bones import (
     register,
     warp,
 )
-from anatomy_pelves import Donor
+from anatomy_pelves import (
+    Carrier,
+    Donor,
+    Pelves,
+    Pelvis,
+    donor_points,
+    mean_shape,
+    onto_donor,
+    pelvis_skeleton,
+    placed,
+    read_pelves,
+)
 from anatomy_people import (
     LUMBAR,
     Loan,
@@ -42,9 +53,9 @@ from anatomy_people import (
     ts_skeleton,
 )
 from anatomy_people_soft import soft_of
-from anatomy_soft import lumbar_canal, soft_tissue
+from anatomy_soft import _without_bone, lumbar_canal, soft_tissue
 
-from pelvimets.phantom.anatomy.atlas import WOMEN, load_atlas
+from pelvimets.phantom.anatomy.atlas import SOURCES, UNSEEN_SOURCES, WOMEN, load_atlas
 from pelvimets.phantom.anatomy.convention import Part
 from pelvimets.phantom.anatomy.tissues import Skeleton, atlas_code
 
@@ -60,6 +71,13 @@ LENDERS = {
     "ref-005": "ts-s0011",
 }
 """Who lends each person what his source lacks."""
+
+
+MEN_LENDERS = ("ref-002", "ts-s0328")
+WOMAN_LENDER = "ref-004"
+UNSEEN_LENDER = "ref-005"
+SMALL_HEAD_MM = 21.3
+"""Femoral heads below it are lent by the woman, others by the men in turn."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +108,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     arguments = parser.parse_args()
     raw = Raw(arguments.raw, arguments.cache)
-    wanted = arguments.only or ["mesh", "ct", *LENDERS]
+    wanted = arguments.only or SOURCES
     if {"mesh", "ct"} & set(wanted):
         build_first(raw)
     for name in wanted:
         if name in LENDERS:
             build_person(raw, name)
+        elif name.startswith("jhu-"):
+            build_pelvis(raw, name)
 
 
 def build_first(raw: Raw) -> None:
@@ -141,6 +161,40 @@ def _whole_person(raw: Raw, name: str) -> Donor:
     bones = make(person, borrowed)
     soft = soft_of(person, borrowed, bones, woman=name in WOMEN)
     return Donor(bones, soft, lumbar_canal(bones))
+
+
+def build_pelvis(raw: Raw, name: str) -> None:
+    """Write the anatomy of one pelvis of ``pelves/``."""
+    pelves = read_pelves(raw.folder / "pelves" / "jhu.npz")
+    pelvis = placed(pelves.points[pelves.ids.index(int(name.removeprefix("jhu-")))], pelves)
+    lender = pelvis_lender(name, pelvis)
+    donor = raw.kept(f"whole_{lender}", lambda: _whole_person(raw, lender))
+    carrier = Carrier(pelvis, _on_donor(raw, pelves, lender, donor), donor)
+    bones, shared = pelvis_skeleton(pelvis, pelves, carrier, donor)
+    print(f"{name} from {lender}: femora and hips would share {shared:.2f} cm3")
+    soft = _without_bone(carrier.nearest(donor.soft), bones)
+    code = atlas_code(soft, bones, carrier.nearest(donor.canal))
+    _save(name, code, bones, float(pelvis.points[:, 2].min()))
+
+
+def pelvis_lender(name: str, pelvis: Pelvis) -> str:
+    """Who lends a pelvis femora, lower sacrum, spine and soft tissue."""
+    if name in UNSEEN_SOURCES:
+        return UNSEEN_LENDER
+    if pelvis.landmarks.head_radius_mm < SMALL_HEAD_MM:
+        return WOMAN_LENDER
+    return MEN_LENDERS[int(name.removeprefix("jhu-")) % len(MEN_LENDERS)]
+
+
+def _on_donor(raw: Raw, pelves: Pelves, lender: str, donor: Donor) -> np.ndarray:
+    """Every vertex on the lender's bones, by way of the mean pelvis."""
+
+    def make() -> np.ndarray:
+        mean = placed(mean_shape(pelves.points), pelves)
+        transform = onto_donor(mean, pelves, donor.skeleton)
+        return donor_points(mean, transform, donor.skeleton)
+
+    return raw.kept(f"mean_on_{lender}", make)
 
 
 def read_person(raw: Raw, name: str) -> Person:
