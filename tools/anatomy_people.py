@@ -24,6 +24,7 @@ from pelvimets.phantom.anatomy.tissues import Skeleton
 Masks = dict[str, np.ndarray]
 CLIP_MM = 6.0
 BLEND_MM = 8.0
+HEAD_MARGIN_MM = 0.8
 DISC_MM = 5.0
 SPINE_END_MM = 25.0
 LUMBAR = tuple(f"vertebrae_L{n}" for n in range(1, 6))
@@ -282,8 +283,7 @@ def ts_skeleton(person: Person, borrowed: Loan) -> Skeleton:
         joined[name] = own * here + (1.0 - own) * there > 0
     joined["hip"] = parted(joined["hip"])
     sacrum = _sound(person.bones["sacrum"], 1)
-    femur = round_heads(joined["femur"], person.landmarks)
-    hip = joined["hip"] & ~femur
+    femur, hip = joined["femur"], joined["hip"] & ~joined["femur"]
     lumbar = tuple(person.bones[name] & ~(sacrum | hip) for name in LUMBAR)
     return Skeleton(GRID, lumbar, sacrum & ~hip, hip, femur, person.landmarks)
 
@@ -304,9 +304,11 @@ def round_heads(femur: np.ndarray, landmarks: Landmarks) -> np.ndarray:
         dx, dy, dz = x - head[0], (y - head[1])[:, None], (z - head[2])[:, None, None]
         distance = np.sqrt(dx**2 + dy**2 + dz**2)
         towards_neck = NECK_LATERAL * side * dx - NECK_INFERIOR * dz
-        beyond = (distance > landmarks.head_radius_mm + 0.8) & (towards_neck < 0.72 * distance)
+        beyond = (distance > landmarks.head_radius_mm + HEAD_MARGIN_MM) & (
+            towards_neck < 0.72 * distance
+        )
         out &= ~(beyond & (distance < landmarks.head_radius_mm + 6.0))
-        outside = out & (distance > landmarks.head_radius_mm + 0.8) & (side * x > 0)
+        outside = out & (distance > landmarks.head_radius_mm + HEAD_MARGIN_MM) & (side * x > 0)
         out &= ~(outside & ~largest(outside))
     return out
 

@@ -76,6 +76,7 @@ LENDERS = {
 MEN_LENDERS = ("ref-002", "ts-s0328")
 WOMAN_LENDER = "ref-004"
 UNSEEN_LENDER = "ref-005"
+LARGEST_OVERLAP_CM3 = 1.0
 SMALL_HEAD_MM = 21.3
 """Femoral heads below it are lent by the woman, others by the men in turn."""
 
@@ -171,7 +172,8 @@ def build_pelvis(raw: Raw, name: str) -> None:
     donor = raw.kept(f"whole_{lender}", lambda: _whole_person(raw, lender))
     carrier = Carrier(pelvis, _on_donor(raw, pelves, lender, donor), donor)
     bones, shared = pelvis_skeleton(pelvis, pelves, carrier, donor)
-    print(f"{name} from {lender}: femora and hips would share {shared:.2f} cm3")
+    if shared > LARGEST_OVERLAP_CM3:
+        raise ValueError(f"{name} from {lender}: femora and hips share {shared:.2f} cm3")
     soft = _without_bone(carrier.nearest(donor.soft), bones)
     code = atlas_code(soft, bones, carrier.nearest(donor.canal))
     _save(name, code, bones, float(pelvis.points[:, 2].min()))

@@ -71,6 +71,9 @@ def _name(part: Part, x: float, y: float, z: float) -> int:
         (Part.HIP, -60, 13, -40, Bone.ISCHIUM),
         (Part.FEMUR, 80, 0, 25.4, Bone.FEMORAL_HEAD),
         (Part.FEMUR, 80, 0, 25.6, Bone.FEMORAL_HEAD),  # outside the sphere, away from the neck
+        (Part.FEMUR, 80, 20, 16.1, Bone.FEMORAL_HEAD),
+        (Part.FEMUR, 100, 18, 0, Bone.FEMORAL_HEAD),  # a bulge beside the neck, 55 degrees off
+        (Part.FEMUR, 101, 12, -10, Bone.FEMORAL_NECK),  # 26.2 mm out, 31 degrees off
         (Part.FEMUR, 54, 0, 0, Bone.FEMORAL_HEAD),
         (Part.FEMUR, -54, 0, 0, Bone.FEMORAL_HEAD),
         (Part.FEMUR, 100, 0, -16.1, Bone.FEMORAL_NECK),  # 25.6 along the neck

@@ -18,6 +18,8 @@ from pelvimets.phantom.anatomy.patient import Landmarks, UInt8Array
 
 ACETABULUM_RIM_MM = 13.0
 HEAD_RIM_MM = 1.5
+BULGE_MM = 5.0
+BESIDE_NECK = 0.72  # cosine of the angle to the neck's axis
 NECK_LATERAL, NECK_INFERIOR = 0.77, 0.64  # a neck-shaft angle of 130 degrees
 FEMUR_REACH_MM = 80.0
 RAMUS_ABOVE_MM = 25.0
@@ -80,7 +82,11 @@ def _structures_at(
     lateral = (x - head[0]) * np.sign(head[0] - landmarks.midline_x_mm)
     towards_neck = NECK_LATERAL * lateral - NECK_INFERIOR * (z - head[2])
     in_sphere = distance < landmarks.head_radius_mm + HEAD_RIM_MM
-    femur[in_sphere | (towards_neck < landmarks.head_radius_mm / 2)] = Bone.FEMORAL_HEAD
+    # A head is no perfect ball: what bulges beyond it beside the neck is no neck.
+    bulge = distance < landmarks.head_radius_mm + BULGE_MM
+    bulge &= towards_neck < BESIDE_NECK * distance
+    away = towards_neck < landmarks.head_radius_mm / 2
+    femur[in_sphere | bulge | away] = Bone.FEMORAL_HEAD
     choices = [np.full(part.shape, Bone.LUMBAR_VERTEBRA), np.full(part.shape, Bone.SACROCOCCYX)]
     named = np.select([part == p for p in (1, 2, 3, 4)], [*choices, hip, femur], default=0)
     return named.astype(np.uint8)
