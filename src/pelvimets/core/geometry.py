@@ -184,13 +184,21 @@ def _check_orthogonal(matrix: FloatArray, tolerance: float = 1e-3) -> None:
         )
 
 
-def closest_canonical(geometry: Geometry) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+Turn = tuple[tuple[int, int, int], tuple[bool, bool, bool]]
+
+
+def closest_canonical(geometry: Geometry) -> Turn:
     """Order and flips that bring array axes nearest to (superior, posterior, left).
 
     Returns:
         ``order`` and ``flips`` for ``array.transpose(order)`` and ``Geometry.reoriented``.
     """
-    wanted = _AXIAL @ geometry.axes.T  # wanted axis x array axis
+    return closest_turn(geometry, _AXIAL)
+
+
+def closest_turn(geometry: Geometry, axes: FloatArray) -> Turn:
+    """Order and flips that bring array axes nearest to others, given as 3 x 3 unit vectors."""
+    wanted = axes @ geometry.axes.T  # wanted axis x array axis
     order = _best_permutation(np.abs(wanted))
     flips = tuple(bool(wanted[row, axis] < 0) for row, axis in enumerate(order))
     return order, (flips[0], flips[1], flips[2])

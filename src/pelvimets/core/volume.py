@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pelvimets.core.geometry import Geometry, closest_canonical
+from pelvimets.core.geometry import Geometry, Turn, closest_canonical, closest_turn
 from pelvimets.errors import GeometryError
 
 if TYPE_CHECKING:
@@ -70,7 +70,20 @@ class Volume:
 
     def canonical(self) -> Volume:
         """The same voxels with axes nearest to (superior, posterior, left); no resampling."""
-        order, flips = closest_canonical(self.geometry)
+        return self._turned(closest_canonical(self.geometry))
+
+    def turned_to(self, grid: Geometry) -> Volume:
+        """The same voxels in the order in which a grid has them; itself if the grids differ.
+
+        Another tool may store an image along other axes; its voxels lie where they lay.
+        """
+        if self.geometry.matches(grid):
+            return self
+        turned = self._turned(closest_turn(self.geometry, grid.axes))
+        return turned if turned.geometry.matches(grid) else self
+
+    def _turned(self, turn: Turn) -> Volume:
+        order, flips = turn
         array = self.array.transpose(order)
         array = array[tuple(slice(None, None, -1) if f else slice(None) for f in flips)]
         return Volume(np.ascontiguousarray(array), self.geometry.reoriented(order, flips))

@@ -25,7 +25,7 @@ from pelvimets.evaluation.measures.lesions import (
 )
 from pelvimets.evaluation.measures.unions import UNIONS, measure_union
 from pelvimets.evaluation.measures.voxel import VoxelMeasures, measure_labels, measure_mask
-from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.evaluation.settings import EvaluationSettings, LesionInstances
 from pelvimets.labels import Bone, Sequence
 
 LESIONS = "lesions"
@@ -196,7 +196,9 @@ def measure_case(
         structures = _bone_measures(checked, sequence, notes)
         lesions = None
         if checked.reference_lesions is not None and checked.prediction_lesions is not None:
-            pair = _numbered(checked.reference_lesions, checked.prediction_lesions, settings)
+            masks_of_lesions = checked.reference_lesions, checked.prediction_lesions
+            notes += _not_numbered(masks_of_lesions, sequence, settings)
+            pair = _numbered(*masks_of_lesions, settings)
             numbered["reference"][sequence], numbered["prediction"][sequence] = pair
             structures[LESIONS] = measure_mask(
                 pair[0].array > 0, pair[1].array > 0, pair[0].geometry.spacing
@@ -237,14 +239,15 @@ def _link(volumes: Mapping[Sequence, Volume]) -> tuple[LinkedLesion, ...] | None
 
 
 def _on_one_grid(masks: SequenceMasks, sequence: Sequence, notes: list[str]) -> SequenceMasks:
-    """Masks that share the grid of the reference; others are named and left out."""
+    """Masks that share the voxels of the reference, in its order; others are left out."""
     reference = masks.reference_bones or masks.reference_lesions
     kept: dict[str, Any] = {}
     for name, volume in vars(masks).items():
         kept[name] = volume
         if not isinstance(volume, Volume) or reference is None:
             continue
-        if volume.geometry.matches(reference.geometry):
+        kept[name] = turned = volume.turned_to(reference.geometry)
+        if turned.geometry.matches(reference.geometry):
             continue
         kept[name] = None
         words = name.replace("_", " ")
@@ -285,6 +288,24 @@ def _bone_measures(
         **{Bone(label).key: measures for label, measures in measured.items()},
         **{union.key: measure_union(union, *arrays, geometry) for union in unions},
     }
+
+
+def _not_numbered(
+    masks: tuple[Volume, Volume], sequence: Sequence, settings: EvaluationSettings
+) -> list[str]:
+    """What a mask of one value means where each value is to be one lesion."""
+    if settings.instances is not LesionInstances.LABELS:
+        return []
+    notes = []
+    for name, mask in zip(("reference", "prediction"), masks, strict=True):
+        parts = int(number_lesions(mask.array > 0, settings.connectivity).max())
+        if parts > 1 and len(np.unique(mask.array[mask.array > 0])) == 1:
+            notes.append(
+                f"{sequence.title}: the {name}'s lesion mask has one value for {parts} separate "
+                "parts; by label values they count as one lesion. Number its lesions, or "
+                "evaluate with --instances components."
+            )
+    return notes
 
 
 def _numbered(

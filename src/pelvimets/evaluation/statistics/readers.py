@@ -128,8 +128,9 @@ def _on_one_grid(
     problems = []
     for name, volume in masks.items():
         first = next(iter(kept.values()), volume)
-        if volume.geometry.matches(first.geometry):
-            kept[name] = volume
+        turned = volume.turned_to(first.geometry)
+        if turned.geometry.matches(first.geometry):
+            kept[name] = turned
         else:
             problems.append(
                 f"{patient}, {sequence.title}: the mask of {name} lies on another grid; left out."

@@ -280,7 +280,7 @@ def _read_mask(
     path = patient.mask_path(sequence, kind)
     if not path.is_file():
         return None
-    mask = read_nifti(path)
+    mask = read_nifti(path).turned_to(image.geometry)
     if not mask.geometry.matches(image.geometry):
         raise GeometryError(
             "A mask does not lie on the grid of its image",

@@ -305,7 +305,7 @@ def read_truth(source: ImageSource, image: Volume) -> Truth:
 
 
 def _read_mask(mask: MaskSource, image: Volume) -> Truth:
-    volume = read_nifti(mask.path)
+    volume = read_nifti(mask.path).turned_to(image.geometry)
     _check_grid(mask.path, volume, image)
     try:
         if mask.values is None:
@@ -337,7 +337,7 @@ def read_adc(path: Path, dwi: Volume | None) -> Volume:
     """
     if dwi is None:
         raise InputError("An ADC map needs its DWI", got=path.name)
-    volume = read_nifti(path)
+    volume = read_nifti(path).turned_to(dwi.geometry)
     _check_grid(path, volume, dwi)
     converted = adc_um2_per_s(volume.array.astype(np.float32))
     if converted is None:
