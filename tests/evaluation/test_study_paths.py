@@ -173,7 +173,12 @@ def test_replication_sets_the_papers_value_beside_each_figure(replicated):
     test = (out / "tables" / "beside_paper_test.csv").read_text()
     assert "87.5 (61.7-98.4)" in test and "91.0, 81/89" in test
     external = (out / "tables" / "beside_paper_external.csv").read_text()
-    assert "93.5, 29/31" in external
+    assert "93.5, 29/31" in external and "no statement (%), not in the rates" in external
+    described = done.results["external"].characteristics
+    assert {m: dict(c.patients) for m, c in described.items()} == {
+        "bones": {"test": 6, "external": 6},
+        "lesions": {"test": 6, "external": 6},
+    }
     rate = done.results["external"].readings[Reading.DWI].patients.rates["sensitivity"]
     assert f"{rate.numerator}/{rate.denominator}" in external
 

@@ -13,7 +13,7 @@ from pelvimets.evaluation.figures.overlays import RgbArray
 from pelvimets.evaluation.figures.style import new_figure
 
 _WIDTH, _LINE, _PAD, _SPACE = 7.4, 0.165, 0.11, 0.3  # inches
-_MAIN, _SIDE = (0.1, 3.4), (4.1, 3.2)  # left edge and width of boxes
+_MAIN, _SIDE = (0.1, 3.45), (4.1, 3.2)  # left edge and width of boxes
 
 
 @dataclass(frozen=True)

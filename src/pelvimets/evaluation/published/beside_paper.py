@@ -10,6 +10,7 @@ from pelvimets.evaluation.measures.voxel import MEASURE_TITLES
 from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.results import CohortResults, VoxelSummary
 from pelvimets.evaluation.settings import MatchRule
+from pelvimets.evaluation.tables.detection import patient_rate_cell
 from pelvimets.evaluation.tables.table import (
     DASH,
     Table,
@@ -80,6 +81,7 @@ def _test_rows(results: CohortResults, facts: Mapping[str, Any]) -> list[tuple[s
     for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv"):
         texts = ["{:.1f} ({:.1f}-{:.1f})".format(*printed["patient"][name][n]) for n in (0, 1)]
         rows.append(_pair_row("patient", f"{name} (%)", texts, _rates(results, name)))
+    rows.append(_withheld_row(results))
     areas = ["{:.2f} ({:.2f} to {:.2f})".format(*printed["patient"]["auc"][n]) for n in (0, 1)]
     rows.append(_pair_row("patient", "AUC of calls", areas, _areas(results, "auc_of_calls")))
     rows.append(_pair_row("patient", "AUC of scores", [DASH, DASH], _areas(results, "auc")))
@@ -101,10 +103,21 @@ def _external_rows(results: CohortResults, facts: Mapping[str, Any]) -> list[tup
     for name in ("sensitivity", "specificity"):
         texts = [_with_percent(printed[name][n]) for n in (0, 1)]
         rows.append(_pair_row("patient", f"{name} (%)", texts, _rates(results, name)))
+    rows.append(_withheld_row(results))
     areas = [f"{printed['auc'][n]:.2f}" for n in (0, 1)]
     rows.append(_pair_row("patient", "AUC of calls", areas, _areas(results, "auc_of_calls")))
     rows.append(_pair_row("patient", "AUC of scores", [DASH, DASH], _areas(results, "auc")))
     return rows
+
+
+def _withheld_row(results: CohortResults) -> tuple[str, ...]:
+    """Patients on whom no statement was made; the rates are those of the others."""
+    cells = []
+    for sequence in _SEQUENCES:
+        reading = results.readings.get(Reading(sequence.value))
+        figures = None if reading is None else reading.patients
+        cells.append(DASH if figures is None else patient_rate_cell(figures.withheld.share))
+    return _pair_row("patient", "no statement (%), not in the rates", [DASH, DASH], cells)
 
 
 def _with_percent(fraction: str) -> str:

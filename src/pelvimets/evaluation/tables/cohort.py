@@ -305,8 +305,9 @@ def _mask_notes(results: CohortResults, structures: Sequence[str]) -> tuple[str,
         "Mean ± SD and median (quartiles). HD, HD95, ASSD between centres of border voxels; NSD "
         "of surface elements. Empty masks: both empty, no value; one empty, DSC and VS are 0 and "
         "distances have no value. [n empty]: cases without a value.",
-        "Holm's correction spans the eight bones of one measure.",
     ]
+    if LESIONS not in structures:
+        notes.append("Holm's correction spans the bones of one measure.")
     for s in results.summaries:
         if s.structure in structures and (s.reference_empty or s.prediction_empty or s.both_empty):
             notes.append(
