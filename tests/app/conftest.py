@@ -12,7 +12,7 @@ from pelvimets.config import GridSettings, ReadingSettings
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.core.volume import Volume
 from pelvimets.io.nifti.files import write_nifti
-from pelvimets.labels import Sequence
+from pelvimets.labels import Bone, Sequence
 from tests.core.test_bones import pelvis
 from tests.core.test_lesions import ball
 
@@ -32,9 +32,14 @@ class KnownStudy:
     segmenter: FixedSegmenter
 
 
-def image_of(bones: Volume, lesions: Volume) -> Volume:
+FATTY = (Bone.FEMORAL_HEAD, Bone.FEMORAL_NECK)
+
+
+def image_of(bones: Volume, lesions: Volume, sequence: Sequence = Sequence.DWI) -> Volume:
+    """Marrow brighter than what is around it; fatty marrow as the sequence shows fat."""
     noise = np.random.default_rng(1).normal(100, 5, bones.array.shape)
-    array = noise + 30 * (bones.array > 0) + 100 * (lesions.array > 0)
+    array = noise + 60 * (bones.array > 0) + 100 * (lesions.array > 0)
+    array += (-50 if sequence is Sequence.DWI else 40) * np.isin(bones.array, FATTY)
     return bones.with_array(np.clip(array, 0, None).astype(np.float32))
 
 
@@ -43,10 +48,9 @@ def known_study(tmp_path_factory) -> KnownStudy:
     folder = tmp_path_factory.mktemp("study")
     bones = pelvis()
     lesions = bones.with_array(ball(bones.geometry, LESION_MM, 13).astype(np.uint8))
-    image = image_of(bones, lesions)
     files = {s: folder / f"{s}.nii.gz" for s in Sequence}
-    for path in files.values():
-        write_nifti(path, image)
+    for sequence, path in files.items():
+        write_nifti(path, image_of(bones, lesions, sequence))
     adc = np.where(lesions.array > 0, 800, 1500).astype(np.float32)
     write_nifti(folder / "adc.nii.gz", bones.with_array(adc))
     segmenter = FixedSegmenter(bones, lesions, SETTINGS)

@@ -152,7 +152,7 @@ def cohort(known_study: KnownStudy, tmp_path: Path) -> Path:
         truth = known_study.lesions if number < 4 else none
         shutil.copy(known_study.adc, patient / "adc.nii.gz")
         for s in Sequence:
-            write_nifti(patient / f"{s}.nii.gz", image_of(known_study.bones, truth))
+            write_nifti(patient / f"{s}.nii.gz", image_of(known_study.bones, truth, s))
             write_nifti(patient / f"{s}_bones.nii.gz", known_study.bones)
             write_nifti(patient / f"{s}_lesions.nii.gz", truth)
     (folder / "patients.csv").write_text("patient\n" + "".join(f"p{n}\n" for n in range(8)))

@@ -2,6 +2,10 @@
 
 import itertools
 import json
+import re
+import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,11 +14,15 @@ import numpy as np
 import psutil
 import pytest
 
+import pelvimets.app.predict as predicting
 from pelvimets.app.predict import RunOptions, StudyInput, predict, process_study
+from pelvimets.core.findings import FlagLevel
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import resample_image
 from pelvimets.core.study import Acquisition, SeriesRole, Study
+from pelvimets.core.volume import Volume
 from pelvimets.errors import OutputError, ResourceError
+from pelvimets.io.nifti.files import nifti_geometry, write_nifti
 from pelvimets.labels import Bone, Sequence
 from pelvimets.report.data import findings_from_dict
 from tests.app.conftest import LESION_MM, image_of
@@ -198,6 +206,60 @@ def test_a_study_that_does_not_fit_the_memory_is_refused(known_study, tmp_path, 
     with pytest.raises(ResourceError, match=r"MiB of memory.*got 50 MiB"):
         run(known_study, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def codes_of(summary):
+    return {flag.code for flag in summary.findings.flags if flag.level is FlagLevel.REVIEW}
+
+
+def test_a_t1_given_as_the_dwi_is_reviewed(known_study, tmp_path):
+    source = StudyInput(dwi=known_study.files[Sequence.T1])
+    summary = predict(source, tmp_path / "out", segmenter=known_study.segmenter)
+    assert codes_of(summary) == {"contrast"} and not summary.findings.reliable
+    assert "No statement" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_an_adc_map_of_another_place_is_reviewed(known_study, tmp_path):
+    moved = known_study.bones.geometry.matrix.copy()
+    moved[2, 3] += 900
+    away = Volume(
+        np.full(known_study.bones.array.shape, 1200, np.float32),
+        Geometry(known_study.bones.array.shape, moved),
+    )
+    write_nifti(tmp_path / "adc.nii.gz", away)
+    source = StudyInput(dwi=known_study.files[Sequence.DWI], adc=tmp_path / "adc.nii.gz")
+    summary = predict(source, tmp_path / "out", segmenter=known_study.segmenter)
+    assert codes_of(summary) == {"adc-elsewhere"}
+    (message,) = (f.message for f in summary.findings.flags if f.code == "adc-elsewhere")
+    assert 850 < float(re.search(r"(\d+) mm", message)[1]) < 950
+
+
+def test_a_study_beyond_a_limit_that_was_set_is_refused(known_study, tmp_path):
+    with pytest.raises(ResourceError, match=r"MiB of memory.*got 300 MiB allowed.*--memory-limit"):
+        run(known_study, tmp_path / "out", memory_limit_mib=300)
+    run(known_study, tmp_path / "out", memory_limit_mib=20_000)
+
+
+def test_a_large_adc_map_is_refused_before_it_is_read(known_study, tmp_path, monkeypatch):
+    """Some 2 billion voxels by its header."""
+    huge = Geometry.from_axes((2000, 1000, 1000), (0.2, 0.4, 0.4))
+
+    def grid_of(path):
+        return huge if path == known_study.adc else nifti_geometry(path)
+
+    monkeypatch.setattr(predicting, "nifti_geometry", grid_of)
+    with pytest.raises(ResourceError, match="Reading this study needs"):
+        run(known_study, tmp_path / "out", memory_limit_mib=16_000)
+
+
+def test_an_address_space_limit_counts_as_memory(tmp_path, known_study):
+    """Under 'ulimit -v' there is a message with a way out, and no traceback."""
+    call = [sys.executable, "-m", "pelvimets", "predict", "-o", str(tmp_path / "out")]
+    call += ["--dwi", str(known_study.files[Sequence.DWI])]
+    command = ["bash", "-c", f"ulimit -v 1500000; exec {shlex.join(call)}"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr and "emory" in ended.stderr
 
 
 def test_an_empty_image_gives_no_confident_report(known_study, tmp_path):

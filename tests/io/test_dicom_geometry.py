@@ -104,6 +104,12 @@ def test_rescaling_differs_between_slices(tmp_path: Path):
     np.testing.assert_allclose(read_study(tmp_path).dwi.volume.array, expected, rtol=1e-6)
 
 
+def test_rescaling_beyond_what_a_voxel_holds_is_refused(tmp_path: Path):
+    write(tmp_path, dwi(block(), 800, RescaleSlope=1e300, RescaleIntercept=0.0))
+    with pytest.raises(InputError, match=r"not finite.*rescale slope 1e\+300.*--dwi-series none"):
+        read_study(tmp_path)
+
+
 def test_float_pixels(tmp_path: Path):
     truth = block()
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from dataclasses import dataclass, field
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 
 import pydicom
@@ -26,7 +29,7 @@ from pelvimets.app.pacs import fetch_study, push_results
 from pelvimets.cli.main import app
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.pacs.answer import NoStoreAnswerError, parse_store_answer
-from pelvimets.io.pacs.nodes import DicomwebNode, DimseNode
+from pelvimets.io.pacs.nodes import DicomwebNode, DimseNode, parse_node
 from pelvimets.io.pacs.transfer import fetch, store
 from pelvimets.labels import Sequence
 
@@ -73,6 +76,8 @@ class WebServer:
     location: str = ""
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
     authorization: str | None = None
+    others: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # by the end of the address
+    drip_s: float = 0.0
     port: int = 0
 
     @property
@@ -95,14 +100,21 @@ def web(monkeypatch):
         def _answer(self, sent: bytes):
             told.requests.append((self.command, self.path, sent))
             told.authorization = self.headers.get("Authorization")
-            self.send_response(told.status)
+            ends = [end for end in told.others if self.path.endswith(end)]
+            kind, body = told.others[ends[0]] if ends else (told.kind, told.body)
+            self.send_response(
+                404 if self.path.endswith("/instances") and not ends else told.status
+            )
             if told.location:
                 self.send_header("Location", told.location)
-            if told.kind:
-                self.send_header("Content-Type", told.kind)
-            self.send_header("Content-Length", str(len(told.body)))
+            if kind:
+                self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(told.body)
+            with suppress(OSError):  # the other side may have had enough
+                for at in range(0, len(body), 1 if told.drip_s else len(body)):
+                    self.wfile.write(body[at : at + 1] if told.drip_s else body)
+                    time.sleep(told.drip_s)
 
         def log_message(self, *args):
             pass
@@ -309,6 +321,7 @@ class DimseServer:
     refused: list[str] = field(default_factory=list)
     port: int = 0
     drop_after: int = 99
+    pause_s: float = 0.0
 
     @property
     def node(self) -> DimseNode:
@@ -329,6 +342,7 @@ def dimse():
     def hand_over(event):
         yield len(told.objects) + max(1, len(told.refused)) * (told.end is not None)
         for dataset in told.objects:
+            time.sleep(told.pause_s)
             yield 0xFF00, dataset
         if told.end is not None:
             failed = Dataset()
@@ -492,3 +506,116 @@ def test_an_unreachable_service_shows_no_credentials(files, nobody, monkeypatch)
     with pytest.raises(OutputError) as refused:
         push_results(files[0].parent.parent, "http://ann@127.0.0.1:1/dicom-web")
     assert "s3cret" not in str(refused.value) and signed("ann", "s3cret") not in str(refused.value)
+
+
+# --- what comes is looked at -----------------------------------------------------------------
+
+MULTIPART = 'multipart/related; type="application/dicom"; boundary="b"'
+
+
+def packed(*objects: bytes) -> bytes:
+    head = b"--b\r\nContent-Type: application/dicom\r\n\r\n"
+    return b"".join(head + content + b"\r\n" for content in objects) + b"--b--"
+
+
+def encoded(dataset: Dataset) -> bytes:
+    content = BytesIO()
+    dataset.save_as(content, enforce_file_format=True)
+    return content.getvalue()
+
+
+@pytest.fixture
+def three() -> list[Dataset]:
+    return t1(block((10, 6, 6)), StudyInstanceUID=STUDY_UID)[:3]
+
+
+def spoiled(images: list[Dataset], how: str) -> bytes:
+    """The second of three images as a faulty service hands it over."""
+    whole = encoded(images[1])
+    if how == "is of another study":
+        images[1].StudyInstanceUID = "1.2.3"
+    if how == "does not say what it is":
+        del images[1].SeriesInstanceUID
+    changed = encoded(images[1])
+    return {"is cut short": whole[:-9], "cannot be read": whole[:132] + b"\xff" * 60}.get(
+        how, changed
+    )
+
+
+FAULTS = ["is cut short", "is of another study", "does not say what it is"]
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_a_faulty_object_is_named_and_not_kept(three, web, tmp_path, how):
+    second = spoiled(three, how)
+    web.kind, web.body = MULTIPART, packed(encoded(three[0]), second, encoded(three[2]))
+    address = f"http://127.0.0.1:{web.port}"
+    result = CliRunner().invoke(app, ["fetch", STUDY_UID, address, "-o", str(tmp_path / "S")])
+    assert result.exit_code == 1
+    assert "2 objects fetched" in result.output
+    assert f"not fetched: object {three[1].SOPInstanceUID} {how}" in result.output
+    assert len(list((tmp_path / "S").iterdir())) == 2
+
+
+def test_an_image_cut_anywhere_is_never_kept(three, web):
+    whole = encoded(three[0])
+    for end in range(140, len(whole), 7):
+        web.kind, web.body = MULTIPART, packed(whole[:end])
+        with pytest.raises(InputError):
+            fetch(STUDY_UID, web.node)
+
+
+def test_where_nothing_is_sound_nothing_is_written(three, web, tmp_path):
+    for image in three:
+        image.StudyInstanceUID = "1.2.3"
+    web.kind, web.body = MULTIPART, packed(*map(encoded, three))
+    with pytest.raises(InputError, match=r"Nothing .* can be used .*another study, 2 more"):
+        fetch_study(STUDY_UID, f"http://127.0.0.1:{web.port}", tmp_path / "S")
+    assert not (tmp_path / "S").exists()
+
+
+def test_what_the_service_lists_and_does_not_send_is_missed(three, web, monkeypatch):
+    listed = [{"00080018": {"vr": "UI", "Value": [str(d.SOPInstanceUID)]}} for d in three]
+    web.kind, web.body = MULTIPART, packed(encoded(three[0]), encoded(three[2]))
+    web.others["/instances"] = (JSON, json.dumps(listed).encode())
+    fetched = fetch(STUDY_UID, web.node)
+    assert len(fetched.objects) == 2
+    assert fetched.missing == (f"object {three[1].SOPInstanceUID} did not come",)
+
+
+@pytest.mark.parametrize("listed", [b"", b"<html>", b"{}", b"[{}]", b"[1]", b"null"])
+def test_a_service_that_cannot_be_searched_is_believed(three, web, listed):
+    web.kind, web.body = MULTIPART, packed(*map(encoded, three))
+    web.others["/instances"] = (JSON, listed)
+    assert fetch(STUDY_UID, web.node).missing == ()
+
+
+def test_an_answer_that_drips_ends_after_the_time_it_may_take(web):
+    web.kind, web.body, web.drip_s = MULTIPART, b"--b\r\n\r\n" + bytes(1000), 0.05
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"too long.*bytes in 0\.5 s"):
+        fetch(STUDY_UID, replace(web.node, whole_s=0.5))
+    assert time.monotonic() - began < 5
+
+
+def test_a_study_that_drips_over_dimse_ends_likewise(dimse, images):
+    dimse.pause_s = 0.2
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"too long.*objects in 0\.5 s"):
+        fetch(STUDY_UID, replace(dimse.node, whole_s=0.5))
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("how", FAULTS[1:])
+def test_over_dimse_too(dimse, images, how):
+    spoiled(images, how)
+    fetched = fetch(STUDY_UID, dimse.node)
+    assert len(fetched.objects) == len(images) - 1
+    assert fetched.missing == (f"object {images[1].SOPInstanceUID} {how}",)
+
+
+@pytest.mark.parametrize("title", ["A" * 17, "%20%20", "T%C3%BCR", "A%5CB"])
+def test_an_ae_title_that_no_pacs_can_have(title):
+    with pytest.raises(InputError, match="1 to 16 plain characters"):
+        parse_node(f"dicom://{title}@localhost:104")
+    assert parse_node(f"dicom://{'A' * 16}@localhost:104").called_ae_title == "A" * 16

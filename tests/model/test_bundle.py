@@ -13,7 +13,7 @@ import torch
 from pelvimets.config import GridSettings, ReadingSettings, settings_to_dict
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
-from pelvimets.errors import BundleError, OutputError
+from pelvimets.errors import BundleError, OutputError, ResourceError
 from pelvimets.io.record.bundle import write_bundle
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import bundle_info, installed_bundles, load_segmenter
@@ -213,3 +213,20 @@ def test_the_shipped_bundle_moves(tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere"
     shutil.copytree(installed_bundles()[0].folder, copy)
     assert load_segmenter(copy).settings == load_segmenter().settings
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x\nFailed to allocate 9 bytes"), MemoryError()])
+def test_a_network_without_memory_says_how_much_and_names_small_tiles(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(files: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pelvimets.model.openvino_backend.compile_network", fails)
+    grid = Geometry.from_axes((16, 32, 32), (5.0, 4.0, 4.0))
+    image = Volume(np.zeros(grid.shape, np.float32), grid)
+    with pytest.raises(ResourceError, match=r"about 310 MiB.*ulimit -v.*--small-tiles"):
+        load_segmenter(bundle).bone_probabilities(image, Sequence.DWI)
+    with pytest.raises(ResourceError) as caught:
+        load_segmenter(bundle, small_tiles=True).bone_probabilities(image, Sequence.DWI)
+    assert "--small-tiles" not in str(caught.value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable
-from collections.abc import Sequence as Ordered
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -29,10 +28,11 @@ from pelvimets.app.result import (
 )
 from pelvimets.app.stages import Observer, Silent, StageClock, check_memory, peak_memory_mib
 from pelvimets.config import LesionSettings, ReadingSettings, settings_to_dict
-from pelvimets.core.budget import estimate
+from pelvimets.core.budget import Extent, estimate
+from pelvimets.core.contrast import adc_flags, contrast_flags
 from pelvimets.core.field import parts_to_read, restored_bones, restored_lesions
 from pelvimets.core.findings import BoneMasks, Findings, QualityFlag
-from pelvimets.core.geometry import Geometry, check_scale
+from pelvimets.core.geometry import check_scale
 from pelvimets.core.judging import judge_lesions
 from pelvimets.core.measure import measure
 from pelvimets.core.quality import agreement_flags, bone_flags, field_flags, network_flags
@@ -50,6 +50,7 @@ from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy, open_study
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
+from pelvimets.model.openvino_backend import LARGEST_TILE_VOXELS, SMALL_TILE_VOXELS
 from pelvimets.report.content import ReportContent
 
 
@@ -80,12 +81,22 @@ class RunOptions:
         overwrite: Replace an earlier result.
         dicom: Write DICOM results as well; the study must come from DICOM.
         labelmap: Write Segmentations as LABELMAP rather than BINARY.
+        memory_limit_mib: Refuse a study that would take more; None takes what is free.
+        small_tiles: Show the networks a quarter of the usual voxels at a time: slower, for
+            machines with little memory; masks differ a little.
     """
 
     bundle: Path | None = None
     overwrite: bool = False
     dicom: bool = False
     labelmap: bool = False
+    memory_limit_mib: float | None = None
+    small_tiles: bool = False
+
+    @property
+    def tile_voxels(self) -> int:
+        """Most voxels that a network sees at a time."""
+        return SMALL_TILE_VOXELS if self.small_tiles else LARGEST_TILE_VOXELS
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,7 @@ def process_study(
             patient_key=study.patient_key,
             bundle=segmenter.name,
             uid_seed=f"{segmenter.name}/{study_digest(study)}",
-            flags=_flags(bones, settings),
+            flags=_flags(study, bones, settings),
             learned_from=segmenter.learned_from,
         )
     return StudyResult(study, bones, masks, findings)
@@ -169,7 +180,7 @@ def write_run(
         with clock.stage("DICOM"):
             headers = _headers(result.study, reading.opened)
             failed = _extra_dicom(work, result, headers, content, created, options)
-    record = _record(result, segmenter, clock, created)
+    record = _record(result, segmenter, clock, created, options)
     record |= {"labelmap": options.labelmap, "failed_outputs": list(failed)}
     write_json(work / RECORD_NAME, record)
     return failed
@@ -222,9 +233,9 @@ def predict(
     with staged_folder(out, overwrite=options.overwrite) as work, ExitStack() as resources:
         clock = StageClock(observer or Silent(), total=_stages(source, options))
         with clock.stage("networks"):
-            segmenter = segmenter or load_segmenter(options.bundle)
+            segmenter = segmenter or load_segmenter(options.bundle, options.small_tiles)
         with clock.stage("read"):
-            check = partial(check_budget, settings=segmenter.settings)
+            check = partial(check_budget, settings=segmenter.settings, options=options)
             study, opened = read_input(source, check)
             if opened is not None:
                 resources.enter_context(opened)
@@ -266,7 +277,7 @@ def _stages(source: StudyInput, options: RunOptions) -> int:
 
 
 def read_input(
-    source: StudyInput, check: Callable[[Ordered[Geometry]], None]
+    source: StudyInput, check: Callable[[Extent], None]
 ) -> tuple[Study, OpenStudy | None]:
     """Read a study; ``check`` sees the images' grids before any pixel is read.
 
@@ -274,7 +285,8 @@ def read_input(
         The study, and the DICOM objects it came from, to be closed by the caller.
     """
     if source.path is None:
-        check([nifti_geometry(path) for path in (source.dwi, source.t1) if path is not None])
+        images = tuple(nifti_geometry(p) for p in (source.dwi, source.t1) if p is not None)
+        check(Extent(images, None if source.adc is None else nifti_geometry(source.adc)))
         study = read_nifti_study(dwi=source.dwi, t1=source.t1, adc=source.adc)
         return study if source.name is None else replace(study, patient_key=source.name), None
     opened = open_study(
@@ -309,20 +321,28 @@ def volume_digest(volume: Volume) -> str:
     return digest.hexdigest()
 
 
-def _flags(bones: BoneMasks, settings: LesionSettings) -> tuple[QualityFlag, ...]:
+def _flags(study: Study, bones: BoneMasks, settings: LesionSettings) -> tuple[QualityFlag, ...]:
     masks = bones.by_sequence
     flags = network_flags(masks, settings) + field_flags(bones)
-    flags += tuple(flag for s, mask in masks.items() for flag in bone_flags(mask, s))
+    for sequence, mask in masks.items():
+        flags += bone_flags(mask, sequence)
+        flags += contrast_flags(study.images[sequence], mask, sequence)
     if len(masks) == len(Sequence):
         flags += agreement_flags(masks[Sequence.DWI], masks[Sequence.T1])
+    if study.adc is not None:
+        flags += adc_flags(study.adc.volume, next(iter(masks.values())))
     return flags
 
 
-def check_budget(fields: Ordered[Geometry], settings: ReadingSettings) -> None:
+def check_budget(
+    extent: Extent, settings: ReadingSettings, options: RunOptions | None = None
+) -> None:
     """Refuse a study that takes more memory than there is, or shows no body, before it is read."""
-    for field in fields:
+    for field in extent.images:
         check_scale(field)
-    check_memory(estimate(fields, settings).memory_mib, "Reading this study")
+    options = options or RunOptions()
+    needed = estimate(extent, settings, options.tile_voxels).memory_mib
+    check_memory(needed, "Reading this study", options.memory_limit_mib)
 
 
 def _record(
@@ -330,10 +350,12 @@ def _record(
     segmenter: Segmenter,
     clock: StageClock,
     created: datetime,
+    options: RunOptions,
 ) -> dict[str, Any]:
     study = result.study
-    fields = [image.geometry for image in study.images.values()]
-    budget = estimate(fields, segmenter.settings)
+    images = tuple(image.geometry for image in study.images.values())
+    adc = None if study.adc is None else study.adc.volume.geometry
+    budget = estimate(Extent(images, adc), segmenter.settings, options.tile_voxels)
     inputs = {
         name: {"sha256": volume_digest(item.volume), **acquisition_to_dict(item)}
         for name, item in acquisitions(study).items()
@@ -349,6 +371,7 @@ def _record(
         "series": [asdict(decision) for decision in study.decisions],
         "stages": clock.stages,
         "seconds": round(clock.seconds, 3),
+        "small_tiles": options.small_tiles,
         "estimate": {"memory_mib": round(budget.memory_mib), "seconds": round(budget.seconds, 1)},
     }
 

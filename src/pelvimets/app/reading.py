@@ -25,6 +25,7 @@ from pelvimets.app.predict import (
 )
 from pelvimets.app.result import StudyResult
 from pelvimets.app.stages import Silent, StageClock
+from pelvimets.core.budget import Extent
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
@@ -177,7 +178,9 @@ def predict(
     """
     remove_telemetry()
     networks = segmenter or load_segmenter(None if bundle is None else Path(bundle))
-    check_budget([image.geometry for image in study.images.values()], networks.settings)
+    adc = None if study.adc is None else study.adc.volume.geometry
+    images = tuple(image.geometry for image in study.images.values())
+    check_budget(Extent(images, adc), networks.settings)
     clock = StageClock(Silent(), 0)
     found: StudyResult = process_study(study, networks, clock)
     opened = study.opened if isinstance(study, OpenedStudy) else None

@@ -67,17 +67,33 @@ def peak_memory_mib() -> int:
     return int(peak // MIB)
 
 
-def check_memory(needed_mib: float, what: str) -> None:
-    """Refuse work that does not fit the machine.
+def check_memory(needed_mib: float, what: str, limit_mib: float | None = None) -> None:
+    """Refuse work that does not fit the machine, or a limit that was set.
 
     Raises:
-        ResourceError: if less memory is available than needed.
+        ResourceError: if less memory is available or allowed than needed.
     """
-    available = psutil.virtual_memory().available / MIB
-    if needed_mib > available:
+    available = min(psutil.virtual_memory().available, _address_space_left()) / MIB
+    allowed = available if limit_mib is None else min(available, limit_mib)
+    if needed_mib > allowed:
+        by_limit = limit_mib is not None and limit_mib <= available
         raise ResourceError(
             f"{what} needs about {needed_mib:.0f} MiB of memory",
-            got=f"{available:.0f} MiB available",
-            remedy="Close other programs, use a machine with more memory, "
-            "or resample the images to larger voxels first",
+            got=f"{allowed:.0f} MiB {'allowed' if by_limit else 'available'}",
+            remedy=("Raise --memory-limit" if by_limit else "Close other programs")
+            + ", add --small-tiles, use a machine with more memory, or resample the images to "
+            "larger voxels first",
         )
+
+
+def _address_space_left() -> float:
+    """Bytes that a limit of the shell (ulimit -v) leaves, and what is in memory already."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return float("inf")
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return float("inf")
+    now = psutil.Process().memory_info()
+    return float(limit - now.vms + now.rss)

@@ -94,6 +94,13 @@ def predict(
         bool, typer.Option("--overwrite", help="Replace an earlier result.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time (cohorts only).")] = 1,
+    memory_limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="MIB", help="Refuse a study that would take more memory."),
+    ] = None,
+    small_tiles: Annotated[
+        bool, typer.Option("--small-tiles", help="For little memory: slower, masks differ a bit.")
+    ] = False,
 ) -> None:
     """Read a study, or each study of a cohort, into masks, findings and a report."""
     from pelvimets.app.batch import batch_cases
@@ -102,7 +109,14 @@ def predict(
     source = replace(
         _study_input(study, dwi, t1, adc, dwi_series, t1_series), same_patient=same_patient
     )
-    options = RunOptions(bundle, overwrite=overwrite, dicom=dicom or labelmap, labelmap=labelmap)
+    options = RunOptions(
+        bundle,
+        overwrite=overwrite,
+        dicom=dicom or labelmap,
+        labelmap=labelmap,
+        memory_limit_mib=memory_limit,
+        small_tiles=small_tiles,
+    )
     cases = batch_cases(study) if study is not None else ()
     if cases:
         _refuse_options_of_one_study(dwi_series, t1_series, same_patient)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -10,48 +9,58 @@ from pelvimets.config import ReadingSettings
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import network_grid
 
-_BASE_MIB = 520.0
-_BYTES_PER_IMAGE_VOXEL = 40.0
-_BYTES_PER_NETWORK_VOXEL = 420.0
-_SECONDS_PER_MILLION_IMAGE_VOXELS = 0.35
-_SECONDS_PER_MILLION_NETWORK_VOXELS = 1.3
+# Fits to ``benchmarks/estimate.py``: MiB, seconds on two free cores, millions of voxels.
+_LEAST_MIB = 770.0
+_BASE_MIB, _MIB_PER_NETWORK = 300.0, 633.0
+_NEXT_MIB, _NEXT_MIB_PER_NETWORK = 120.0, 171.0
+_MIB_PER_IMAGE, _MIB_PER_MAP = 22.0, 24.0
+_SECONDS, _SECONDS_PER_IMAGE, _SECONDS_PER_NETWORK = 3.0, 0.6, 0.4
+_MIB_PER_UNPACKED_MIB = 2.0  # the packed file beside its pixels
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Sizes of what would be read, known from headers.
+
+    Attributes:
+        images: Grids of DWI and T1, as far as present.
+        adc: Grid of the ADC map, if there is one.
+        unpacked_bytes: Of files that must be unpacked as a whole to read a part of them.
+    """
+
+    images: tuple[Geometry, ...]
+    adc: Geometry | None = None
+    unpacked_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Estimated peak memory and time on two cores."""
+    """Estimated peak memory, and time on two free cores."""
 
     memory_mib: float
     seconds: float
 
 
-def estimate(fields: Iterable[Geometry], settings: ReadingSettings) -> Budget:
-    """Memory and time for reading these images with these settings.
+def estimate(
+    extent: Extent, settings: ReadingSettings, largest_tile_voxels: float = float("inf")
+) -> Budget:
+    """Memory and time for reading a study with these settings.
 
-    The factors are fits to the measured stages of ``benchmarks/study_speed.py``, rounded up.
+    Both follow from the voxels of the images, on which masks and pictures are made, and from
+    those of the networks' grids, of which at most a tile is shown at a time. The ADC map
+    is read before, and only looked up afterwards.
     """
-    image, network = 0.0, 0.0
-    largest_image, largest_network = 0.0, 0.0
-    for field in fields:
-        here = sum(
-            prod(network_grid(field, grid).shape)
-            for grid in (settings.bone_grid, settings.lesion_grid)
-        )
-        image, network = image + field.n_voxels, network + here
-        largest_image = max(largest_image, field.n_voxels)
-        largest_network = max(largest_network, here / 2)
-    memory = (
-        _BASE_MIB * 1024**2
-        + image * _BYTES_PER_IMAGE_VOXEL / 2
-        + largest_image * _BYTES_PER_IMAGE_VOXEL
-        + largest_network * _BYTES_PER_NETWORK_VOXEL
-    )
-    seconds = (
-        2.0
-        + (
-            image * _SECONDS_PER_MILLION_IMAGE_VOXELS
-            + network * _SECONDS_PER_MILLION_NETWORK_VOXELS
-        )
-        / 1e6
-    )
-    return Budget(memory / 1024**2, seconds)
+    images = sum(grid.n_voxels for grid in extent.images) / 1e6
+    adc = 0.0 if extent.adc is None else extent.adc.n_voxels / 1e6
+    bones, both = [], 0.0
+    for field in extent.images:
+        bones.append(prod(network_grid(field, settings.bone_grid).shape) / 1e6)
+        both += bones[-1] + prod(network_grid(field, settings.lesion_grid).shape) / 1e6
+    bones = [min(n, largest_tile_voxels / 1e6) for n in bones]
+    networks = max(_LEAST_MIB, _BASE_MIB + _MIB_PER_NETWORK * max(bones))
+    networks += sum(_NEXT_MIB + _NEXT_MIB_PER_NETWORK * n for n in sorted(bones)[:-1])
+    reading = _BASE_MIB + _MIB_PER_UNPACKED_MIB * extent.unpacked_bytes / 1024**2
+    reading += _MIB_PER_IMAGE / 2 * images + _MIB_PER_MAP * adc
+    working = networks + _MIB_PER_IMAGE * images + 4 * adc
+    seconds = _SECONDS + _SECONDS_PER_IMAGE * (images + adc / 4) + _SECONDS_PER_NETWORK * both
+    return Budget(max(reading, working), seconds)

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from pelvimets.config import SelectionSettings
 from pelvimets.core.adc import adc_um2_per_s, declared_factor
-from pelvimets.core.geometry import Geometry
+from pelvimets.core.budget import Extent
 from pelvimets.core.series.facts import SeriesFacts
 from pelvimets.core.series.selection import Selection, select
 from pelvimets.core.series.table import Choice
@@ -41,6 +41,7 @@ from pelvimets.io.record.temporary import owned_folder, remove_abandoned
 __all__ = ["OpenStudy", "inspect", "open_study", "read_nifti_study", "read_study"]
 
 _UNPACKED = "pelvimets-"
+_STORED_BYTES = 2  # of one pixel, as a rule
 _OTHER_BODY_PARTS = """
     HEAD BRAIN SKULL FACE NECK CSPINE TSPINE BREAST CHEST HEART KNEE ANKLE FOOT HAND WRIST ELBOW
     SHOULDER LEG ARM EXTREMITY PHANTOM ORBIT EAR IAC TMJ LIVER
@@ -105,7 +106,7 @@ def open_study(
     limits: ArchiveLimits | None = None,
     settings: SelectionSettings | None = None,
     same_patient: bool = False,
-    before_pixels: Callable[[Sequence[Geometry]], None] | None = None,
+    before_pixels: Callable[[Extent], None] | None = None,
 ) -> OpenStudy:
     """Read a DICOM study and choose its series.
 
@@ -116,14 +117,15 @@ def open_study(
         limits: What a zip may unpack to.
         settings: How series are judged.
         same_patient: Take all images as of one patient, whatever their headers say.
-        before_pixels: Given the grids of DWI and T1 before any pixel is read; refuses the
-            study by raising.
+        before_pixels: Told how large DWI, T1 and ADC are before any pixel is read; refuses
+            the study by raising.
 
     Raises:
         ArchiveError: if a zip is hostile, damaged or too large.
         SelectionError: if no series serves, or the one asked for is not there.
         GeometryError: if a series that would be taken does not form a regular volume.
         InputError: if there is no MR study of one patient, or pixels cannot be decoded.
+        ResourceError: if a file would cost more memory or time than any image.
     """
     with ExitStack() as resources:  # taken over by the result, or unwound on an error
         scanned = scan(_folder(Path(path), limits or ArchiveLimits(), resources))
@@ -138,7 +140,7 @@ def open_study(
         if selection.refusal is not None:
             raise selection.refusal
         if before_pixels is not None:
-            before_pixels(_grids(volumes, selection))
+            before_pixels(_extent(scanned, volumes, selection))
         study = _study(scanned, volumes, selection)
         return OpenStudy(study, scanned.series, resources.pop_all())
     raise AssertionError("unreachable")
@@ -267,10 +269,23 @@ def _study(scanned: Scan, volumes: Sequence[DicomVolume], selection: Selection) 
     return Study(scanned.key, dwi, t1, adc, selection.decisions, notes)
 
 
-def _grids(volumes: Sequence[DicomVolume], selection: Selection) -> list[Geometry]:
-    chosen = [choice for choice in (selection.dwi, selection.t1) if choice is not None]
-    grids = [volumes[choice.index].facts.geometry for choice in chosen]
-    return [grid for grid in grids if grid is not None]
+def _extent(scanned: Scan, volumes: Sequence[DicomVolume], selection: Selection) -> Extent:
+    """What reading the choice will take; of a multi-frame file all frames are unpacked."""
+    images = [volumes[c.index] for c in (selection.dwi, selection.t1) if c is not None]
+    adc = None if selection.adc is None else volumes[selection.adc.index]
+    chosen = images if adc is None else [*images, adc]
+    whole = {f.path for v in chosen for part in v.components for f in part if f.index is not None}
+    pixels = sum(
+        frame.plane.rows * frame.plane.columns
+        for series in scanned.series
+        for frame in series.frames
+        if frame.path in whole and frame.plane is not None
+    )
+    return Extent(
+        tuple(v.facts.geometry for v in images if v.facts.geometry is not None),
+        None if adc is None else adc.facts.geometry,
+        _STORED_BYTES * pixels,
+    )
 
 
 def _acquisition(

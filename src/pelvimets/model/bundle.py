@@ -24,7 +24,12 @@ from typing import Any
 from pelvimets.config import ReadingSettings, settings_from_dict
 from pelvimets.errors import BundleError, SettingsError
 from pelvimets.labels import LearnedFrom, Sequence
-from pelvimets.model.openvino_backend import NetworkFiles, OpenVinoNetwork, OpenVinoSegmenter
+from pelvimets.model.openvino_backend import (
+    SMALL_TILE_VOXELS,
+    NetworkFiles,
+    OpenVinoNetwork,
+    OpenVinoSegmenter,
+)
 
 FORMAT = 1
 DESCRIPTION_NAME = "bundle.json"
@@ -52,18 +57,23 @@ class BundleInfo:
     folder: Path
 
 
-def load_segmenter(bundle: Path | None = None) -> OpenVinoSegmenter:
+def load_segmenter(bundle: Path | None = None, small_tiles: bool = False) -> OpenVinoSegmenter:
     """Read and verify a bundle; networks are compiled when they are first used.
 
     Args:
         bundle: As in ``bundle_folder``.
+        small_tiles: Show the networks a quarter of the usual voxels at a time.
 
     Raises:
         BundleError: if it is missing, damaged or made by a later version.
     """
     folder = bundle_folder(bundle)
     contents = verified_contents(folder)
-    return build_segmenter(_description(folder, contents), contents)
+    segmenter = build_segmenter(_description(folder, contents), contents)
+    if small_tiles:
+        for network in (*segmenter.bones.values(), *segmenter.lesions.values()):
+            network.largest_tile_voxels = SMALL_TILE_VOXELS
+    return segmenter
 
 
 def bundle_folder(given: Path | None = None) -> Path:

@@ -14,11 +14,14 @@ from scipy import ndimage
 
 from pelvimets.config import ReadingSettings
 from pelvimets.core.volume import Volume
+from pelvimets.errors import ResourceError
 from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.inputs import bone_input, lesion_input
 from pelvimets.model.tiles import tiled_probabilities
 
-_LARGEST_TILE_VOXELS = 2_600_000
+LARGEST_TILE_VOXELS = 2_600_000
+SMALL_TILE_VOXELS = LARGEST_TILE_VOXELS // 4
+_COMPILED_BYTES, _BYTES_PER_VOXEL = 300 * 1024**2, 664
 _MARGIN_VOXELS = 8
 _MOST_THREADS = 8
 
@@ -45,23 +48,43 @@ class OpenVinoNetwork:
     """One compiled network; compiled at the first call."""
 
     files: NetworkFiles
+    largest_tile_voxels: int = LARGEST_TILE_VOXELS
     _compiled: Any = field(default=None, init=False)
 
     def __call__(self, channels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Probabilities (outputs, z, y, x) of (inputs, z, y, x)."""
+        """Probabilities (outputs, z, y, x) of (inputs, z, y, x).
+
+        Raises:
+            ResourceError: if the memory does not suffice.
+        """
         return tiled_probabilities(
             self._run,
             channels,
             self.files.multiple_of,
-            _LARGEST_TILE_VOXELS,
+            self.largest_tile_voxels,
             self.files.smallest,
         )
 
     def _run(self, channels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        if self._compiled is None:
-            self._compiled = compile_network(self.files)
         image = np.ascontiguousarray(channels[None], dtype=np.float32)
-        return np.asarray(self._compiled(image)[0][0], dtype=np.float32)
+        try:
+            if self._compiled is None:
+                self._compiled = compile_network(self.files)
+            return np.asarray(self._compiled(image)[0][0], dtype=np.float32)
+        except (RuntimeError, MemoryError) as error:
+            raise self._failure(image, error) from error
+
+    def _failure(self, image: npt.NDArray[Any], error: Exception) -> ResourceError:
+        """OpenVINO says RuntimeError of everything; with checked files it is the memory."""
+        voxels = int(np.prod(image.shape[2:]))
+        needed = (_COMPILED_BYTES + voxels * _BYTES_PER_VOXEL) / 1024**2
+        small = self.largest_tile_voxels < LARGEST_TILE_VOXELS
+        return ResourceError(
+            f"A network could not be run; it needs about {needed:.0f} MiB of memory for itself",
+            got=(str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[:160],
+            remedy="Close other programs or raise the limit of memory (ulimit -v)"
+            + ("" if small else ", or add --small-tiles, which is slower and needs less"),
+        )
 
 
 def compile_network(files: NetworkFiles, threads: int | None = None) -> Callable[..., Any]:

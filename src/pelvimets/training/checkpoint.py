@@ -13,7 +13,11 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from pelvimets.errors import InputError, OutputError
 from pelvimets.training.settings import Task
 
-_PARTS = {"state_dict": dict, "settings": dict, "global_step": int, "seconds": float}
+_PARTS: dict[str, type | tuple[type, ...]] = {
+    "state_dict": dict,
+    "global_step": int,
+    "seconds": (int, float),
+}
 _UNREADABLE = (
     OSError,
     RuntimeError,
@@ -87,7 +91,13 @@ def _check_parts(kept: Any) -> None:
             raise TypeError(f"no {name} in it")
     if not all(isinstance(weight, torch.Tensor) for weight in kept["state_dict"].values()):
         raise TypeError("its weights are no tensors")
-    Task(kept["settings"]["task"])
+    task_of(kept)
+
+
+def task_of(checkpoint: dict[str, Any]) -> Task | None:
+    """Network that was trained; None of early checkpoints, which do not say."""
+    settings = checkpoint.get("settings", {})
+    return Task(settings["task"]) if "task" in settings else None
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from pelvimets.errors import InputError
 from pelvimets.model.import_weights import network_weights
 from pelvimets.model.openvino_backend import NetworkFiles
-from pelvimets.training.checkpoint import read_checkpoint
+from pelvimets.training.checkpoint import read_checkpoint, task_of
 from pelvimets.training.module import SegmentationModule, build_network
 from pelvimets.training.settings import Task, TrainingSettings
 
@@ -43,7 +43,7 @@ def start_of_checkpoint(checkpoint: Path, words: str) -> Start:
         InputError: if the file is missing or cannot be read as a checkpoint of a run.
     """
     kept = read_checkpoint(checkpoint)
-    return Start(words, Task(kept["settings"]["task"]), averaged_weights(kept))
+    return Start(words, task_of(kept), averaged_weights(kept))
 
 
 def start_of_bundle(files: NetworkFiles, task: Task, words: str) -> Start:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from pelvimets.errors import InputError
+from pelvimets.errors import InputError, ResourceError
+from pelvimets.io.dicom.bounds import PIXEL_TAGS, bounded, check_codestreams
 from pelvimets.io.dicom.frames import Frame
 from pelvimets.io.dicom.header import as_number
 
@@ -95,9 +97,12 @@ def _decode(frame: Frame) -> tuple[np.ndarray, Range | None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(frame.path, force=True)
+            dataset = _up_to_pixels(frame.path)
             _state_encoding(dataset)
+            check_codestreams(dataset)
             return dataset.pixel_array, _padding(dataset)
+    except (ResourceError, MemoryError):
+        raise
     except Exception as error:  # parser and decoders raise almost anything on damaged bytes
         raise _undecodable(frame, error) from error
 
@@ -127,6 +132,19 @@ def _as_stored(value: float, dataset: Dataset) -> float:
     if dataset.PixelRepresentation:
         return value - whole if value >= whole / 2 else value
     return value + whole if value < 0 else value
+
+
+def _up_to_pixels(path: Path) -> Dataset:
+    """All elements up to the pixels: what is behind them may be long, and is not needed."""
+    seen = False
+
+    def behind(tag: BaseTag, vr: str | None, length: int) -> bool:
+        nonlocal seen
+        stop, seen = seen, tag in PIXEL_TAGS
+        return stop
+
+    with path.open("rb") as file:
+        return read_partial(file, bounded(behind, file), force=True)
 
 
 def _state_encoding(dataset: Dataset) -> None:
@@ -170,8 +188,16 @@ def _rescaled(plane: np.ndarray, padding: Range | None, frame: Frame) -> Array32
     if frame.slope == 1.0 and frame.intercept == 0.0:
         values = plane.astype(np.float32)
     else:
-        values = (plane * np.float64(frame.slope) + frame.intercept).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = (plane * np.float64(frame.slope) + frame.intercept).astype(np.float32)
     if padding is not None:
         low, high = padding
         values[(plane >= low) & (plane <= high)] = 0.0
+    if not np.isfinite(values).all():
+        raise InputError(
+            "Rescaled values of an image are not finite",
+            got=f"rescale slope {frame.slope:g}, intercept {frame.intercept:g}",
+            remedy="Export the series again, or leave it out with --dwi-series none or "
+            "--t1-series none",
+        )
     return values

@@ -25,7 +25,8 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from pelvimets.errors import InputError
+from pelvimets.errors import InputError, ResourceError
+from pelvimets.io.dicom.bounds import PIXEL_TAGS, bounded, check_cost, check_frames
 from pelvimets.io.dicom.frames import MR_CLASSES, Frame, frames_of
 from pelvimets.io.dicom.identity import Identity, identity_of
 from pelvimets.io.dicom.text import in_unicode, know_text
@@ -60,7 +61,6 @@ _TAGS = [
     *((group << 16) | element for group, element in _PRIVATE),
 ]
 _LAST_CLASSIC = 0x200510FF
-_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _ENHANCED = (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
 _UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 _PREAMBLE = 128
@@ -120,6 +120,7 @@ def scan(root: Path) -> Scan:
 
     Raises:
         InputError: if the path is missing or holds no DICOM image.
+        ResourceError: if a file would cost more memory or time than any image.
     """
     if not root.exists():
         raise InputError("There is no such file or folder", got=root, remedy="Check the path")
@@ -153,6 +154,8 @@ class _Found:
                 self.foreign += 1
             else:
                 self._add(*read, path)
+        except (ResourceError, MemoryError):
+            raise
         except Exception:  # a damaged header can make the parser raise almost anything
             self.damaged += 1
 
@@ -205,10 +208,14 @@ def _read(path: Path) -> tuple[Dataset, int] | None:
     with path.open("rb") as file:
         if not _looks_like_dicom(file):
             return None
-        dataset = read_partial(file, _past_classic, force=True, specific_tags=_TAGS)
+        check_cost(file, path.stat().st_size)
+        past_classic = bounded(_past_classic, file)
+        dataset = read_partial(file, past_classic, force=True, specific_tags=_TAGS)
         if str(dataset.get("SOPClassUID")) in _ENHANCED:
+            check_frames(int(dataset.get("NumberOfFrames") or 1))
             file.seek(0)
-            dataset = read_partial(file, _at_pixels, force=True, specific_tags=_TAGS)
+            at_pixels = bounded(_at_pixels, file)
+            dataset = read_partial(file, at_pixels, force=True, specific_tags=_TAGS)
         left = path.stat().st_size - file.tell()
     kind = str(dataset.get("SOPClassUID") or "")
     if not kind or kind == MediaStorageDirectoryStorage or not dataset.get("SeriesInstanceUID"):
@@ -222,7 +229,7 @@ def _past_classic(tag: BaseTag, vr: str | None, length: int) -> bool:
 
 
 def _at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return tag in _PIXELS
+    return tag in PIXEL_TAGS
 
 
 def _looks_like_dicom(file: BinaryIO) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
@@ -77,8 +78,11 @@ def fetch_dimse(study: str, series: str | None, node: DimseNode) -> FetchOutcome
         entity.add_requested_context(sop_class, _READABLE)
         roles.append(network.build_role(sop_class, scp_role=True))
     found: dict[str, bytes] = {}
+    deadline = time.monotonic() + node.whole_s
 
     def keep(event: Any) -> int:
+        if time.monotonic() > deadline:
+            event.assoc.abort()
         found[str(event.request.AffectedSOPInstanceUID)] = event.encoded_dataset()
         return _SUCCESS
 
@@ -88,6 +92,12 @@ def fetch_dimse(study: str, series: str | None, node: DimseNode) -> FetchOutcome
     ) as association:
         responses = association.send_c_get(_query(study, series), retrieve)
         status, identifier = list(responses)[-1]
+    if time.monotonic() > deadline:
+        raise InputError(
+            "The PACS takes too long to hand over the study",
+            got=f"{node.title}: {len(found)} objects in {node.whole_s:g} s",
+            remedy="Try again when network and PACS are less busy",
+        )
     missing = _not_handed_over(status, identifier, bool(found), node)
     return FetchOutcome(tuple(Received(*item) for item in found.items()), missing)
 

@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 from pelvimets.errors import InputError
 
 DEFAULT_AE_TITLE = "PELVIMETS"
+WHOLE_S = 3600.0
+_LONGEST_AE_TITLE = 16  # PS3.5 6.2, value representation AE
 
 
 @dataclass(frozen=True)
@@ -19,13 +21,15 @@ class DicomwebNode:
         url: Base URL, e.g. ``http://localhost:8042/dicom-web``.
         user: Who signs in, if anybody.
         headers: Extra HTTP headers, e.g. ``Authorization``.
-        timeout_s: For each request.
+        timeout_s: For the connection and each silence in an answer.
+        whole_s: For a whole answer, however steadily it comes.
     """
 
     url: str
     user: str = ""
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout_s: float = 60.0
+    whole_s: float = WHOLE_S
 
     @property
     def title(self) -> str:
@@ -43,6 +47,7 @@ class DimseNode:
         called_ae_title: The node's application entity.
         calling_ae_title: This side's application entity; a PACS may have to know it.
         timeout_s: For the association and each message.
+        whole_s: For a whole study, however steadily it comes.
     """
 
     host: str
@@ -50,6 +55,7 @@ class DimseNode:
     called_ae_title: str
     calling_ae_title: str = DEFAULT_AE_TITLE
     timeout_s: float = 60.0
+    whole_s: float = WHOLE_S
 
     @property
     def title(self) -> str:
@@ -58,6 +64,16 @@ class DimseNode:
 
 
 Node = DicomwebNode | DimseNode
+
+
+def _check_ae_title(title: str) -> None:
+    plain = title.isascii() and title.isprintable() and "\\" not in title
+    if not plain or not title.strip() or len(title) > _LONGEST_AE_TITLE:
+        raise InputError(
+            f"An AE title has 1 to {_LONGEST_AE_TITLE} plain characters",
+            got=f"{len(title)} characters: {title!r}",
+            remedy="Write dicom://AETITLE@host:port with the title that is set in the PACS",
+        )
 
 
 def parse_node(text: str) -> Node:
@@ -89,7 +105,8 @@ def parse_node(text: str) -> Node:
         plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         return DicomwebNode(plain.rstrip("/"), unquote(parts.username or ""))
     if parts.scheme == "dicom" and parts.hostname and (port or 0) > 0 and parts.username:
-        return DimseNode(parts.hostname, port or 0, parts.username)
+        _check_ae_title(unquote(parts.username))
+        return DimseNode(parts.hostname, port or 0, unquote(parts.username))
     raise InputError(
         "This is no address of a PACS",
         got=without_password(text),

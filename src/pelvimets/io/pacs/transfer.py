@@ -19,6 +19,7 @@ from pelvimets.errors import InputError, OutputError
 from pelvimets.io.pacs.dimse import fetch_dimse, store_dimse
 from pelvimets.io.pacs.nodes import DicomwebNode, Node
 from pelvimets.io.pacs.outcome import FetchOutcome, Received, StoreOutcome
+from pelvimets.io.pacs.sound import fault_of
 from pelvimets.io.pacs.web import fetch_web, store_web
 from pelvimets.io.record.output import write_bytes
 
@@ -85,11 +86,11 @@ def fetch(
     """Fetch all objects of a study, or of one series of it, as they are stored.
 
     Returns:
-        What came, by SOP Instance UID, and what the node could not hand over.
+        What came whole, by SOP Instance UID, and what did not, with the reason.
 
     Raises:
         InputError: if a UID is none, or the node cannot be reached, refuses, or has nothing
-            of the kind.
+            of the kind, or nothing that can be used, or takes longer than it may.
         MissingExtraError: without the ``pacs`` extra.
     """
     for uid in (study_instance_uid, series_instance_uid):
@@ -105,8 +106,25 @@ def fetch(
         raise InputError(
             "The PACS holds nothing of this study", got=f"{node.title}: {study_instance_uid}"
         )
-    objects = {item.sop_instance_uid: item for item in found.objects}
-    return FetchOutcome(tuple(objects[uid] for uid in sorted(objects)), found.missing)
+    return _sound(found, node, study_instance_uid, series_instance_uid)
+
+
+def _sound(found: FetchOutcome, node: Node, study: str, series: str | None) -> FetchOutcome:
+    """What came whole and belongs to the study, each object once; the rest is missing."""
+    objects, missing = {}, list(found.missing)
+    for item in found.objects:
+        fault = fault_of(item, study, series)
+        if fault:
+            missing.append(f"object {item.sop_instance_uid} {fault}")
+        else:
+            objects[item.sop_instance_uid] = item
+    if not objects:
+        raise InputError(
+            "Nothing that the PACS handed over can be used",
+            got=f"{node.title}: {missing[0]}" + (f", {n} more" if (n := len(missing) - 1) else ""),
+            remedy="Fetch the study again; if it stays so, export it from the PACS by hand",
+        )
+    return FetchOutcome(tuple(objects[uid] for uid in sorted(objects)), tuple(missing))
 
 
 def save(objects: Sequence[Received], folder: Path) -> None:

@@ -7,14 +7,15 @@ and a login page answers 200.
 from __future__ import annotations
 
 import re
+import time
 import uuid
+import warnings
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.pacs.answer import NoStoreAnswerError, parse_store_answer
@@ -29,6 +30,8 @@ from pelvimets.io.pacs.outcome import (
 
 _JSON = "application/dicom+json"
 _DICOM = 'multipart/related; type="application/dicom"'
+_INSTANCE = "00080018"
+_BLOCK = 1 << 16
 _NOTHING_THERE = (204, 404)
 _NOT_SENT_ON = (301, 302, 303, 307, 308)
 
@@ -76,8 +79,19 @@ def fetch_web(study: str, series: str | None, node: DicomwebNode) -> FetchOutcom
             objects.append(Received(uid, part))
         else:
             unreadable += 1
-    missing = (f"{unreadable} parts of the answer are no DICOM objects",) if unreadable else ()
-    return FetchOutcome(tuple(objects), missing)
+    missing = [f"{unreadable} parts of the answer are no DICOM objects"] if unreadable else []
+    came = {item.sop_instance_uid for item in objects}
+    missing += [f"object {uid} did not come" for uid in _listed(address, node) if uid not in came]
+    return FetchOutcome(tuple(objects), tuple(missing))
+
+
+def _listed(address: str, node: DicomwebNode) -> list[str]:
+    """Objects that the service lists where it can be searched (PS3.18 10.6), else none."""
+    try:
+        answer = _request("GET", f"{address}/instances", node, InputError, {"Accept": _JSON})
+        return [str(item[_INSTANCE]["Value"][0]) for item in answer.json()] if answer.ok else []
+    except (InputError, ValueError, LookupError, TypeError, AttributeError):
+        return []
 
 
 def _request(
@@ -91,8 +105,10 @@ def _request(
 ) -> Any:
     try:
         import requests
+        from urllib3.exceptions import HTTPError
     except ImportError as error:
         raise missing_extra(error) from error
+    deadline = time.monotonic() + node.whole_s
     try:
         answer = requests.request(
             method,
@@ -102,8 +118,10 @@ def _request(
             data=_multipart(datasets, boundary) if datasets else None,
             timeout=node.timeout_s,
             allow_redirects=False,
+            stream=True,
         )
-    except requests.RequestException as error:
+        _receive(answer, deadline, node, problem)
+    except (requests.RequestException, HTTPError) as error:
         raise unreachable(problem, node.title, error) from error
     if answer.status_code in _NOT_SENT_ON:
         raise problem(
@@ -113,6 +131,23 @@ def _request(
             "service wants a login",
         )
     return answer
+
+
+def _receive(
+    answer: Any, deadline: float, node: DicomwebNode, problem: type[InputError | OutputError]
+) -> None:
+    """Take the whole answer in, within the time it may take; a drip is no silence."""
+    blocks = []
+    with answer:
+        while block := answer.raw.read1(_BLOCK, decode_content=True):
+            blocks.append(block)
+            if time.monotonic() > deadline:
+                raise problem(
+                    "The PACS takes too long to answer",
+                    got=f"{node.title}: {sum(map(len, blocks))} bytes in {node.whole_s:g} s",
+                    remedy="Try again when network and PACS are less busy",
+                )
+    answer._content = b"".join(blocks)
 
 
 def _refused(kind: type[InputError | OutputError], node: DicomwebNode, answer: Any) -> Exception:
@@ -167,9 +202,11 @@ def _parts(answer: Any, node: DicomwebNode) -> Iterator[bytes]:
 def _uid_of(content: bytes) -> str:
     """SOP Instance UID of a DICOM file; empty if it is none."""
     try:
-        header = pydicom.dcmread(
-            BytesIO(content), stop_before_pixels=True, specific_tags=["SOPInstanceUID"]
-        )
-    except (InvalidDicomError, OSError, EOFError, ValueError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            header = pydicom.dcmread(
+                BytesIO(content), stop_before_pixels=True, specific_tags=["SOPInstanceUID"]
+            )
+            return str(header.get("SOPInstanceUID", ""))
+    except Exception:  # the parser raises almost anything on damaged bytes
         return ""
-    return str(header.get("SOPInstanceUID", ""))
