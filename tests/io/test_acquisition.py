@@ -19,10 +19,11 @@ from pelvimets.labels import Sequence
 
 def test_classic_headers_give_flip_angle_bandwidth_and_scanner(tmp_path: Path):
     facts = {"Manufacturer": "Philips", "ManufacturerModelName": "Achieva", "PixelBandwidth": 450}
+    facts["SliceThickness"] = 4.5
     write(tmp_path, [*dwi(block(), 800), *t1(block(), FlipAngle=13, **facts)])
     image = read_study(tmp_path).t1
     assert (image.flip_angle_deg, image.bandwidth_hz_per_px) == (13, 450)
-    assert image.scanner == "Philips Achieva"
+    assert (image.scanner, image.thickness_mm) == ("Philips Achieva", 4.5)
     record = acquisition_to_dict(image)
     assert record["bandwidth_hz_per_px"] == 450 and "volume" not in record
 

@@ -57,7 +57,7 @@ class Acquisition:
         label: How a user finds it again: series number and description, or a file name.
         notes: Flags for the report, e.g. 'not an in-phase T1: second choice'.
         b_value_s_per_mm2, echo_time_ms, repetition_time_ms, field_strength_t, flip_angle_deg,
-            bandwidth_hz_per_px: None if unknown.
+            bandwidth_hz_per_px, thickness_mm: None if unknown.
         scanner: Maker and model; '' if unknown.
         source: DICOM reference; None for NIfTI.
     """
@@ -72,6 +72,7 @@ class Acquisition:
     field_strength_t: float | None = None
     flip_angle_deg: float | None = None
     bandwidth_hz_per_px: float | None = None
+    thickness_mm: float | None = None
     scanner: str = ""
     source: SourceReference | None = None
 

@@ -304,6 +304,7 @@ def _acquisition(
         field_strength_t=facts.field_strength_t,
         flip_angle_deg=facts.flip_angle_deg,
         bandwidth_hz_per_px=facts.bandwidth_hz_per_px,
+        thickness_mm=facts.declared.thickness_mm,
         scanner=facts.scanner,
         source=_source(first, facts),
     )
