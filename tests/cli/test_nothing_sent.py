@@ -105,6 +105,7 @@ def test_a_command_alone(words: list[str], typist: Typist) -> None:
     asks_nothing(typist, "-m", "pelvimets", *words)
 
 
+@pytest.mark.slow
 def test_a_study(typist: Typist) -> None:
     grid = pelvis(shape=(16, 40, 40))
     image = np.random.default_rng(3).normal(100, 30, grid.array.shape).astype(np.float32)
@@ -114,6 +115,7 @@ def test_a_study(typist: Typist) -> None:
     asks_nothing(typist, "-m", "pelvimets", "inspect", "study")
 
 
+@pytest.mark.slow
 def test_digital_patients(typist: Typist) -> None:
     """The simulation, with few voxels."""
     code = (
@@ -127,6 +129,7 @@ def test_digital_patients(typist: Typist) -> None:
     asks_nothing(typist, "-c", code)
 
 
+@pytest.mark.slow
 def test_training_and_evaluation(typist: Typist) -> None:
     cohort = typist.folder / "cohort"
     for number in range(2):
@@ -139,6 +142,7 @@ def test_training_and_evaluation(typist: Typist) -> None:
     asks_nothing(typist, "-m", "pelvimets", "evaluate", *words)
 
 
+@pytest.mark.slow
 def test_the_doctor_removes_what_openvino_had_left(typist: Typist) -> None:
     left = typist.home / "intel"
     left.mkdir()
