@@ -10,7 +10,8 @@ import pytest
 from pydicom import dcmread
 
 from pelvimets.app.predict import RunOptions, StudyInput, predict, process_study
-from pelvimets.core.field import likeness, part_to_read, parts_to_read
+from pelvimets.core.budget import estimate
+from pelvimets.core.field import likeness, part_to_read, parts_to_read, search_windows
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.study import Acquisition, SeriesRole, Study
 from pelvimets.io.study import read_study
@@ -94,6 +95,18 @@ def test_a_pelvic_field_is_read_whole(made):
     low, high = made.image.geometry.to_index([[0, 0, -150.0], [0, 0, 250.0]])[:, 0]
     images = {Sequence.DWI: part(made.image, round(low), round(high))}
     assert parts_to_read(images, made.segmenter) == {}
+
+
+def test_the_search_counts_in_the_estimate(made):
+    settings = made.segmenter.settings
+    tall, count = made.image.geometry, len(search_windows(made.image.geometry, settings))
+    low = round((made.image.array.shape[0] - 70) / 2)
+    middle = part(made.image, low, low + 70).geometry  # 420 mm: read whole
+    assert count == 9 and search_windows(middle, settings) == []
+    start = estimate([], settings).seconds
+    seconds = [estimate([grid], settings).seconds - start for grid in (tall, middle)]
+    assert seconds[0] > 3 * seconds[1]
+    assert estimate([tall], settings).memory_mib < 2 * estimate([middle], settings).memory_mib
 
 
 def test_shoulders_are_no_hips(made):

@@ -203,6 +203,17 @@ def test_whole_volumes_left_out_and_too_many_images_are_no_loss(tmp_path: Path):
     check(study.t1, t1_truth(SIEMENS))
 
 
+def test_counts_copied_into_a_reformatted_series_say_nothing(tmp_path: Path):
+    """Fewer slices than the images that they were made from had."""
+    files = lower(images(PHILIPS_CLASSIC, "SPAIR"), 15)
+    for ds in files:
+        ds.ImageType = ["DERIVED", "SECONDARY", *ds.ImageType[2:]]
+        ds.ImagesInAcquisition = 41
+    write(tmp_path, files)
+    read = read_study(tmp_path).dwi.volume.canonical().array
+    np.testing.assert_allclose(read, dwi_truth(PHILIPS_CLASSIC).array[:15], atol=0.76)
+
+
 def test_longer_low_b_series_explained_by_another_high_b(tmp_path: Path):
     """Two acquisitions: one whole with its map; a second, shorter one nearer to the wanted b."""
     long, short = block((20, 12, 14)), block((20, 12, 14), seed=1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from pelvimets.config import ReadingSettings
+from pelvimets.core.field import search_windows
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import network_grid
 
@@ -56,6 +57,7 @@ def estimate(
     for field in extent.images:
         bones.append(prod(network_grid(field, settings.bone_grid).shape) / 1e6)
         both += bones[-1] + prod(network_grid(field, settings.lesion_grid).shape) / 1e6
+        both += _searched(field, settings)
     bones = [min(n, largest_tile_voxels / 1e6) for n in bones]
     networks = max(_LEAST_MIB, _BASE_MIB + _MIB_PER_NETWORK * max(bones))
     networks += sum(_NEXT_MIB + _NEXT_MIB_PER_NETWORK * n for n in sorted(bones)[:-1])
@@ -64,3 +66,9 @@ def estimate(
     working = networks + _MIB_PER_IMAGE * images + 4 * adc
     seconds = _SECONDS + _SECONDS_PER_IMAGE * (images + adc / 4) + _SECONDS_PER_NETWORK * both
     return Budget(max(reading, working), seconds)
+
+
+def _searched(field: Geometry, settings: ReadingSettings) -> float:
+    """Million voxels that the bone network sees while it looks for the pelvis in a tall field."""
+    windows = search_windows(field, settings)
+    return sum(prod(network_grid(w.geometry, settings.bone_grid).shape) for w in windows) / 1e6

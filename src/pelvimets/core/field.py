@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pelvimets.config import ReadingSettings
 from pelvimets.core.bones import clean_bones
 from pelvimets.core.findings import BoneMasks, FlagLevel, LesionMasks
 from pelvimets.core.geometry import Geometry
@@ -94,10 +95,9 @@ def parts_to_read(
         segmenter: The networks with their settings.
         stage: Is given the name of each search and entered around it.
     """
-    largest = segmenter.settings.bone_grid.largest_field_mm[0]
     parts = {}
     for sequence, image in images.items():
-        if height_mm(image.geometry) > largest:
+        if search_windows(image.geometry, segmenter.settings):
             with stage(f"pelvis on {sequence.title}"):
                 parts[sequence] = part_to_read(image, sequence, segmenter)
     return parts
@@ -128,16 +128,18 @@ def height_mm(field: Geometry) -> float:
 
 
 def part_to_read(image: Volume, sequence: Sequence, segmenter: Segmenter) -> Part:
-    """The part of a tall image around the pelvis."""
-    windows = _windows(image.geometry)
+    """The part around the pelvis of an image that is too tall to be read whole."""
+    windows = search_windows(image.geometry, segmenter.settings)
     found = [_bones_in(window.cut(image), sequence, segmenter) for window in windows]
     best = int(np.argmax([likeness(bones, sequence) for bones in found]))
     largest = segmenter.settings.bone_grid.largest_field_mm[0]
     return _around(found[best], windows[best], largest)
 
 
-def _windows(field: Geometry) -> list[Part]:
-    """Windows of one height along the body, overlapping, from one end to the other."""
+def search_windows(field: Geometry, settings: ReadingSettings) -> list[Part]:
+    """Windows of one height along a tall body, overlapping; none for a field that is read whole."""
+    if height_mm(field) <= settings.bone_grid.largest_field_mm[0]:
+        return []
     axis, step_mm = _along_body(field)
     count = field.shape[axis]
     length = min(count, max(1, round(WINDOW_MM / step_mm)))

@@ -85,7 +85,7 @@ def _apart(actual: float) -> str:
 
 def _by_slice_count(facts: SeriesFacts, geometry: Geometry) -> str | None:
     wanted, here = facts.declared.slices, geometry.shape[0]
-    if wanted is None or here >= wanted:
+    if wanted is None or here >= wanted or _is_copy(facts):
         return None
     return f"the header declares {wanted} in a volume, and {here} are here"
 
@@ -93,13 +93,18 @@ def _by_slice_count(facts: SeriesFacts, geometry: Geometry) -> str | None:
 def _by_image_count(facts: SeriesFacts, geometry: Geometry) -> str | None:
     """Fewer images than declared, where whole volumes left out do not explain it."""
     wanted, here = facts.declared.images, facts.declared.found
-    if wanted is None or not 0 < here < wanted:
+    if wanted is None or not 0 < here < wanted or _is_copy(facts):
         return None
     thick = facts.declared.thickness_mm
     contiguous = thick is None or geometry.spacing[0] < _WIDE * thick
     if wanted % geometry.shape[0] == 0 and contiguous:
         return None
     return f"the header declares {wanted} images, and {here} are here"
+
+
+def _is_copy(facts: SeriesFacts) -> bool:
+    """Whether counts may be those of the images that these were made from."""
+    return "SECONDARY" in facts.image_type
 
 
 def _by_parts(facts: SeriesFacts) -> str | None:
