@@ -10,7 +10,7 @@ import pytest
 from pydicom import dcmread
 
 from pelvimets.app.predict import RunOptions, StudyInput, predict, process_study
-from pelvimets.core.budget import estimate
+from pelvimets.core.budget import Extent, estimate
 from pelvimets.core.field import likeness, part_to_read, parts_to_read, search_windows
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.study import Acquisition, SeriesRole, Study
@@ -103,10 +103,11 @@ def test_the_search_counts_in_the_estimate(made):
     low = round((made.image.array.shape[0] - 70) / 2)
     middle = part(made.image, low, low + 70).geometry  # 420 mm: read whole
     assert count == 9 and search_windows(middle, settings) == []
-    start = estimate([], settings).seconds
-    seconds = [estimate([grid], settings).seconds - start for grid in (tall, middle)]
-    assert seconds[0] > 3 * seconds[1]
-    assert estimate([tall], settings).memory_mib < 2 * estimate([middle], settings).memory_mib
+    point = Geometry.from_axes((1, 1, 1), (5.0, 5.0, 5.0))
+    costs = [estimate(Extent((grid,)), settings) for grid in (point, middle, tall)]
+    start, short, long = (cost.seconds for cost in costs)
+    assert long - start > 3 * (short - start)
+    assert costs[2].memory_mib < 2 * costs[1].memory_mib
 
 
 def test_shoulders_are_no_hips(made):

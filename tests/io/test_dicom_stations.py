@@ -256,10 +256,18 @@ def test_repeats_and_other_b_values_are_no_stations(tmp_path: Path):
     np.testing.assert_array_equal(read_study(tmp_path / "b").dwi.volume.array, block().array)
 
 
-def test_a_hole_in_one_series_is_still_missing_slices(tmp_path: Path):
+@pytest.mark.parametrize("acquisitions", [1, 2])
+@pytest.mark.parametrize("missing", [1, 5])
+def test_a_hole_in_one_series_is_still_missing_slices(tmp_path: Path, missing, acquisitions):
     planes = by_slice(images(SIEMENS, "_in"))
-    write(tmp_path, [ds for plane in planes[:9] + planes[14:] for ds in plane])
-    with pytest.raises(GeometryError, match="5 slices are missing between z"):
+    files = [ds for plane in planes[:9] + planes[9 + missing :] for ds in plane]
+    shift = 1e-4  # positions are rounded in headers
+    for n, ds in enumerate(files):
+        ds.AcquisitionNumber = 1 if n < 9 else acquisitions
+        x, y, z = (float(v) for v in ds.ImagePositionPatient)
+        ds.ImagePositionPatient = [x, y, z - shift * (n >= 9)]
+    write(tmp_path, files)
+    with pytest.raises(GeometryError, match=rf"{missing} slices? (is|are) missing between z"):
         read_study(tmp_path)
 
 

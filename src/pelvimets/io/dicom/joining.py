@@ -19,6 +19,8 @@ from pelvimets.io.dicom.pixels import Array32, read_slices
 from pelvimets.io.dicom.volume import Blend, DicomVolume
 
 _FEWEST_SLICES = 3
+_NUMBERED_GAP = 1.5  # of the spacing, between stations that an acquisition number tells apart
+_RUN_GAP = 0.9  # between others: they overlap, or it would be one stack with slices missing
 _LARGEST_OVERLAP = 0.5
 
 
@@ -33,8 +35,8 @@ def stations_in(frames: Sequence[Frame]) -> list[tuple[Frame, ...]]:
     """
     if any(frame.plane is None for frame in frames) or _is_stack(frames):
         return [tuple(frames)]
-    for parts in (_by_acquisition(frames), _by_runs(frames)):
-        if len(parts) > 1 and all(_is_station(part) for part in parts) and _overlap_little(parts):
+    for parts, gap in ((_by_acquisition(frames), _NUMBERED_GAP), (_by_runs(frames), _RUN_GAP)):
+        if len(parts) > 1 and all(_is_station(part) for part in parts) and _go_on(parts, gap):
             return parts
     return [tuple(frames)]
 
@@ -71,7 +73,7 @@ def _is_stack(frames: Sequence[Frame]) -> bool:
     return True
 
 
-def _overlap_little(parts: Sequence[Sequence[Frame]]) -> bool:
+def _go_on(parts: Sequence[Sequence[Frame]], largest_gap: float) -> bool:
     """Whether each part reaches farther than the one below, and starts inside it or just above."""
     places = slice_numbers([frame for part in parts for frame in part])
     row, column = np.reshape(plane_of(parts[0][0]).orientation, (2, 3))
@@ -84,7 +86,7 @@ def _overlap_little(parts: Sequence[Sequence[Frame]]) -> bool:
     return len(set(places)) > 1 and all(
         b[1] > a[1]
         and a[1] - b[0] <= _LARGEST_OVERLAP * min(a[1] - a[0], b[1] - b[0])
-        and b[0] - a[1] < 2 * a[2]
+        and b[0] - a[1] < largest_gap * a[2]
         for a, b in pairwise(spans)
     )
 
