@@ -24,7 +24,8 @@ from pelvimets.phantom.anatomy.tissues import Skeleton
 POINTS = 5000
 BONES = ("left", "right", "sacrum")
 JOINT_MM = 2.5
-REACH_MM = 16.0
+BESIDE_MM = 3.5
+PLACES_AT_A_TIME = 256
 NODE_MM = 10.0
 LARGEST_FEMUR_SCALE = 1.15
 
@@ -117,33 +118,75 @@ def _rotation(points: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def surface_mask(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Voxels inside a surface that may have small holes.
+    """Voxels inside a surface that may have small holes and folds.
 
-    The side of a voxel is that of the faces nearest to it; what lies farther in is enclosed.
+    Beside the surface the side of a voxel is that of the nearest place on it, by its normal;
+    farther away the surface winds around it or not.
     """
-    corners = points[faces]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    if np.einsum("ij,ij->", corners.mean(axis=1), normals) < 0:
-        normals = -normals
-    sharp = [corners.mean(axis=1), *(0.6 * corners[:, i] + 0.4 * corners.mean(1) for i in range(3))]
-    samples, sides = np.concatenate(sharp), np.tile(normals, (4, 1))
+    samples, normals = _samples(points, faces)
     low = np.maximum(np.floor(GRID.to_index(points.min(axis=0))).astype(int) - 4, 0)
     high = np.minimum(np.ceil(GRID.to_index(points.max(axis=0))).astype(int) + 5, GRID.shape)
     index = np.stack(np.meshgrid(*map(np.arange, low, high), indexing="ij"), axis=-1)
     voxels = GRID.to_lps(index.reshape(-1, 3))
-    distance, nearest = cKDTree(samples).query(voxels, k=6, distance_upper_bound=REACH_MM)
-    near = np.isfinite(distance[:, -1])
-    offset = voxels[near, None] - samples[nearest[near]]
-    outward = np.einsum("nkc,nkc->nk", offset, sides[nearest[near]])
-    weight = 1.0 / (distance[near] + 0.3) ** 2
+    distance, nearest = cKDTree(samples).query(voxels, distance_upper_bound=BESIDE_MM)
+    near = np.isfinite(distance)
+    offset = voxels[near] - samples[nearest[near]]
     inside = np.zeros(len(voxels), bool)
-    inside[near] = (np.sign(outward) * weight).sum(axis=1) < 0
+    inside[near] = np.einsum("nc,nc->n", offset, normals[nearest[near]]) < 0
     shape = index.shape[:-1]
-    far, _ = ndimage.label(~near.reshape(shape))
-    box = inside.reshape(shape) | ((far > 0) & (far != far[0, 0, 0]))
+    wound = _wound(points, faces, voxels.reshape(*shape, 3)[::2, ::2, ::2])
+    for axis in range(3):
+        wound = np.repeat(wound, 2, axis=axis)
+    wound = wound[tuple(slice(n) for n in shape)]
     out = np.zeros(GRID.shape, bool)
-    out[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = box
+    out[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = np.where(
+        near.reshape(shape), inside.reshape(shape), wound
+    )
     return out
+
+
+def _wound(points: np.ndarray, faces: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Whether a surface winds around places some way off it; faces count as dipoles."""
+    corners = points[faces]
+    centres = corners.mean(axis=1).astype(np.float32)
+    across = 0.5 * np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    across = across.astype(np.float32)
+    places = at.reshape(-1, 3).astype(np.float32)
+    winding = np.zeros(len(places), np.float32)
+    for start in range(0, len(places), PLACES_AT_A_TIME):
+        part = places[start : start + PLACES_AT_A_TIME]
+        square = (part**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None]
+        square -= 2.0 * part @ centres.T
+        flux = (across * centres).sum(axis=1)[None] - part @ across.T
+        cube = np.maximum(square, 1.0)
+        winding[start : start + PLACES_AT_A_TIME] = (flux / (cube * np.sqrt(cube))).sum(axis=1)
+    return np.abs(winding.reshape(at.shape[:-1])) > 2.0 * np.pi
+
+
+def _samples(points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places on a surface and outward normals: faces, middles of edges, vertices.
+
+    Edges and vertices take the mean of the faces that meet there, so that the side is right
+    beside sharp edges, too (Baerentzen JA, Aanaes H, IEEE Trans Vis Comput Graph 2005;11:243).
+    """
+    corners = points[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    centres = corners.mean(axis=1)
+    if np.einsum("ij,ij->", centres, across) < 0:
+        across = -across
+    unit = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
+    at_vertices = np.zeros_like(points)
+    at_edges: dict[tuple[int, int], np.ndarray] = {}
+    for face, normal in zip(faces.tolist(), unit, strict=True):
+        for first, second in zip(face, face[1:] + face[:1], strict=True):
+            at_vertices[first] += normal
+            edge = (min(first, second), max(first, second))
+            at_edges[edge] = at_edges.get(edge, 0.0) + normal
+    edges = np.array(list(at_edges))
+    inner = [0.6 * corners[:, i] + 0.4 * centres for i in range(3)]
+    places = [points, points[edges].mean(axis=1), centres, *inner]
+    normals = [at_vertices, np.array(list(at_edges.values())), unit, unit, unit, unit]
+    return np.concatenate(places), np.concatenate(normals)
 
 
 def pelvis_masks(pelvis: Pelvis, pelves: Pelves) -> tuple[np.ndarray, np.ndarray]:
@@ -269,14 +312,23 @@ def pelvis_skeleton(
     hip, sacrum = pelvis_masks(pelvis, pelves)
     femur = _femora(pelvis.landmarks, donor.skeleton)
     shared = float((hip & femur).sum()) * GRID.voxel_volume_mm3 / 1000.0
-    z, _, _ = donor.skeleton.coordinates
-    lowest = float(z[:, 0, 0][sacrum.any(axis=(1, 2))].min())
-    tail = carrier.smooth(donor.skeleton.sacrum) & (z < lowest + 5.0)
-    sacrum = _sound(sacrum | tail, 2) & ~hip
+    sacrum = _sound(sacrum | _tail(sacrum, carrier.smooth(donor.skeleton.sacrum)), 2) & ~hip
     taken = hip | sacrum | femur
     lumbar = [carrier.smooth(mask) & ~taken for mask in donor.skeleton.lumbar]
     bones = Skeleton(GRID, _spaced(lumbar, sacrum), sacrum, hip & ~femur, femur, pelvis.landmarks)
     return bones, shared
+
+
+def _tail(own: np.ndarray, lent: np.ndarray) -> np.ndarray:
+    """What the lent sacrum has below S3: beyond the tip of the own one, along its axis."""
+    middle = np.argwhere(own)[:, :2].mean(axis=0)
+    lent_points = np.argwhere(lent)[:, :2] - middle
+    own_points = np.argwhere(own)[:, :2] - middle
+    down = lent_points[lent_points[:, 0] < own_points[:, 0].min()].mean(axis=0)
+    down /= np.linalg.norm(down)
+    tip = float(np.quantile(own_points @ down, 0.95))
+    rows = np.stack(np.meshgrid(*map(np.arange, own.shape[:2]), indexing="ij"), axis=-1) - middle
+    return lent & (rows @ down > tip - 2.0)[:, :, None]
 
 
 def _femora(landmarks: Landmarks, donor: Skeleton) -> np.ndarray:

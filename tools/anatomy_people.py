@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from anatomy_bones import GRID, register, signed_distance, warp
+from anatomy_bones import GRID, parted, register, signed_distance, symphysis, warp
 from scipy import ndimage
 
 from pelvimets.phantom.anatomy.distances import depth_mm, distance_to_mm
@@ -315,24 +315,8 @@ def round_heads(femur: np.ndarray, landmarks: Landmarks) -> np.ndarray:
 
 def sound_hips(hip: np.ndarray) -> np.ndarray:
     """Both hip bones, each closed on its own, apart at the symphysis."""
-    left = (np.arange(GRID.shape[2]) >= _symphysis(hip))[None, None, :]
+    left = (np.arange(GRID.shape[2]) >= symphysis(hip))[None, None, :]
     return parted(_sound(hip & left, 2) | _sound(hip & ~left, 2))
-
-
-def parted(hip: np.ndarray) -> np.ndarray:
-    """Hip bones with the width of a symphysis between them."""
-    middle = _symphysis(hip)
-    out = hip.copy()
-    out[:, :, middle - 1 : middle + 1] = False
-    return out
-
-
-def _symphysis(hip: np.ndarray) -> int:
-    """Column to the left of the gap between the hip bones: where fewest voxels lie."""
-    x = np.arange(GRID.shape[2]) * GRID.spacing[2] + GRID.origin[0]
-    near = np.flatnonzero(np.abs(x) < 8.0)
-    counts = hip.sum(axis=(0, 1))
-    return int(min(near, key=lambda n: (counts[n - 1] + counts[n], abs(x[n] - 1.0))))
 
 
 def _spaced(lumbar: list[np.ndarray], sacrum: np.ndarray) -> tuple[np.ndarray, ...]:

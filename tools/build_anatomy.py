@@ -64,6 +64,7 @@ T = TypeVar("T")
 
 LENDERS = {
     "ts-s0328": "ref-002",
+    "ref-001": "ct",
     "ref-002": "ts-s0328",
     "ref-004": "ts-s0328",
     # Seen by no training; they borrow from each other alone.

@@ -3,6 +3,10 @@
 Arbitrary contrast teaches a network shape instead of grey values (Billot et al., Med Image
 Anal 2023;86:102789). The MR-like values are relative, fat on T1 = 1; they only need the
 right order. Signal from physics is made elsewhere.
+
+In a part of the images each tissue is split into sub-classes at random places, each with its
+own mean: intensities are then a mixture of Gaussians (FetalSynthSeg; Zalevskyi V et al., MELBA
+2026). What surrounds bone (discs, cartilage, cortex, ligaments) varies most between people.
 """
 
 from __future__ import annotations
@@ -63,13 +67,65 @@ _MIMIC_SIGNAL: dict[MimicKind, tuple[tuple[float, float], tuple[float, float]]] 
 }
 
 
+_AROUND_BONE = (
+    Tissue.DISC_NUCLEUS,
+    Tissue.DISC_ANNULUS,
+    Tissue.CARTILAGE,
+    Tissue.TENDON,
+    Tissue.NERVE,
+    Tissue.SKIN,
+    Tissue.BOWEL_WALL,
+    Tissue.BOWEL_FLUID,
+    Tissue.STOOL,
+    Tissue.ARTERY,
+    Tissue.VEIN,
+    Tissue.CORTICAL_BONE,
+)
+_MARROW = (Tissue.RED_MARROW, Tissue.YELLOW_MARROW)
+_DARK = (Tissue.AIR, Tissue.GAS)
+BRIGHTEST_CORTEX = 0.9  # of red marrow
+
+
+@dataclass(frozen=True)
+class ContrastSettings:
+    """Ranges of the signal; spreads are standard deviations of its logarithm.
+
+    Attributes:
+        spread: Between images, MR-like contrast: low, high.
+        around_bone_spread: In addition, of what surrounds bone and is not labelled.
+        split_probability: Images whose tissues are split into sub-classes.
+        classes: Number of sub-classes: lowest, highest.
+        class_spread: Between the sub-classes of a tissue.
+        marrow_class_spread: The same in marrow, where more would be a lesion.
+        class_cell_mm: Size of the places of one sub-class.
+    """
+
+    spread: tuple[float, float] = (0.08, 0.35)
+    around_bone_spread: tuple[float, float] = (0.1, 0.6)
+    split_probability: float = 0.5
+    classes: tuple[int, int] = (2, 4)
+    class_spread: tuple[float, float] = (0.1, 0.45)
+    marrow_class_spread: tuple[float, float] = (0.03, 0.12)
+    class_cell_mm: tuple[float, float] = (8.0, 45.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """Mean and texture amplitude per ``Tissue`` value."""
+    """Mean and texture amplitude per ``Tissue`` value.
+
+    Attributes:
+        sequence: Kind of contrast.
+        mean: Signal.
+        texture: Amplitude of fine texture.
+        classes: Factors of the mean (sub-class, tissue); one row of ones if none is split.
+        class_cell_mm: Size of the places of one sub-class.
+    """
 
     sequence: Sequence
     mean: Float32Array
     texture: Float32Array
+    classes: Float32Array
+    class_cell_mm: float
 
     @property
     def marrow(self) -> float:
@@ -83,22 +139,49 @@ class Contrast:
 
 
 def draw_contrast(
-    rng: np.random.Generator, sequence: Sequence, realistic_probability: float
+    rng: np.random.Generator,
+    sequence: Sequence,
+    realistic_probability: float,
+    settings: ContrastSettings,
 ) -> Contrast:
     """Draw the signal of each tissue for one image."""
     realistic = rng.random() < realistic_probability
-    mean = _realistic(rng, sequence) if realistic else _arbitrary(rng, sequence)
+    mean = _realistic(rng, sequence, settings) if realistic else _arbitrary(rng, sequence)
     texture = mean * rng.uniform(0.02, 0.18, mean.shape)
-    return Contrast(sequence, mean.astype(np.float32), texture.astype(np.float32))
+    return Contrast(
+        sequence,
+        mean.astype(np.float32),
+        texture.astype(np.float32),
+        _draw_classes(rng, settings).astype(np.float32),
+        float(rng.uniform(*settings.class_cell_mm)),
+    )
 
 
-def _realistic(rng: np.random.Generator, sequence: Sequence) -> npt.NDArray[np.float64]:
+def _draw_classes(rng: np.random.Generator, settings: ContrastSettings) -> npt.NDArray[np.float64]:
+    """Factors (sub-class, tissue); air and gas stay dark."""
+    if rng.random() >= settings.split_probability:
+        return np.ones((1, N_TISSUES))
+    low, high = settings.classes
+    count = int(rng.integers(low, high + 1))
+    spread = rng.uniform(*settings.class_spread, N_TISSUES)
+    spread[list(_MARROW)] = rng.uniform(*settings.marrow_class_spread, len(_MARROW))
+    spread[list(_DARK)] = 0.0
+    return np.exp(rng.normal(0.0, 1.0, (count, N_TISSUES)) * spread)
+
+
+def _realistic(
+    rng: np.random.Generator, sequence: Sequence, settings: ContrastSettings
+) -> npt.NDArray[np.float64]:
     column = 0 if sequence == Sequence.T1 else 1
     mean = np.zeros(N_TISSUES)
     for tissue, values in _TYPICAL.items():
         mean[tissue] = values[column]
-    spread = rng.uniform(0.08, 0.35)
-    mean *= np.exp(rng.normal(0.0, spread, mean.shape))
+    spread = np.full(N_TISSUES, rng.uniform(*settings.spread))
+    around = list(_AROUND_BONE)
+    spread[around] = np.hypot(spread[around], rng.uniform(*settings.around_bone_spread))
+    mean *= np.exp(rng.normal(0.0, 1.0, mean.shape) * spread)
+    ceiling = BRIGHTEST_CORTEX * mean[Tissue.RED_MARROW]
+    mean[Tissue.CORTICAL_BONE] = min(mean[Tissue.CORTICAL_BONE], ceiling)
     if sequence == Sequence.DWI:
         mean = _fat_suppression(rng, mean)
     return mean
@@ -122,7 +205,7 @@ def _arbitrary(rng: np.random.Generator, sequence: Sequence) -> npt.NDArray[np.f
     marrow = [Tissue.RED_MARROW, Tissue.YELLOW_MARROW]
     ceiling = 0.5 if sequence == Sequence.DWI else 1.0
     mean[marrow] = rng.uniform(0.15, ceiling) * rng.uniform(0.7, 1.3, 2)
-    mean[Tissue.CORTICAL_BONE] = rng.uniform(0.0, 0.9 * mean[Tissue.RED_MARROW])
+    mean[Tissue.CORTICAL_BONE] = rng.uniform(0.0, BRIGHTEST_CORTEX * mean[Tissue.RED_MARROW])
     return mean
 
 

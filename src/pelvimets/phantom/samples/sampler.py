@@ -30,9 +30,10 @@ from pelvimets.phantom.anatomy.variation import (
     draw_variation,
     patient_landmarks,
 )
-from pelvimets.phantom.samples.contrast import Contrast, draw_contrast
+from pelvimets.phantom.samples.contrast import Contrast, ContrastSettings, draw_contrast
 from pelvimets.phantom.samples.degrade import DegradeSettings, degrade
 from pelvimets.phantom.samples.disease import DiseaseSampling, Patch, draw_patches
+from pelvimets.phantom.samples.dressing import DressingSettings, dress
 
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -82,6 +83,8 @@ class SamplerSettings:
     lattice_mm: float = 12.0
     variation: VariationSettings = field(default_factory=VariationSettings)
     field_of_view: FieldSettings = field(default_factory=FieldSettings)
+    contrast: ContrastSettings = field(default_factory=ContrastSettings)
+    dressing: DressingSettings = field(default_factory=DressingSettings)
     disease: DiseaseSampling = field(default_factory=DiseaseSampling)
     degrade: DegradeSettings = field(default_factory=DegradeSettings)
 
@@ -146,13 +149,13 @@ def draw_sample(
     landmarks = patient_landmarks(variation, atlas.landmarks)
     sequence = Sequence.DWI if rng.random() < settings.dwi_probability else Sequence.T1
     window = _draw_window(rng, settings.field_of_view, shape, spacing_mm, atlas, landmarks)
-    contrast = draw_contrast(rng, sequence, settings.realistic_probability)
+    contrast = draw_contrast(rng, sequence, settings.realistic_probability, settings.contrast)
     coarse_axes = grid_axes(shape, spacing_mm, window.centre_mm, (1, 1, 1))
     lattice = MappedLattice.over(coarse_axes, spacing_mm, settings.lattice_mm, variation, atlas)
     factors = _fine_factors(spacing_mm, settings)
     fine_axes = grid_axes(shape, spacing_mm, window.centre_mm, factors)
-    fine = lattice.look_up(fine_axes)
     fine_spacing = tuple(s / f for s, f in zip(spacing_mm, factors, strict=True))
+    fine = dress(rng, lattice.look_up(fine_axes), fine_spacing, settings.dressing)
     patches = draw_patches(rng, fine, fine_spacing, contrast, settings.disease)
     image = _average(_paint(rng, fine, patches, contrast, fine_spacing), factors)
     lesions = _share(patches, fine.shape, factors, lesion=True)
@@ -224,13 +227,30 @@ def _paint(
     cell = rng.uniform(5.0, 16.0)
     cells = tuple(max(1.0, cell / s) for s in spacing_mm)
     noise = smooth_noise(rng, fine.shape, (cells[0], cells[1], cells[2]))
-    signal = contrast.mean[tissue]
+    signal = _mean_signal(rng, tissue, contrast, spacing_mm)
     noise *= contrast.texture[tissue]
     signal += noise
     for patch in patches:
         box = signal[patch.box]
         box[patch.mask] = (patch.signal * (1.0 + patch.texture * patch.noise))[patch.mask]
     return np.asarray(np.maximum(signal, 0.0, out=signal))
+
+
+def _mean_signal(
+    rng: np.random.Generator,
+    tissue: UInt8Array,
+    contrast: Contrast,
+    spacing_mm: tuple[float, ...],
+) -> Float32Array:
+    """Mean of each voxel's tissue, in images with sub-classes of that at its place."""
+    count = len(contrast.classes)
+    if count == 1:
+        return contrast.mean[tissue]
+    z, y, x = (max(1.0, contrast.class_cell_mm / s) for s in spacing_mm)
+    level = smooth_noise(rng, (tissue.shape[0], tissue.shape[1], tissue.shape[2]), (z, y, x))
+    borders = np.quantile(level.reshape(-1)[::97], np.arange(1, count) / count)
+    table = contrast.mean * contrast.classes
+    return np.asarray(table[np.searchsorted(borders, level), tissue])
 
 
 def _average(fine: Float32Array, factors: tuple[int, int, int]) -> Float32Array:
