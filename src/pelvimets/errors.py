@@ -18,9 +18,43 @@ Every message says what is wrong, the value that was found, and what to do::
         +-- ReviewConflictError   the review was changed elsewhere in the meantime
 
 The command line exits with 1 on each of these, with 2 on a usage error.
+
+Messages end in logs. The names of a user's files and folders may hold a patient's name, so a
+message shows none but those that this package gives itself (``shown``).
 """
 
 from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+_OWN_NAMES = re.compile(
+    r"(?:dwi|t1|adc)(?:_(?:bones|lesions|mimics|seg))?\.(?:nii|nii\.gz|dcm)|(?:sr|report)\.dcm"
+    r"|(?:findings|run|review|results|dataset|splits_final|cohort|patient|acquisition)\.json"
+    r"|(?:lesions|patients|flow)\.csv|report\.html|source_headers\.json\.gz"
+    r"|(?:images|labels)(?:Tr|Ts)"
+)
+_KIND = re.compile(r"(?:\.nii|\.tar)?\.[A-Za-z0-9]{1,5}$")
+
+
+def shown(path: PurePath) -> str:
+    """A file or folder as messages name it: by its name only if this package gave it.
+
+    >>> shown(PurePath("/data/Smith/t1.nii.gz")), shown(PurePath("/data/Smith/smith_t1.nii.gz"))
+    ('t1.nii.gz', 'a .nii.gz file')
+    >>> shown(PurePath("/data/Smith"))
+    'a folder or file whose name is not shown'
+    """
+    if _OWN_NAMES.fullmatch(path.name):
+        return path.name
+    kind = _KIND.search(path.name)
+    return f"a {kind[0].lower()} file" if kind else "a folder or file whose name is not shown"
+
+
+def reason(error: Exception) -> str:
+    """Why something failed, without the path that an OSError names."""
+    words = error.strerror if isinstance(error, OSError) else None
+    return words or str(error).strip() or type(error).__name__
 
 
 class PelvimetsError(Exception):
@@ -28,11 +62,15 @@ class PelvimetsError(Exception):
 
     Args:
         what: What is wrong, in one clause.
-        got: The value that was found, if one was.
+        got: The value that was found, if one was; of a path what ``shown`` makes of it.
         remedy: What the user can do.
     """
 
+    _hides_names = True
+
     def __init__(self, what: str, *, got: object | None = None, remedy: str | None = None) -> None:
+        if isinstance(got, PurePath) and self._hides_names:
+            got = shown(got)
         self.what, self.got, self.remedy = what, got, remedy
         super().__init__(self._message())
 
@@ -73,6 +111,8 @@ class OutputError(PelvimetsError):
 class BundleError(PelvimetsError):
     """A model bundle that is missing, damaged or too new."""
 
+    _hides_names = False  # a bundle is of no patient
+
 
 class ResourceError(PelvimetsError):
     """Not enough memory or disk for the work."""
@@ -80,6 +120,8 @@ class ResourceError(PelvimetsError):
 
 class SettingsError(PelvimetsError):
     """A setting outside its range."""
+
+    _hides_names = False
 
 
 class MissingExtraError(PelvimetsError):

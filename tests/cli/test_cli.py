@@ -142,7 +142,7 @@ def test_a_cohort_is_read_patient_by_patient_and_resumed(noise_run):
     first = typed("predict", cohort, "-o", out)
     assert first.returncode == 1
     assert "1 patients read, 0 finished earlier, 1 failed" in first.stdout
-    assert "p2: The NIfTI file is damaged" in " ".join(first.stdout.split())
+    assert "p2: DWI: The NIfTI file is damaged" in " ".join(first.stdout.split())
     assert (out / "p1" / "report.html").is_file() and not (out / "p2").exists()
     (cohort / "p2" / "dwi.nii.gz").write_bytes((folder / "dwi.nii.gz").read_bytes())
     second = typed("predict", cohort, "-o", out, "--jobs", "2")

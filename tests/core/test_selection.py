@@ -1,5 +1,6 @@
 """Which series is taken, from header facts as the vendors write them."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -420,3 +421,20 @@ def test_one_sequence_alone_is_enough():
 def test_settings_out_of_range(b):
     with pytest.raises(SettingsError):
         SelectionSettings(b_range=b)
+
+
+@pytest.mark.parametrize("number", [None, 8])
+def test_a_uid_that_is_asked_for_is_shown(number):
+    volumes = [t1(number, series_instance_uid=f"1.2.{n}", description="t1 tra") for n in range(2)]
+    with pytest.raises(SelectionError, match=r"(?s)UID 1\.2\.0.*UID 1\.2\.1"):
+        select(volumes, t1_series="t1 tra")
+    diffusion = [dwi(None, number, series_instance_uid=f"1.3.{n}") for n in range(2)]
+    assert re.search(r"UID 1\.3\.0.*UID 1\.3\.1", str(select(diffusion).refusal))
+    useless = [replace(v, description="localizer") for v in volumes]
+    assert re.search(r"UID 1\.2\.0.*UID 1\.2\.1", str(select(useless).refusal))
+
+
+def test_a_number_of_its_own_needs_no_uid():
+    with pytest.raises(SelectionError) as caught:
+        select([t1(8, description="t1 a"), t1(9, description="t1 b")], t1_series="t1")
+    assert "UID 1" not in str(caught.value) and "series 9 't1 b'" in str(caught.value)

@@ -46,7 +46,9 @@ def stored(
 def test_two_places_are_refused_with_their_distance(tmp_path: Path, codes):
     path = stored(tmp_path / "a.nii.gz", qform=matrix(), sform=matrix(x=40.0), codes=codes)
     for read in (read_nifti, nifti_geometry, nifti_notes):
-        with pytest.raises(GeometryError, match=r"differ \(got a.nii.gz: up to 40.0 mm apart"):
+        with pytest.raises(
+            GeometryError, match=r"differ \(got a .nii.gz file: up to 40.0 mm apart"
+        ):
             read(path)
 
 
@@ -124,7 +126,7 @@ def test_the_right_angled_qform_beats_a_skewed_sform_at_the_same_place(tmp_path:
 
 def test_more_skew_is_refused(tmp_path: Path):
     path = stored(tmp_path / "a.nii", sform=matrix(skew=1.2e-2))
-    with pytest.raises(GeometryError, match=r"right angles \(got a.nii: cosine 0.0120"):
+    with pytest.raises(GeometryError, match=r"right angles \(got a .nii file: cosine 0.0120"):
         read_nifti(path)
 
 
@@ -133,7 +135,7 @@ def test_more_skew_is_refused(tmp_path: Path):
 )
 def test_a_header_without_size_is_refused(tmp_path: Path, form: str, fields: dict):
     path = with_header(stored(tmp_path / "a.nii", **{form: matrix()}), **fields)
-    with pytest.raises(GeometryError, match=r"names no place .*a.nii: voxels of"):
+    with pytest.raises(GeometryError, match=r"names no place .*a .nii file: voxels of"):
         read_nifti(path)
 
 
@@ -173,7 +175,7 @@ def test_scaled_values_are_read_scaled(tmp_path: Path, kind):
 def test_a_truncated_nifti_2_is_damaged(tmp_path: Path, kept: float):
     path = stored(tmp_path / "a.nii", sform=matrix(), kind=nib.Nifti2Image)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
-    with pytest.raises(PelvimetsError, match=r"damaged or truncated \(got a.nii: "):
+    with pytest.raises(PelvimetsError, match=r"damaged or truncated \(got a .nii file: "):
         read_nifti(path)
 
 
@@ -192,5 +194,7 @@ def test_predict_refuses_an_image_in_two_places(tmp_path: Path, option: str):
     words = [str(word) for pair in images.items() for word in pair]
     result = CliRunner().invoke(app, ["predict", *words, "-o", str(tmp_path / "out")])
     assert isinstance(result.exception, GeometryError)
+    assert str(result.exception).startswith(f"{option.strip('-').upper()}: The NIfTI file names")
+    assert "bad" not in str(result.exception)
     assert "up to 40.0 mm apart, qform_code 1, sform_code 2" in str(result.exception)
     assert not (tmp_path / "out").exists()

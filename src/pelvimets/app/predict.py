@@ -38,13 +38,12 @@ from pelvimets.core.measure import measure
 from pelvimets.core.quality import agreement_flags, bone_flags, field_flags, network_flags
 from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
-from pelvimets.core.study import Study
+from pelvimets.core.study import SeriesRole, Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError
 from pelvimets.io.dicom.rehearsal import what_failed
 from pelvimets.io.dicom.source import HeadersBySeries
-from pelvimets.io.nifti.files import nifti_geometry
-from pelvimets.io.nifti.study import read_nifti_study
+from pelvimets.io.nifti.study import nifti_grid, read_nifti_study
 from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy, open_study
@@ -285,8 +284,10 @@ def read_input(
         The study, and the DICOM objects it came from, to be closed by the caller.
     """
     if source.path is None:
-        images = tuple(nifti_geometry(p) for p in (source.dwi, source.t1) if p is not None)
-        check(Extent(images, None if source.adc is None else nifti_geometry(source.adc)))
+        given = ((source.dwi, SeriesRole.HIGH_B_DWI), (source.t1, SeriesRole.T1_IN_PHASE))
+        images = tuple(nifti_grid(path, role) for path, role in given if path is not None)
+        adc = None if source.adc is None else nifti_grid(source.adc, SeriesRole.ADC)
+        check(Extent(images, adc))
         study = read_nifti_study(dwi=source.dwi, t1=source.t1, adc=source.adc)
         return study if source.name is None else replace(study, patient_key=source.name), None
     opened = open_study(

@@ -14,7 +14,7 @@ from pelvimets.core.corrected import ReviewedStudy
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
 from pelvimets.core.review import Review
 from pelvimets.core.study import Acquisition, SeriesDecision, SeriesRole, SourceReference, Study
-from pelvimets.errors import InputError
+from pelvimets.errors import InputError, reason
 from pelvimets.io.dicom.rehearsal import rehearse_dicom_results
 from pelvimets.io.dicom.results import write_dicom_results
 from pelvimets.io.dicom.seg import SegmentationType
@@ -156,7 +156,7 @@ def _record(out: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(
             "The run record cannot be read",
-            got=f"{out / RECORD_NAME}: {error}",
+            got=f"{RECORD_NAME}: {reason(error)}",
             remedy="Run 'pelvimets predict' again",
         ) from error
     return record

@@ -198,6 +198,7 @@ def inspect(
     same_patient: SamePatientOption = False,
 ) -> None:
     """Show every series of a study: taken or not, and why."""
+    from pelvimets.core.series.table import series_names
     from pelvimets.io.study import inspect as decisions_of
 
     decisions = decisions_of(
@@ -206,7 +207,7 @@ def inspect(
     columns = ("No.", "Description", "Images", "b, s/mm2", "Kind", "Taken as", "Why")
     rows = [
         (
-            "-" if d.number is None else str(d.number),
+            name,
             d.description,
             str(d.images),
             ", ".join(f"{b:.0f}" for b in d.b_values_s_per_mm2) or "-",
@@ -214,7 +215,7 @@ def inspect(
             d.taken_as or "-",
             d.reason,
         )
-        for d in decisions
+        for d, name in zip(decisions, series_names(decisions), strict=True)
     ]
     console.table("Series", columns, rows)
 

@@ -54,7 +54,7 @@ class Acquisition:
     Attributes:
         volume: Image on the acquired grid.
         role: What it was taken as.
-        label: How a user finds it again: series number and description, or a file name.
+        label: How a user finds it again: series number and description, or which file.
         notes: Flags for the report, e.g. 'not an in-phase T1: second choice'.
         b_value_s_per_mm2, echo_time_ms, repetition_time_ms, field_strength_t, flip_angle_deg,
             bandwidth_hz_per_px, thickness_mm: None if unknown.

@@ -203,7 +203,7 @@ def _folder(path: Path, limits: ArchiveLimits, resources: ExitStack) -> Path:
     if path.name.endswith(SUFFIXES):
         raise InputError(
             "A NIfTI file is not a DICOM study",
-            got=path.name,
+            got=path,
             remedy="Say which sequence it is: --dwi FILE, --t1 FILE, --adc FILE",
         )
     if not (is_zip(path) or path.suffix.lower() == ".zip"):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pelvimets.config import SelectionSettings
 from pelvimets.core.series.diffusion import is_calculated, is_diffusion
-from pelvimets.core.series.facts import SeriesFacts, Verdict
+from pelvimets.core.series.facts import SeriesFacts, Verdict, told_apart
 from pelvimets.core.series.kind import T1_ROLES
 from pelvimets.core.series.ranking import preference
 from pelvimets.core.series.table import Choice
@@ -109,14 +109,14 @@ def _matching(volumes: Sequence[SeriesFacts], wanted: str, option: str) -> list[
         raise SelectionError(
             f"{option} {what}",
             got=repr(wanted),
-            remedy=f"Use a number or UID of: {_listed(shown)}",
+            remedy=f"Use a number or UID of: {_listed(shown, volumes)}",
         )
     usable = [n for n in found if volumes[n].unusable is None]
     if not usable:
         raise SelectionError(
             f"{option} names a series that cannot be read as MR slices",
             got=volumes[found[0]].unusable,
-            remedy=f"Choose among: {_listed([v for v in volumes if v.unusable is None])}",
+            remedy=f"Choose among: {_listed([v for v in volumes if v.unusable is None], volumes)}",
         )
     return usable
 
@@ -140,8 +140,8 @@ def _search(volumes: Sequence[SeriesFacts], wanted: str) -> list[int]:
     return next((found for found in hits if found), [])
 
 
-def _listed(volumes: Sequence[SeriesFacts]) -> str:
-    labels = list(dict.fromkeys(facts.label for facts in volumes))
+def _listed(shown: Sequence[SeriesFacts], among: Sequence[SeriesFacts]) -> str:
+    labels = told_apart(shown, among)
     more = f" and {len(labels) - 12} more" if len(labels) > 12 else ""
     return ("; ".join(labels[:12]) + more) or "no series of MR slices"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pelvimets.core.geometry import Geometry
@@ -130,3 +131,16 @@ def orientation_name(geometry: Geometry) -> str:
     """The plane that the slices are nearest to."""
     normal = [abs(float(value)) for value in geometry.axes[0]]
     return ("sagittal", "coronal", "axial")[normal.index(max(normal))]
+
+
+def told_apart(shown: Iterable[SeriesFacts], among: Iterable[SeriesFacts]) -> list[str]:
+    """Labels of series, each once; with their UID where the number does not tell them apart."""
+    with_number: dict[int | None, set[str]] = {}
+    for facts in among:
+        with_number.setdefault(facts.number, set()).add(facts.series_instance_uid)
+    labels: dict[str, None] = {}
+    for facts in shown:
+        alone = facts.number is not None and len(with_number.get(facts.number, ())) < 2
+        uid = "" if alone else f" (UID {facts.series_instance_uid})"
+        labels[facts.label + uid] = None
+    return list(labels)

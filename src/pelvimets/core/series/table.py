@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pelvimets.core.series.diffusion import NO_B_VALUE, is_diffusion
-from pelvimets.core.series.facts import SeriesFacts, Verdict
+from pelvimets.core.series.facts import SeriesFacts, Verdict, told_apart
 from pelvimets.core.series.kind import T1_ROLES
 from pelvimets.core.study import SeriesDecision, SeriesRole
 from pelvimets.errors import GeometryError, InputError, SelectionError
@@ -170,12 +170,12 @@ def _lost_error(facts: SeriesFacts, lost: str) -> GeometryError:
 
 
 def _without_b_value(volumes: Sequence[SeriesFacts], verdicts: Sequence[Verdict]) -> list[str]:
-    labels = (
-        facts.label
+    unnamed = (
+        facts
         for facts, verdict in zip(volumes, verdicts, strict=True)
         if verdict.reason.startswith(NO_B_VALUE)
     )
-    return list(dict.fromkeys(labels))
+    return told_apart(unnamed, volumes)
 
 
 def _nothing_serves(
@@ -188,7 +188,11 @@ def _nothing_serves(
         for facts, verdict in zip(volumes, verdicts, strict=True)
         if facts.defect and (is_diffusion(facts) or verdict.role in T1_ROLES)
     ]
-    table = "; ".join(f"{_row_label(row)}: {row.reason.rstrip('.')}" for row in decisions)
+    named = zip(decisions, series_names(decisions), strict=True)
+    table = "; ".join(
+        f"series {name} '{row.description}' ({row.images} images): {row.reason.rstrip('.')}"
+        for row, name in named
+    )
     if len({facts.series_instance_uid for facts in volumes}) == 1 and broken:
         verdict = verdicts[volumes.index(broken[0])]
         return GeometryError(
@@ -201,5 +205,12 @@ def _nothing_serves(
     )
 
 
-def _row_label(row: SeriesDecision) -> str:
-    return f"series {row.number} '{row.description}' ({row.images} images)"
+def series_names(decisions: Sequence[SeriesDecision]) -> list[str]:
+    """What a user can name each series by: its number, with its UID where that is not its own."""
+    numbers = [row.number for row in decisions]
+    return [
+        str(row.number)
+        if row.number is not None and numbers.count(row.number) == 1
+        else f"{'-' if row.number is None else row.number} (UID {row.series_instance_uid})"
+        for row in decisions
+    ]

@@ -23,7 +23,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError, GeometryError
+from pelvimets.errors import CohortError, GeometryError, reason
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.record.output import write_text
 from pelvimets.labels import Sequence
@@ -201,7 +201,9 @@ def _read_table(folder: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream, restkey="beyond the header", restval=""))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise CohortError("The cohort's table cannot be read", got=f"{path}: {error}") from error
+        raise CohortError(
+            "The cohort's table cannot be read", got=f"{TABLE_NAME}: {reason(error)}"
+        ) from error
     for row in rows:
         if "patient" not in row or "beyond the header" in row:
             raise CohortError(

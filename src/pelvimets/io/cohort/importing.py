@@ -281,7 +281,7 @@ def read_image(source: ImageSource) -> Volume:
         if not other.geometry.matches(image.geometry) or (other.array != image.array).any():
             raise InputError(
                 "Two sources hold different images of the same sequence of one patient",
-                got=f"{source.path.name}, {path}",
+                got=f"{source.path.name}, {path.name}",
                 remedy="Rename the case in one of them",
             )
     return image

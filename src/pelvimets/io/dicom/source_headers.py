@@ -14,7 +14,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from pelvimets.errors import InputError
+from pelvimets.errors import InputError, reason
 from pelvimets.io.dicom.text import UNICODE
 from pelvimets.io.record.output import write_bytes
 
@@ -43,7 +43,7 @@ def read_source_headers(folder: Path) -> dict[str, list[Dataset]]:
     except (OSError, EOFError, ValueError) as error:
         raise InputError(
             "The source headers beside the DICOM results cannot be read",
-            got=f"{path}: {error}",
+            got=f"{path.name}: {reason(error)}",
             remedy="Run 'pelvimets predict --dicom' again",
         ) from error
     return {uid: [_header(h) for h in series] for uid, series in plain.items()}

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pelvimets.errors import CohortError
+from pelvimets.errors import CohortError, reason, shown
 from pelvimets.io.cohort.folder import Split
 from pelvimets.io.cohort.importing import shortened
 from pelvimets.io.nifti.files import SUFFIXES
@@ -132,7 +132,9 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CohortError("A file of the data set is no JSON", got=f"{path}: {error}") from error
+        raise CohortError(
+            "A file of the data set is no JSON", got=f"{shown(path)}: {reason(error)}"
+        ) from error
 
 
 def _channels(names: Any) -> dict[int, str]:

@@ -23,7 +23,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
-from pelvimets.errors import InputError, OutputError
+from pelvimets.errors import InputError, OutputError, reason, shown
 from pelvimets.io.nifti.header import damaged, read_header
 from pelvimets.io.nifti.placement import Placement, placement_of
 from pelvimets.io.record.temporary import owned_folder, remove_abandoned
@@ -90,14 +90,14 @@ def write_nifti(path: Path, volume: Volume) -> None:
     """
     path = Path(path)
     if not path.name.endswith(SUFFIXES):
-        raise OutputError("A NIfTI file ends in .nii or .nii.gz", got=path.name)
+        raise OutputError("A NIfTI file ends in .nii or .nii.gz", got=path)
     volume = volume.with_array(_storable(volume.array))
     try:
         _write_aside_and_move(volume, path)
     except (OSError, RuntimeError) as error:
         raise OutputError(
             "The NIfTI file cannot be written",
-            got=f"{path}: {getattr(error, 'strerror', None) or error}",
+            got=f"{shown(path)}: {reason(error)}",
             remedy="Check that the folder exists, is writable and has free space",
         ) from error
 
@@ -106,7 +106,7 @@ def _check_is_file(path: Path) -> None:
     if not path.is_file():
         raise InputError("There is no such NIfTI file", got=path)
     if not path.name.endswith(SUFFIXES):
-        raise InputError("A NIfTI file ends in .nii or .nii.gz", got=path.name)
+        raise InputError("A NIfTI file ends in .nii or .nii.gz", got=path)
 
 
 def _opened(path: Path) -> tuple[Any, Placement]:
@@ -119,21 +119,21 @@ def _opened(path: Path) -> tuple[Any, Placement]:
     except _DAMAGE as error:
         raise _unreadable(path, error) from error
     _check_header(image, path)
-    return image, placement_of(image.header, stored["pixdim"][1:4], image.shape[:3], path.name)
+    return image, placement_of(image.header, stored["pixdim"][1:4], image.shape[:3], shown(path))
 
 
 def _check_header(image: Any, path: Path) -> None:
     if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
-        raise InputError("The file is not a NIfTI image", got=path.name)
+        raise InputError("The file is not a NIfTI image", got=path)
     size = image.shape
     if len(size) < 3 or min(size) < 1 or any(n > 1 for n in size[3:]):
         raise InputError(
             "A NIfTI file must hold one 3D image",
-            got=f"{path.name} with axes {' x '.join(map(str, size))}",
+            got=f"{shown(path)} with axes {' x '.join(map(str, size))}",
             remedy="Write each volume (each b-value) to a file of its own",
         )
     if image.get_data_dtype().kind not in "uif":
-        raise InputError("A NIfTI file must hold one real number per voxel", got=path.name)
+        raise InputError("A NIfTI file must hold one real number per voxel", got=path)
 
 
 def _voxels(image: Any, path: Path) -> npt.NDArray[Any]:
@@ -152,13 +152,13 @@ def _check_finite(array: npt.NDArray[Any], path: Path) -> None:
         count = int(array.size - np.isfinite(array).sum())
         raise InputError(
             "The NIfTI file holds values that are not finite",
-            got=f"{count} of {array.size} voxels in {path.name}",
+            got=f"{count} of {array.size} voxels in {shown(path)}",
             remedy="Replace NaN and infinity, for instance by 0 outside the body",
         )
 
 
 def _unreadable(path: Path, error: BaseException) -> InputError:
-    return damaged(path, str(error).replace(str(path), path.name))
+    return damaged(path, str(error).replace(str(path), shown(path)))
 
 
 def _storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

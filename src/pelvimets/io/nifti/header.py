@@ -18,7 +18,7 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 
-from pelvimets.errors import InputError
+from pelvimets.errors import InputError, shown
 
 _KINDS: dict[int, tuple[Any, bytes]] = {348: (Nifti1Header, b"n+1"), 540: (Nifti2Header, b"n+2")}
 _LARGEST_RATIO = 1100  # of gzip: unpacked bytes per packed byte, a little above what is possible
@@ -46,7 +46,7 @@ def damaged(path: Path, reason: str) -> InputError:
     """The error of a file that cannot be read."""
     return InputError(
         "The NIfTI file is damaged or truncated",
-        got=f"{path.name}: {(reason.splitlines() or ['no reason given'])[-1]}",
+        got=f"{shown(path)}: {(reason.splitlines() or ['no reason given'])[-1]}",
         remedy="Copy or convert it again",
     )
 
@@ -78,7 +78,7 @@ def _check_start(header: Any, path: Path) -> None:
     if not math.isfinite(offset) or offset < size:
         raise InputError(
             "The NIfTI file's voxels would begin inside its header",
-            got=f"{path.name}: data offset {offset:g}, header of {size} bytes",
+            got=f"{shown(path)}: data offset {offset:g}, header of {size} bytes",
             remedy="Convert the images again",
         )
 
@@ -91,7 +91,7 @@ def _check_place(header: Any, path: Path) -> None:
     if not np.isfinite(used).all():
         raise InputError(
             "The NIfTI file's place in the patient is not finite",
-            got=path.name,
+            got=path,
             remedy="Convert the images again",
         )
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from pelvimets.core.adc import adc_um2_per_s
+from pelvimets.core.geometry import Geometry
 from pelvimets.core.study import Acquisition, SeriesDecision, SeriesRole, Study
 from pelvimets.errors import InputError
-from pelvimets.io.nifti.files import nifti_notes, read_nifti
+from pelvimets.io.nifti.files import nifti_geometry, nifti_notes, read_nifti
+
+_TITLES = {SeriesRole.HIGH_B_DWI: "DWI", SeriesRole.T1_IN_PHASE: "T1", SeriesRole.ADC: "ADC"}
 
 
 def read_nifti_study(
@@ -50,7 +54,26 @@ def read_nifti_study(
 
 
 def _nifti_acquisition(path: Path, role: SeriesRole) -> Acquisition:
-    return Acquisition(read_nifti(path), role, label=path.name, notes=nifti_notes(path))
+    """The image; its label does not repeat the file's name, which may be a patient's."""
+    title = _TITLES[role]
+    with _naming(title):
+        return Acquisition(read_nifti(path), role, label=f"{title} file", notes=nifti_notes(path))
+
+
+@contextmanager
+def _naming(title: str) -> Iterator[None]:
+    """Say in an error which of the files it is about."""
+    try:
+        yield
+    except InputError as error:
+        what = f"{title}: {error.what}"
+        raise type(error)(what, got=error.got, remedy=error.remedy) from error
+
+
+def nifti_grid(path: Path, role: SeriesRole) -> Geometry:
+    """The grid of an image from its header; errors as ``read_nifti_study``."""
+    with _naming(_TITLES[role]):
+        return nifti_geometry(path)
 
 
 def _nifti_adc(image: Acquisition | None) -> tuple[Acquisition | None, tuple[str, ...]]:

@@ -141,4 +141,4 @@ def _read(path: Path) -> Dataset:
     try:
         return pydicom.dcmread(path)
     except (OSError, InvalidDicomError) as error:
-        raise InputError("The file is not DICOM", got=path.name) from error
+        raise InputError("The file is not DICOM", got=path) from error

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pelvimets.errors import OutputError, ResourceError
+from pelvimets.errors import OutputError, ResourceError, reason, shown
 from pelvimets.io.record.temporary import owned_folder, remove_abandoned
 
 RECORD_NAME = "run.json"
@@ -205,4 +205,4 @@ def _unwritable(path: Path, error: OSError) -> OutputError | ResourceError:
         return ResourceError(
             "The disk is full", got=path, remedy="Free some space; nothing half-written was left"
         )
-    return OutputError("The result cannot be written", got=f"{path}: {error.strerror or error}")
+    return OutputError("The result cannot be written", got=f"{shown(path)}: {reason(error)}")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pelvimets.errors import InputError, OutputError
+from pelvimets.errors import InputError, OutputError, reason, shown
 from pelvimets.evaluation.measures.case import CaseResult
 from pelvimets.evaluation.tables.table import Table
 from pelvimets.io.record.output import write_bytes, write_json, write_text
@@ -94,7 +94,9 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except OSError as error:
-        raise InputError("The picture cannot be read", got=f"{path}: {error}") from error
+        raise InputError(
+            "The picture cannot be read", got=f"{shown(path)}: {reason(error)}"
+        ) from error
 
 
 class CaseStore:
@@ -157,7 +159,7 @@ def read_results(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(
             "The results cannot be read",
-            got=f"{file}: {error}",
+            got=f"{shown(file)}: {reason(error)}",
             remedy="Give the output folder of 'pelvimets evaluate'",
         ) from error
     if not isinstance(data, dict) or "voxel" not in data:
@@ -169,4 +171,4 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError("The folder cannot be created", got=f"{folder}: {error}") from error
+        raise OutputError("The folder cannot be created", got=reason(error)) from error

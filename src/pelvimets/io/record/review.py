@@ -32,7 +32,7 @@ from jsonschema import Draft202012Validator
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.review import LesionReview, Origin, Review, Verdict
 from pelvimets.core.volume import Volume
-from pelvimets.errors import GeometryError, InputError, OutputError
+from pelvimets.errors import GeometryError, InputError, OutputError, reason, shown
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.record.locks import held
 from pelvimets.io.record.output import tidy, write_bytes
@@ -300,7 +300,9 @@ def read_whole(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError("The file cannot be read", got=f"{path}: {error}") from error
+        raise InputError(
+            "The file cannot be read", got=f"{shown(path)}: {reason(error)}"
+        ) from error
 
 
 def write_findings(folder: ReviewFolder, data: Mapping[str, Any]) -> None:
@@ -394,7 +396,7 @@ def _json(text: bytes, path: Path) -> dict[str, Any]:
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise InputError("The file is not JSON", got=f"{path}: {error}") from error
+        raise InputError("The file is not JSON", got=f"{shown(path)}: {reason(error)}") from error
     if not isinstance(data, dict):
         raise InputError("The file is not a JSON object", got=path)
     return data
