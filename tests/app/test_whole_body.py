@@ -97,6 +97,13 @@ def test_a_pelvic_field_is_read_whole(made):
     assert parts_to_read(images, made.segmenter) == {}
 
 
+def test_a_tall_field_without_a_pelvis_makes_no_statement(made):
+    low = round(made.image.geometry.to_index([0, 0, 240.0])[0])
+    chest = part(made.image, low, made.image.array.shape[0])
+    result = process_study(of(chest), made.segmenter)
+    assert result.findings.partly_read and not result.findings.reliable
+
+
 def test_the_search_counts_in_the_estimate(made):
     settings = made.segmenter.settings
     tall, count = made.image.geometry, len(search_windows(made.image.geometry, settings))

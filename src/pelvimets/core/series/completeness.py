@@ -59,6 +59,8 @@ def _by_spacing(facts: SeriesFacts, geometry: Geometry) -> str | None:
     thick = facts.declared.thickness_mm
     if stated is not None and not _is_gap(stated, thick, actual):
         steps = actual / stated
+        if _is_copy(facts) and thick is not None and actual < _CONTIGUOUS * thick:
+            return None
         if _WIDE < steps < _WIDEST and abs(steps - round(steps)) <= _TOLERANCE * steps:
             return f"{_apart(actual)}, and the header says {stated:.2f} mm"
         return None
@@ -103,7 +105,7 @@ def _by_image_count(facts: SeriesFacts, geometry: Geometry) -> str | None:
 
 
 def _is_copy(facts: SeriesFacts) -> bool:
-    """Whether counts may be those of the images that these were made from."""
+    """Whether counts and spacing may be those of the images that these were made from."""
     return "SECONDARY" in facts.image_type
 
 

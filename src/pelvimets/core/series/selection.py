@@ -202,7 +202,7 @@ def _choose_adc(
     best = min(maps, key=closeness)
     if target.geometry is not None and _covered(volumes[best].geometry, target.geometry) < 0.1:
         return None
-    return Choice(best, SeriesRole.ADC)
+    return Choice(best, SeriesRole.ADC, verdicts[best].notes)
 
 
 def _covered(of: Geometry | None, field: Geometry | None) -> float:
