@@ -14,6 +14,7 @@ import typer
 
 from pelvimets import __version__
 from pelvimets.cli import console
+from pelvimets.cli.benchmark import app as benchmark
 from pelvimets.cli.bundle import bundle, calibrate, card
 from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate, sample_size
 from pelvimets.cli.exchange import exporting, importing
@@ -265,6 +266,7 @@ for _panel, _commands in _MOUNTED.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
 app.add_typer(phantom, name="phantom", rich_help_panel=_STUDY)
+app.add_typer(benchmark, name="benchmark", rich_help_panel=_STUDY)
 app.add_typer(importing, name="import", rich_help_panel=_STUDY)
 app.add_typer(exporting, name="export", rich_help_panel=_STUDY)
 
