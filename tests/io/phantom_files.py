@@ -32,7 +32,8 @@ PHILIPS, PHILIPS_CLASSIC = DicomStyle.PHILIPS, DicomStyle.PHILIPS_CLASSIC
 
 
 @cache
-def _study(style: DicomStyle) -> tuple[ImagedPatient, tuple[bytes, ...]]:
+def _study(style: DicomStyle) -> tuple[ImagedPatient, tuple[tuple[str, bytes], ...]]:
+    """What was made, and its files with the descriptions of their series."""
     scanner = scanner_of(style.vendor)
     imaged = examine(
         simple_patient(),
@@ -46,7 +47,10 @@ def _study(style: DicomStyle) -> tuple[ImagedPatient, tuple[bytes, ...]]:
     )
     with tempfile.TemporaryDirectory() as folder:
         write_phantom_study(Path(folder) / "dicom", imaged, style)
-        return imaged, tuple(p.read_bytes() for p in _dicom(Path(folder)))
+        files = _dicom(Path(folder))
+        names = (pydicom.dcmread(p, specific_tags=["SeriesDescription"]) for p in files)
+        named = [str(ds.SeriesDescription) for ds in names]
+        return imaged, tuple(zip(named, (p.read_bytes() for p in files), strict=True))
 
 
 def _dicom(folder: Path) -> list[Path]:
@@ -56,8 +60,8 @@ def _dicom(folder: Path) -> list[Path]:
 
 def images(style: DicomStyle, *words: str) -> list[Dataset]:
     """Images of the series whose description holds one of the words."""
-    found = [pydicom.dcmread(io.BytesIO(data)) for data in _study(style)[1]]
-    return [ds for ds in found if any(word in ds.SeriesDescription for word in words)]
+    wanted = [data for name, data in _study(style)[1] if any(word in name for word in words)]
+    return [pydicom.dcmread(io.BytesIO(data)) for data in wanted]
 
 
 def dwi_truth(style: DicomStyle, b: float | None = None) -> Volume:
