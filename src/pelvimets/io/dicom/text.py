@@ -106,12 +106,13 @@ def _encodings(terms: Sequence[str]) -> list[str]:
 
 
 def _raw_texts(header: Dataset) -> Iterator[bytes]:
-    """Values of text elements that are not decoded yet."""
+    """Values of text elements that are not decoded yet and are more than ASCII."""
     for tag in list(header.keys()):  # iterating a data set decodes its elements
         element = header.get_item(tag)
         if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
             continue
-        if _kind(element) in _TEXT:
+        special = not element.value.isascii() or _ESCAPE in element.value
+        if special and _kind(element) in _TEXT:
             yield element.value
 
 
