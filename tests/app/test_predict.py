@@ -14,7 +14,6 @@ import numpy as np
 import psutil
 import pytest
 
-import pelvimets.app.predict as predicting
 from pelvimets.app.predict import RunOptions, StudyInput, predict, process_study
 from pelvimets.core.findings import FlagLevel
 from pelvimets.core.geometry import Geometry
@@ -22,6 +21,7 @@ from pelvimets.core.resample import resample_image
 from pelvimets.core.study import Acquisition, SeriesRole, Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import OutputError, ResourceError
+from pelvimets.io.nifti import study as nifti_study
 from pelvimets.io.nifti.files import nifti_geometry, write_nifti
 from pelvimets.labels import Bone, Sequence
 from pelvimets.report.data import findings_from_dict
@@ -247,7 +247,7 @@ def test_a_large_adc_map_is_refused_before_it_is_read(known_study, tmp_path, mon
     def grid_of(path):
         return huge if path == known_study.adc else nifti_geometry(path)
 
-    monkeypatch.setattr(predicting, "nifti_geometry", grid_of)
+    monkeypatch.setattr(nifti_study, "nifti_geometry", grid_of)
     with pytest.raises(ResourceError, match="Reading this study needs"):
         run(known_study, tmp_path / "out", memory_limit_mib=16_000)
 

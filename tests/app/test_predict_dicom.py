@@ -114,7 +114,7 @@ def test_masks_and_report_stay_where_dicom_results_fail(known_study, images, tmp
 
 def test_the_command_says_so_and_exits_with_1(known_study, images, tmp_path, broken, monkeypatch):
     source = study(tmp_path / "in", images, SpecificCharacterSet="", PatientName="SECRET^PERSON")
-    monkeypatch.setattr(main_path, "load_segmenter", lambda bundle: known_study.segmenter)
+    monkeypatch.setattr(main_path, "load_segmenter", lambda *given: known_study.segmenter)
     arguments = ["predict", str(source), "--dicom", "-o", str(tmp_path / "out")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
@@ -125,7 +125,7 @@ def test_the_command_says_so_and_exits_with_1(known_study, images, tmp_path, bro
 
 def test_a_batch_makes_up_for_it_later(known_study, images, tmp_path, monkeypatch):
     source = study(tmp_path / "in", images, SpecificCharacterSet="", PatientName="A^B")
-    monkeypatch.setattr(main_path, "load_segmenter", lambda bundle: known_study.segmenter)
+    monkeypatch.setattr(main_path, "load_segmenter", lambda *given: known_study.segmenter)
     cases = (BatchCase("p1", StudyInput(source)),)
 
     class Quiet:
