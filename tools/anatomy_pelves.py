@@ -17,6 +17,7 @@ from scipy import ndimage
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
+from pelvimets.phantom.anatomy.distances import distance_to_mm
 from pelvimets.phantom.anatomy.lattice import interpolation_matrix, nodes_over, upsample
 from pelvimets.phantom.anatomy.patient import Landmarks
 from pelvimets.phantom.anatomy.tissues import Skeleton
@@ -24,10 +25,11 @@ from pelvimets.phantom.anatomy.tissues import Skeleton
 POINTS = 5000
 BONES = ("left", "right", "sacrum")
 JOINT_MM = 2.5
+SYMPHYSIS_MM = 3.0
 BESIDE_MM = 3.5
 PLACES_AT_A_TIME = 256
 NODE_MM = 10.0
-LARGEST_FEMUR_SCALE = 1.15
+LARGEST_FEMUR_SCALE = 1.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +197,12 @@ def pelvis_masks(pelvis: Pelvis, pelves: Pelves) -> tuple[np.ndarray, np.ndarray
         surface_mask(pelvis.points[n * POINTS : (n + 1) * POINTS], pelves.faces[bone])
         for n, bone in enumerate(BONES)
     ]
-    return _sound(masks[0] | masks[1], 1), _sound(masks[2], 1)
+    left, right, sacrum = (_sound(mask, 1) for mask in masks)
+    apart = [
+        hip & (distance_to_mm(other, GRID.spacing) > SYMPHYSIS_MM)
+        for hip, other in ((left, right), (right, left))
+    ]
+    return apart[0] | apart[1], sacrum
 
 
 def onto_donor(mean: Pelvis, pelves: Pelves, donor: Skeleton) -> sitk.Transform:

@@ -24,7 +24,7 @@ from pelvimets.phantom.anatomy.tissues import Skeleton
 Masks = dict[str, np.ndarray]
 CLIP_MM = 6.0
 BLEND_MM = 8.0
-HEAD_MARGIN_MM = 0.8
+HEAD_MARGIN_MM = 0.3
 DISC_MM = 5.0
 SPINE_END_MM = 25.0
 LUMBAR = tuple(f"vertebrae_L{n}" for n in range(1, 6))
@@ -283,7 +283,8 @@ def ts_skeleton(person: Person, borrowed: Loan) -> Skeleton:
         joined[name] = own * here + (1.0 - own) * there > 0
     joined["hip"] = parted(joined["hip"])
     sacrum = _sound(person.bones["sacrum"], 1)
-    femur, hip = joined["femur"], joined["hip"] & ~joined["femur"]
+    femur = round_heads(joined["femur"], person.landmarks)
+    hip = joined["hip"] & ~femur
     lumbar = tuple(person.bones[name] & ~(sacrum | hip) for name in LUMBAR)
     return Skeleton(GRID, lumbar, sacrum & ~hip, hip, femur, person.landmarks)
 

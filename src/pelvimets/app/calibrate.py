@@ -30,7 +30,7 @@ from pelvimets.evaluation.measures.lesions import find_overlaps
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.io.cohort.folder import CohortPatient, Split, read_case, read_cohort
 from pelvimets.io.nifti.study import read_nifti_study
-from pelvimets.io.phantom.record import phantom_command
+from pelvimets.io.phantom.record import phantom_command, refuse_unseen
 from pelvimets.io.record.arrays import ArrayFolder
 from pelvimets.io.record.bundle import read_description, rewrite_bundle
 from pelvimets.io.record.output import check_output
@@ -92,9 +92,11 @@ def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dic
         The record that the model card shows.
 
     Raises:
-        CohortError: if there are too few candidates, or a patient lacks masks.
+        CohortError: if there are too few candidates, a patient lacks masks, or the cohort
+            is of anatomies kept for measuring.
         OutputError: if the bundle exists and is not to be replaced.
     """
+    refuse_unseen(request.cohort)
     source = bundle_folder(request.bundle)
     check_output(request.out, overwrite=request.overwrite, result_marker=DESCRIPTION_NAME)
     segmenter = load_segmenter(source)

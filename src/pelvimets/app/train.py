@@ -22,7 +22,7 @@ from pelvimets.app.start import StartSource, adopted, load_start, start_source
 from pelvimets.config import settings_to_dict
 from pelvimets.errors import CohortError, InputError
 from pelvimets.io.cohort.folder import read_cohort
-from pelvimets.io.phantom.record import phantom_command
+from pelvimets.io.phantom.record import phantom_command, refuse_unseen
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.labels import LearnedFrom, Sequence
@@ -226,6 +226,7 @@ class _Job:
         if self.data is None:
             begin_pool(self.settings, self.store, self.pool, self.observer.preparing)
         else:
+            refuse_unseen(self.data)
             splits = self._splits(self.data)
             names = prepare_cohort(
                 read_cohort(self.data), self.settings, self.store, splits, self.observer.preparing

@@ -8,7 +8,7 @@ from typing import Any
 
 from pelvimets.errors import CohortError
 from pelvimets.io.record.output import write_json
-from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES
+from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES, UNSEEN_SOURCES
 
 PATIENT_RECORD = "patient.json"
 COHORT_RECORD = "cohort.json"
@@ -59,6 +59,25 @@ def open_cohort_folder(folder: Path, order: dict[str, Any]) -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, order)
+
+
+def refuse_unseen(folder: Path) -> None:
+    """Refuse a cohort of people on whom nothing may be trained, tuned or selected.
+
+    Raises:
+        CohortError: if one of its anatomies is kept for measuring.
+    """
+    path = folder / COHORT_RECORD
+    if not path.is_file():
+        return
+    sources = read_record(path)["order"]["settings"]["anatomy"]["sources"]
+    unseen = [name for name in sources if name in UNSEEN_SOURCES]
+    if unseen:
+        raise CohortError(
+            "Nothing is trained or calibrated on the anatomies kept for measuring",
+            got=", ".join(unseen),
+            remedy="Make a cohort without --anatomy, or evaluate on this one",
+        )
 
 
 def phantom_command(folder: Path) -> str | None:

@@ -1,8 +1,8 @@
 """The packaged anatomies: real bones and the soft tissue around them, 2 mm, canonical axes.
 
 Each is one person; ``resources/anatomy/README.md`` says who, from which source and under which
-licence, ``tools/build_anatomy.py`` makes the files. Two whole people are unseen: nothing is
-trained, tuned or selected on them, they are drawn from by name alone.
+licence, ``tools/build_anatomy.py`` makes the files. Two whole people and six pelves are unseen:
+nothing is trained, tuned or selected on them, they are drawn from by name alone.
 """
 
 from __future__ import annotations
@@ -18,16 +18,22 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.errors import SettingsError
 from pelvimets.phantom.anatomy.patient import Landmarks, UInt8Array
 
-TRAINING_SOURCES = ("mesh", "ct", "ts-s0328", "ref-002", "ref-004")
+TRAINING_SOURCES = (
+    *("mesh", "ct", "ts-s0328", "ref-001", "ref-002", "ref-004"),
+    *(f"jhu-{number}" for number in (2, 3, 5, 9, 11, 13, 16, 27, 31, 33, 36, 46, 47, 65)),
+)
 """What is drawn from unless others are named."""
 
-UNSEEN_SOURCES = ("ts-s0011", "ref-005")
+UNSEEN_SOURCES = (
+    *("ts-s0011", "ref-005"),
+    *(f"jhu-{number}" for number in (10, 14, 15, 24, 37, 44)),  # 25 is 15, scanned again: not used
+)
 """Kept apart, to measure what carries over to people never seen."""
 
 SOURCES = (*TRAINING_SOURCES, *UNSEEN_SOURCES)
 
-WOMEN = ("ref-004",)
-"""Whose pelvis is a woman's: womb instead of prostate and seminal vesicles."""
+WOMEN = ("ref-004", *(f"jhu-{number}" for number in (3, 5, 13, 36, 47)))
+"""Whose soft tissue is a woman's: womb instead of prostate and seminal vesicles."""
 PART_SHIFT = 5
 TISSUE_MASK = 31
 
