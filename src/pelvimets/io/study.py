@@ -12,7 +12,7 @@ from types import TracebackType
 from pydicom.dataset import Dataset
 
 from pelvimets.config import SelectionSettings
-from pelvimets.core.adc import adc_um2_per_s, declared_factor
+from pelvimets.core.adc import adc_um2_per_s
 from pelvimets.core.budget import Extent
 from pelvimets.core.series.facts import SeriesFacts
 from pelvimets.core.series.selection import Selection, select
@@ -27,11 +27,12 @@ from pelvimets.core.study import (
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, ResourceError
 from pelvimets.io.dicom.archive import ArchiveLimits, is_zip, unpack
-from pelvimets.io.dicom.frames import Frame, RealWorld
+from pelvimets.io.dicom.frames import Frame
 from pelvimets.io.dicom.identity import gaps, persons
 from pelvimets.io.dicom.joining import read_blend, with_joined
 from pelvimets.io.dicom.pixels import Array32, read_trace
 from pelvimets.io.dicom.scan import Scan, ScannedSeries, read_header, scan
+from pelvimets.io.dicom.units import in_declared_unit
 from pelvimets.io.dicom.volume import DicomVolume
 from pelvimets.io.dicom.volumes import volumes_of
 from pelvimets.io.nifti.files import SUFFIXES
@@ -346,7 +347,7 @@ def _adc(
     """The map in um2/s, or None with a note where its unit cannot be told."""
     if choice is None:
         return None, ()
-    volume, unit = _in_declared_unit(volumes[choice.index])
+    volume, unit = in_declared_unit(volumes[choice.index])
     acquisition = _acquisition(volume, choice, of_series)
     converted = adc_um2_per_s(acquisition.volume.array, unit)
     if converted is None:
@@ -354,33 +355,6 @@ def _adc(
     notes = acquisition.notes if converted.note is None else (*acquisition.notes, converted.note)
     image = acquisition.volume.with_array(converted.array)
     return replace(acquisition, volume=image, notes=notes), ()
-
-
-def _in_declared_unit(volume: DicomVolume) -> tuple[DicomVolume, str]:
-    """The map with the rescaling that leads to a unit of ADC, and that unit as it is written."""
-    (frames,) = volume.components
-    used = (*frames, *(frame for picks in volume.blend for frame, _ in picks))
-    mappings = [_adc_mapping(frame) for frame in used]
-    units = {None if mapping is None else mapping.unit for mapping in mappings}
-    unit = units.pop()
-    if unit is None or units:
-        return volume, frames[0].rescale_type
-    blend = tuple(
-        tuple((_mapped(frame), weight) for frame, weight in picks) for picks in volume.blend
-    )
-    components = (tuple(_mapped(frame) for frame in frames),)
-    return replace(volume, components=components, blend=blend), unit
-
-
-def _adc_mapping(frame: Frame) -> RealWorld | None:
-    known = (m for m in frame.real_world if declared_factor(m.unit) is not None)
-    return next(known, None)
-
-
-def _mapped(frame: Frame) -> Frame:
-    mapping = _adc_mapping(frame)
-    assert mapping is not None
-    return replace(frame, slope=mapping.slope, intercept=mapping.intercept)
 
 
 def _study_notes(
