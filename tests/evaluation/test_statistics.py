@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.evaluation.measures import roc
@@ -56,6 +57,17 @@ def test_proportions_as_published(successes, trials, method, low, high):
         pytest.approx(low, abs=5e-5),
         pytest.approx(high, abs=5e-5),
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(trials=st.integers(1, 400), data=st.data())
+def test_proportions_are_those_of_scipy(trials, data):
+    successes = data.draw(st.integers(0, trials))
+    for method, name in (("clopper-pearson", "exact"), ("wilson", "wilson")):
+        expected = stats.binomtest(successes, trials).proportion_ci(0.95, name)
+        found = intervals.proportion_interval(successes, trials, method)
+        assert [found.low, found.high] == pytest.approx([expected.low, expected.high], abs=1e-8)
+        assert found.low <= found.estimate <= found.high
 
 
 def test_proportion_of_nothing_is_undefined_and_nonsense_refused():

@@ -45,13 +45,6 @@ from pelvimets.io.record.output import write_json, write_text
 from pelvimets.io.record.results import CaseStore, read_picture, write_figures, write_tables
 from pelvimets.labels import Sequence as MrSequence
 
-_EMBEDDED_AS_PNG = (
-    "figure3_bones_dwi",
-    "figure3_bones_t1",
-    "figure5_lesions_dwi",
-    "figure5_lesions_t1",
-)
-
 
 def write_evaluation(
     folder: Path,
@@ -118,9 +111,8 @@ def _sentence(results: CohortResults) -> str:
 
 
 def _page_figure(name: str, contents: Mapping[str, bytes]) -> PageFigure:
-    kind = "png" if name in _EMBEDDED_AS_PNG else "svg"
     caption = caption_of(name)
-    return PageFigure(caption.title, kind, contents[kind], caption.text, name)
+    return PageFigure(caption.title, "svg", contents["svg"], caption.text, name)
 
 
 def evaluation_figures(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pelvimets.evaluation.measures.case import CaseResult
 from pelvimets.evaluation.measures.detection import (
@@ -127,6 +128,7 @@ def _subgroups(
     settings: EvaluationSettings,
     rng: np.random.Generator,
 ) -> dict[str, dict[str, dict[MatchRule, Detection]]]:
+    drawn: dict[int, npt.NDArray[np.int64]] = {}
     grouped = {rule: _groups(own, by_attribute, settings) for rule, own in tallies.items()}
     found: dict[str, dict[str, dict[MatchRule, Detection]]] = {}
     for kind in next(iter(grouped.values()), {}):
@@ -137,7 +139,7 @@ def _subgroups(
                 for rule, groups in by_rule.items()
             }
             if any(members.values()):
-                detected = detect_by_rule(members, settings, rng, curves=False)
+                detected = detect_by_rule(members, settings, rng, curves=False, drawn=drawn)
                 found.setdefault(kind, {})[name] = detected
     return found
 

@@ -120,7 +120,7 @@ def montage_figure(title: str, examples: Sequence[Example], legend: str) -> Figu
     widths = [e.picture.shape[1] / e.picture.shape[0] for e in examples]
     figure, axes = new_figure(1, len(examples), size=(2.4 * max(widths), 2.65))
     for ax, example in zip(axes, examples, strict=True):
-        ax.imshow(example.picture)
+        ax.imshow(example.picture, interpolation="none")  # embedded as it is, not resampled
         ax.axis("off")
         ax.set_title(example.heading, fontsize=9, fontweight="normal")
     figure.suptitle(f"{title}\n{legend}", fontsize=9, ha="left", x=0.01)

@@ -105,8 +105,10 @@ def _frame(rgb: RgbArray, part: Part, shape: tuple[int, ...]) -> None:
         (round(p.start * rgb.shape[k] / shape[k]), round(p.stop * rgb.shape[k] / shape[k]) - 1)
         for k, p in enumerate(part)
     )
-    rgb[list(rows), columns[0] : columns[1] + 1] = 255
-    rgb[rows[0] : rows[1] + 1, list(columns)] = 255
+    line = np.zeros(rgb.shape[:2], bool)
+    line[rows[0] : rows[1] + 1, columns[0] : columns[1] + 1] = True
+    line[rows[0] + 2 : rows[1] - 1, columns[0] + 2 : columns[1] - 1] = False
+    rgb[line] = 255
 
 
 def _canonical(*volumes: Volume | None) -> list[Any]:

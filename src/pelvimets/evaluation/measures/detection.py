@@ -129,6 +129,7 @@ def detect_by_rule(
     rng: np.random.Generator,
     *,
     curves: bool = True,
+    drawn: dict[int, npt.NDArray[np.int64]] | None = None,
 ) -> dict[MatchRule, Detection]:
     """Figures of the same patients under each rule, on the same bootstrap samples.
 
@@ -137,9 +138,13 @@ def detect_by_rule(
         settings: Bootstrap and FROC settings; curves are those of its own rule.
         rng: Source of randomness.
         curves: Whether to compute average precision and FROC.
+        drawn: Bootstrap samples by number of patients, to be shared between groups; filled here.
     """
     patients = len(next(iter(tallies.values())))
-    counts = resample_counts(rng, patients, settings.bootstrap_samples)
+    known = {} if drawn is None else drawn
+    if patients not in known:
+        known[patients] = resample_counts(rng, patients, settings.bootstrap_samples)
+    counts = known[patients]
     return {
         rule: _detect(own, counts, settings, curves=curves and rule is settings.rule)
         for rule, own in tallies.items()

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.evaluation.measures.masks import FloatArray
@@ -61,11 +61,30 @@ def proportion_interval(
         raise InputError("A proportion needs 0 <= successes <= trials", got=f"{successes}/{trials}")
     if trials == 0:
         return Interval(float("nan"), float("nan"), float("nan"), method, level)
-    names = {"clopper-pearson": "exact", "wilson": "wilson"}
-    if method not in names:
-        raise SettingsError("Unknown interval of a proportion", got=method, remedy=f"Use {names}")
-    bounds = stats.binomtest(successes, trials).proportion_ci(level, names[method])
-    return Interval(successes / trials, float(bounds.low), float(bounds.high), method, level)
+    bounds = {"clopper-pearson": _clopper_pearson, "wilson": _wilson}
+    if method not in bounds:
+        raise SettingsError(
+            "Unknown interval of a proportion", got=method, remedy=f"Use {', '.join(bounds)}"
+        )
+    low, high = bounds[method](successes, trials, 1 - (1 - level) / 2)
+    return Interval(successes / trials, low, high, method, level)
+
+
+def _clopper_pearson(successes: int, trials: int, upper: float) -> tuple[float, float]:
+    """By the beta distribution; SciPy's ``binomtest`` searches for the same bounds."""
+    k, n = successes, trials
+    low = float(special.betaincinv(k, n - k + 1, 1 - upper)) if k else 0.0
+    high = float(special.betaincinv(k + 1, n - k, upper)) if k < n else 1.0
+    return low, high
+
+
+def _wilson(successes: int, trials: int, upper: float) -> tuple[float, float]:
+    z, share = float(special.ndtri(upper)), successes / trials
+    middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials)
+    half *= float(np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)))
+    low = max(0.0, middle - half) if successes else 0.0
+    return low, min(1.0, middle + half) if successes < trials else 1.0
 
 
 def percentile_interval(

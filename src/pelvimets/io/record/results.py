@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURE_KINDS = ("svg", "pdf", "png")
-_PNG_DPI = 300
+_PNG_DPI, _PNG_EFFORT = 300, 2
+_PIXELATED = b"image-rendering:crisp-edges;image-rendering:pixelated"
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> None:
@@ -42,8 +43,10 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     """A figure as the content of an SVG, PDF or PNG file; same figure, same bytes."""
     stream = io.BytesIO()
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
-    figure.savefig(stream, format=kind, dpi=_PNG_DPI, metadata=metadata[kind])
-    return stream.getvalue()
+    more: dict[str, Any] = {"pil_kwargs": {"compress_level": _PNG_EFFORT}} if kind == "png" else {}
+    figure.savefig(stream, format=kind, dpi=_PNG_DPI, metadata=metadata[kind], **more)
+    # pictures may be scaled smoothly: of a thin line, a pixelated one loses parts
+    return stream.getvalue().replace(_PIXELATED, b"") if kind == "svg" else stream.getvalue()
 
 
 def write_figures(folder: Path, figures: Mapping[str, Figure]) -> dict[str, dict[str, bytes]]:
@@ -80,7 +83,7 @@ def write_picture(path: Path, picture: npt.NDArray[np.uint8]) -> None:
     """
     _make(path.parent)
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, format="PNG")
+    Image.fromarray(picture).save(stream, format="PNG", compress_level=_PNG_EFFORT)
     write_bytes(path, stream.getvalue())
 
 
