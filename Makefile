@@ -1,6 +1,7 @@
 # The front door. Needs Python 3.11-3.13 and make; everything else is set up in .venv.
 #   make demo   a digital patient's DICOM study, read into a report
 #   make test   all quality gates and tests
+#   make fuzz   thousands of damaged inputs and killed runs, in about half an hour
 #   make quick  types, lint and the fast tests, in about a minute
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -9,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
             && echo $$p && break; done)
 DEMO   := out/demo
 
-.PHONY: demo test quick coverage check docs sbom clean
+.PHONY: demo test fuzz quick coverage check docs sbom clean
 
 demo: $(VENV)/.base
 	test -d $(DEMO)/patient || $(BIN)/pelvimets phantom --seed 7 --dicom philips -o $(DEMO)/patient
@@ -17,6 +18,9 @@ demo: $(VENV)/.base
 
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz.campaign --count 2000
 
 quick: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@
 
 A digital patient's images are brought to each size (slices x rows x columns); T1 alone, and DWI,
 T1 and ADC together, are read in processes of their own. Memory is the largest resident one.
-Seconds are those of the processors, which on two free cores are about those of the clock;
+Seconds are those of the processors, of two cores shared with nothing the clock shows no more;
 the clock itself is printed beside them.
 """
 

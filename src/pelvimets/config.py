@@ -6,11 +6,16 @@ They are saved into each bundle and each run record. Settings of training live i
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, TypeVar, get_args, get_type_hints
+from enum import Enum
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pelvimets.errors import SettingsError
 from pelvimets.labels import Sequence
+
+_MOST_VOXELS = 1e9
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,16 @@ class GridSettings:
                 "A grid needs either a spacing or a shape",
                 got=f"spacing_mm={self.spacing_mm}, shape={self.shape}",
             )
+        positive = (self.spacing_mm or self.shape or (), self.multiple_of, self.largest_field_mm)
+        if min(value for values in positive for value in values) <= 0:
+            raise SettingsError("Sizes of a grid are above 0", got=repr(self))
+        size = self.shape or tuple(
+            field / step
+            for field, step in zip(self.largest_field_mm, self.spacing_mm or (), strict=True)
+        )
+        voxels = math.prod(max(n, m) for n, m in zip(size, self.multiple_of, strict=True))
+        if voxels > _MOST_VOXELS:
+            raise SettingsError(f"A grid has at most {_MOST_VOXELS:.0e} voxels", got=repr(self))
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,13 @@ class IntensitySettings:
 
     clip_percentiles: tuple[float, float] = (0.0, 99.9)
     scale: tuple[float, float] = (0.0, 65535.0)
+
+    def __post_init__(self) -> None:
+        low, high = self.clip_percentiles
+        if not 0 <= low < high <= 100:
+            raise SettingsError("Percentiles rise from 0 to 100", got=self.clip_percentiles)
+        if not (self.scale[0] < self.scale[1] and max(map(abs, self.scale)) < 1e30):
+            raise SettingsError("A scale rises between numbers below 1e30", got=self.scale)
 
 
 @dataclass(frozen=True)
@@ -67,6 +89,10 @@ class BoneSettings:
     keep_components_per_bone: int = 2
     keep_vertebrae: int = 5
     smallest_component_cm3: float = 0.5
+
+    def __post_init__(self) -> None:
+        if min(self.keep_components_per_bone, self.keep_vertebrae) < 1:
+            raise SettingsError("At least one component of a bone is kept", got=repr(self))
 
 
 @dataclass(frozen=True)
@@ -162,6 +188,14 @@ class LesionSettings:
     joint_t1: JointSettings | None = None
     smallest_own: float = 0.02
 
+    def __post_init__(self) -> None:
+        if self.connectivity not in (6, 18, 26):
+            raise SettingsError("Neighbours are 6, 18 or 26", got=self.connectivity)
+        if unknown := set(self.weak_sequences) - {str(s) for s in Sequence}:
+            raise SettingsError("Sequences are dwi and t1", got=", ".join(sorted(unknown)))
+        if min(self.drop_below_cm3, self.bone_margin_mm) < 0 or self.bone_margin_mm > 1000:
+            raise SettingsError("Sizes and margins are plausible lengths", got=repr(self))
+
     def judge(self, sequence: Sequence) -> JudgeSettings | None:
         """The judge of a sequence."""
         return self.judge_dwi if sequence is Sequence.DWI else self.judge_t1
@@ -249,11 +283,13 @@ def settings_from_dict(cls: type[T], data: dict[str, Any]) -> T:
     means the same; such a pair is passed over.
 
     Raises:
-        SettingsError: if a name is unknown.
+        SettingsError: if a name is unknown, or a value is of another kind than its setting.
 
     >>> settings_from_dict(LesionSettings, {"threshold": 0.4}).threshold
     0.4
     """
+    if not isinstance(data, dict):
+        raise SettingsError(f"{cls.__name__} is a group of settings", got=repr(data)[:80])
     retired = getattr(cls, "RETIRED", {}).items()
     data = {name: value for name, value in data.items() if (name, value) not in retired}
     known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
@@ -265,7 +301,39 @@ def settings_from_dict(cls: type[T], data: dict[str, Any]) -> T:
             remedy=f"Known: {sorted(known)}",
         )
     hints = get_type_hints(cls)
-    return cls(**{name: _rebuilt(hints[name], value) for name, value in data.items()})
+    values = {name: _rebuilt(hints[name], value) for name, value in data.items()}
+    for name, value in values.items():
+        if not _is_of(value, hints[name]):
+            raise SettingsError(
+                f"{cls.__name__}.{name} has a value of another kind",
+                got=repr(value)[:80],
+                remedy=f"It is {_words(hints[name])}",
+            )
+    return cls(**values)
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether plain data fit a type, as far as settings use them; numbers must be finite."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_is_of(value, part) for part in parts)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        kinds = parts[:1] * len(value) if parts[1:] == (Ellipsis,) else parts
+        return len(value) == len(kinds) and all(map(_is_of, value, kinds))
+    if hint is float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and abs(value) < float("inf")
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return value in list(hint)
+    return isinstance(value, hint) if isinstance(hint, type) else True
+
+
+def _words(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
 
 
 def _rebuilt(hint: Any, value: Any) -> Any:

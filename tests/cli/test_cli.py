@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -159,3 +160,48 @@ def test_doctor_finds_a_healthy_installation():
     answer = typed("doctor")
     assert answer.returncode == 0, answer.stdout
     assert "failed" not in answer.stdout and "Networks on OpenVINO" in answer.stdout
+
+
+LONG = "a" * 260
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["view", ".", "--port", "99999"], 2, "--port"),
+        (["view", ".", "--port", "-1"], 2, "--port"),
+        (["inspect", LONG], 1, "Choose a shorter name"),
+        (["phantom", "--seed", "1", "-o", LONG], 1, "Choose a shorter name"),
+        (["predict", LONG, "-o", "x"], 1, "Choose a shorter name"),
+    ],
+)
+def test_odd_arguments_get_a_message(tmp_path, words, code, said):
+    answer = typed(*words, cwd=tmp_path)
+    assert answer.returncode == code and "Traceback" not in answer.stderr
+    assert said in answer.stderr
+
+
+def test_a_working_folder_that_is_gone_gets_a_message(tmp_path):
+    code = (
+        "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); "
+        "os.execv(sys.executable, [sys.executable, '-m', 'pelvimets', 'models'])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert answer.returncode == 1 and "Traceback" not in answer.stderr
+    assert "not there any more" in answer.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_an_output_that_takes_nothing_gets_a_message():
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-m", "pelvimets", "models"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert answer.returncode == 1 and "Traceback" not in answer.stderr
+    assert "The system refuses" in answer.stderr

@@ -1,6 +1,6 @@
-"""Trains into a folder, and is killed while it writes its third checkpoint.
+"""Trains into a folder; kills itself while it writes its third checkpoint, or is left alone.
 
-python -m tests.training.killed FOLDER
+python -m tests.training.killed FOLDER [left-alone]
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pelvimets.training.run import train
 from tests.training.conftest import three_samples, tiny_settings
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *, dies: bool) -> None:
     torch.set_num_threads(1)  # as the run that it is compared with
-    torch.save, whole = dying_save(at=3), torch.save
-    dying_save.whole = whole  # type: ignore[attr-defined]
+    if dies:
+        torch.save, whole = dying_save(at=3), torch.save
+        dying_save.whole = whole  # type: ignore[attr-defined]
     train(tiny_settings(), three_samples(), three_samples(), folder, quiet=True)
 
 
@@ -39,4 +40,4 @@ def dying_save(at: int) -> Any:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), dies=len(sys.argv) < 3)

@@ -24,6 +24,7 @@ from pelvimets.training.calibration import (
     fit_judge,
     fit_reading,
 )
+from pelvimets.training.card import model_card
 
 
 def drawn_case(number: int, rng: np.random.Generator, sequence=Sequence.DWI) -> CandidateCase:
@@ -137,6 +138,10 @@ def test_what_hugs_the_border_of_the_mask_counts_for_less() -> None:
         for case in cohort()
     )
     fitted = fit_reading({Drawing(0.5): cases}, LesionSettings())
+    record = {**fitted.record, "cohort": "c", "made_by": None}
+    assert "how far the candidate lies in bone" in " ".join(
+        model_card({"name": "n", "version": "1", "calibration": record}).split()
+    )
     gains = fitted.record["sequences"]["dwi"]["gains"]
     assert gains["with its place in bone"] > gains["with ADC"] + 0.01
     judge = fitted.settings.judge_dwi

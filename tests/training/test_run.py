@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,26 @@ def test_a_run_killed_while_it_writes_goes_on_to_the_same_result(
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     read_checkpoint(tmp_path / "last.ckpt")  # of the first epoch, and whole
     assert list(tmp_path.glob(".*.part"))
+    train(tiny, samples, samples, tmp_path, quiet=True)
+    np.testing.assert_array_equal(weights(tiny, tmp_path), weights(tiny, whole[0]))
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("PELVIMETS_KILLS", "2"))))
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_result(
+    tiny: TrainingSettings,
+    samples: Samples,
+    tmp_path: Path,
+    whole: tuple[Path, Notes],
+    seed: int,
+) -> None:
+    """The moment is drawn from the seed; more of them: PELVIMETS_KILLS=40."""
+    command = [sys.executable, "-m", "tests.training.killed", str(tmp_path), "left-alone"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not any(tmp_path.iterdir()):
+        time.sleep(0.01)
+    time.sleep(float(np.random.default_rng(seed).uniform(0.0, 3.0)))
+    process.kill()
+    process.wait()
     train(tiny, samples, samples, tmp_path, quiet=True)
     np.testing.assert_array_equal(weights(tiny, tmp_path), weights(tiny, whole[0]))
 

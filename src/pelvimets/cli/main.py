@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import typer
 
 from pelvimets import __version__
 from pelvimets.cli import console
+from pelvimets.cli.benchmark import app as benchmark
 from pelvimets.cli.bundle import bundle, calibrate, card
 from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate, sample_size
 from pelvimets.cli.exchange import exporting, importing
@@ -21,7 +23,7 @@ from pelvimets.cli.phantom import app as phantom
 from pelvimets.cli.train import train
 from pelvimets.cli.tune import tune
 from pelvimets.cli.view import view
-from pelvimets.errors import PelvimetsError
+from pelvimets.errors import OutputError, PelvimetsError
 
 if TYPE_CHECKING:
     from pelvimets.app.batch import BatchCase
@@ -264,6 +266,7 @@ for _panel, _commands in _MOUNTED.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
 app.add_typer(phantom, name="phantom", rich_help_panel=_STUDY)
+app.add_typer(benchmark, name="benchmark", rich_help_panel=_STUDY)
 app.add_typer(importing, name="import", rich_help_panel=_STUDY)
 app.add_typer(exporting, name="export", rich_help_panel=_STUDY)
 
@@ -272,13 +275,39 @@ def _terminate(signum: int, frame: object) -> None:
     raise SystemExit(128 + signum)
 
 
+def _check_working_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise OutputError(
+            "The folder in which this was called is not there any more",
+            remedy="Go into another folder and call again",
+        ) from error
+
+
+def _in_words(error: OSError) -> PelvimetsError:
+    """What the system refuses, where no step of the work has said it better; names stay out."""
+    remedies = {
+        errno.ENAMETOOLONG: "Choose a shorter name",
+        errno.ENOSPC: "Free some space where the results or the output go",
+        errno.EACCES: "Ask for the right to read or write there, or choose another place",
+        errno.EMFILE: "Raise the limit of open files (ulimit -n), or use fewer --jobs",
+    }
+    remedy = remedies.get(error.errno or 0, "Check the paths, the disk and the limits (ulimit -a)")
+    return OutputError("The system refuses", got=error.strerror or str(error), remedy=remedy)
+
+
 def main() -> None:
     """Entry point: errors become a message and exit code 1."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
+        _check_working_folder()
         app()
     except PelvimetsError as error:
         console.fail(error)
+        sys.exit(1)
+    except OSError as error:
+        console.fail(_in_words(error))
         sys.exit(1)
     except MemoryError:
         console.err.print("[bold red]Error:[/] Not enough memory. Close other programs.")

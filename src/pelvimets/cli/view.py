@@ -16,7 +16,9 @@ from pelvimets.errors import MissingExtraError
 
 def view(
     out: Annotated[Path, typer.Argument(help="Output folder of 'pelvimets predict'.")],
-    port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
+    ] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     export: Annotated[
         Path | None,

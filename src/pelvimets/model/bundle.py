@@ -35,6 +35,7 @@ FORMAT = 1
 DESCRIPTION_NAME = "bundle.json"
 CHECKSUMS_NAME = "SHA256SUMS"
 _DEFAULT = "first"
+_LARGEST_STEP = 1024
 _STEPS = ("bones", "lesions")
 
 
@@ -173,9 +174,9 @@ def verified_contents(folder: Path) -> dict[str, bytes]:
             "('pelvimets models' lists them)",
         )
     contents = {}
-    for line in _read(folder / CHECKSUMS_NAME).decode().splitlines():
+    for line in _read(folder / CHECKSUMS_NAME).decode(errors="replace").splitlines():
         wanted, _, name = line.partition("  ")
-        if not name or Path(name).name != name:
+        if not name.isprintable() or not name or Path(name).name != name:
             raise BundleError("The checksums of a bundle cannot be read", got=f"{folder}: {line!r}")
         contents[name] = _read(folder / name)
         if hashlib.sha256(contents[name]).hexdigest() != wanted:
@@ -215,7 +216,7 @@ def _read(path: Path) -> bytes:
 def _parsed(folder: Path, data: bytes) -> dict[str, Any]:
     try:
         description = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError("A bundle's description is no JSON", got=f"{folder}: {error}") from error
     if not isinstance(description, dict):
         raise BundleError("A bundle's description is no JSON object", got=folder)
@@ -227,7 +228,7 @@ def _description(folder: Path, contents: Mapping[str, bytes]) -> dict[str, Any]:
         raise BundleError(f"The checksums of a bundle leave out {DESCRIPTION_NAME}", got=folder)
     description = _parsed(folder, contents[DESCRIPTION_NAME])
     found = description.get("format")
-    if not isinstance(found, int) or found > FORMAT:
+    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= FORMAT:
         raise BundleError(
             "The bundle was made by a later version of pelvimets",
             got=f"format {found}, known up to {FORMAT}",
@@ -236,6 +237,9 @@ def _description(folder: Path, contents: Mapping[str, bytes]) -> dict[str, Any]:
     missing = [k for k in ("name", "version", "settings", "networks") if k not in description]
     if missing:
         raise BundleError("A bundle's description is incomplete", got=f"no {', '.join(missing)}")
+    for key in ("name", "version"):
+        if not isinstance(description[key], str) or not description[key].strip():
+            raise BundleError(f"The {key} of a bundle is no text", got=repr(description[key])[:80])
     return description
 
 
@@ -254,20 +258,28 @@ def _networks(
     result: dict[str, dict[Sequence, OpenVinoNetwork]] = {}
     try:
         for step in _STEPS:
-            z, y, x = description["networks"][step]["multiple_of"]
-            a, b, c = description["networks"][step].get("smallest", (1, 1, 1))
+            multiple = _voxels(description["networks"][step]["multiple_of"])
+            smallest = _voxels(description["networks"][step].get("smallest", (1, 1, 1)))
             result[step] = {}
             for sequence in Sequence:
                 name = description["networks"][step][sequence.value]
                 if name not in by_file:
                     weights = contents[name.removesuffix(".xml") + ".bin"]
                     by_file[name] = OpenVinoNetwork(
-                        NetworkFiles(contents[name], weights, (z, y, x), (a, b, c))
+                        NetworkFiles(contents[name], weights, multiple, smallest)
                     )
                 result[step][sequence] = by_file[name]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError("The bundle's networks are not as described", got=repr(error)) from error
     return result
+
+
+def _voxels(given: Any) -> tuple[int, int, int]:
+    """Three small numbers of voxels."""
+    z, y, x = given
+    if not all(type(n) is int and 1 <= n <= _LARGEST_STEP for n in (z, y, x)):
+        raise ValueError(f"{given!r} are no three numbers of voxels")
+    return z, y, x
 
 
 def _weights_sha256(contents: Mapping[str, bytes]) -> str:

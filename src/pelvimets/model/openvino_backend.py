@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +14,16 @@ import openvino as ov
 from scipy import ndimage
 
 from pelvimets.config import ReadingSettings
+from pelvimets.core.segmenter import N_BONE_CLASSES
 from pelvimets.core.volume import Volume
-from pelvimets.errors import ResourceError
+from pelvimets.errors import BundleError, ResourceError
 from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.inputs import bone_input, lesion_input
 from pelvimets.model.tiles import tiled_probabilities
 
 LARGEST_TILE_VOXELS = 2_600_000
 SMALL_TILE_VOXELS = LARGEST_TILE_VOXELS // 4
+_OF_MEMORY = re.compile(r"alloc|memory", re.IGNORECASE)
 _COMPILED_BYTES, _BYTES_PER_VOXEL = 300 * 1024**2, 664
 _MARGIN_VOXELS = 8
 _MOST_THREADS = 8
@@ -56,6 +59,7 @@ class OpenVinoNetwork:
 
         Raises:
             ResourceError: if the memory does not suffice.
+            BundleError: if the network is not what the bundle says.
         """
         return tiled_probabilities(
             self._run,
@@ -74,17 +78,28 @@ class OpenVinoNetwork:
         except (RuntimeError, MemoryError) as error:
             raise self._failure(image, error) from error
 
-    def _failure(self, image: npt.NDArray[Any], error: Exception) -> ResourceError:
-        """OpenVINO says RuntimeError of everything; with checked files it is the memory."""
+    def _failure(self, image: npt.NDArray[Any], error: Exception) -> BundleError | ResourceError:
+        """OpenVINO says RuntimeError of everything: of too little memory and of a bad network."""
+        if isinstance(error, RuntimeError) and not _OF_MEMORY.search(str(error)):
+            return BundleError(
+                "A network of the bundle cannot be run",
+                got=_last_line(error),
+                remedy="Install or copy the bundle again, or take another one",
+            )
         voxels = int(np.prod(image.shape[2:]))
         needed = (_COMPILED_BYTES + voxels * _BYTES_PER_VOXEL) / 1024**2
         small = self.largest_tile_voxels < LARGEST_TILE_VOXELS
         return ResourceError(
             f"A network could not be run; it needs about {needed:.0f} MiB of memory for itself",
-            got=(str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[:160],
+            got=_last_line(error),
             remedy="Close other programs or raise the limit of memory (ulimit -v)"
             + ("" if small else ", or add --small-tiles, which is slower and needs less"),
         )
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[-1][:160]
 
 
 def compile_network(files: NetworkFiles, threads: int | None = None) -> Callable[..., Any]:
@@ -130,7 +145,7 @@ class OpenVinoSegmenter:
 
     def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
         """Class probabilities (9, z, y, x); channel 0 is background."""
-        return self.bones[sequence](bone_input(image.array))
+        return _answer(self.bones[sequence], bone_input(image.array), N_BONE_CLASSES)
 
     def lesion_probabilities(
         self, image: Volume, bones: Volume, sequence: Sequence
@@ -140,8 +155,23 @@ class OpenVinoSegmenter:
         box = _bone_box(bones.array)
         if box is not None:
             channels = lesion_input(image.array[box], bones.array[box], sequence)
-            result[box] = self.lesions[sequence](channels)[0]
+            result[box] = _answer(self.lesions[sequence], channels, 1)[0]
         return result
+
+
+def _answer(
+    network: OpenVinoNetwork, channels: npt.NDArray[Any], outputs: int
+) -> npt.NDArray[np.float32]:
+    """What a network says, if it is of the form and the kind that is needed."""
+    found = network(channels)
+    if found.shape != (outputs, *channels.shape[1:]) or not np.isfinite(found).all():
+        raise BundleError(
+            "A network of the bundle gives no probabilities of the kind that is needed",
+            got=f"shape {found.shape} for {(outputs, *channels.shape[1:])}, "
+            f"{int((~np.isfinite(found)).sum())} values not finite",
+            remedy="Install or copy the bundle again, or take another one",
+        )
+    return found
 
 
 def _bone_box(bones: npt.NDArray[Any]) -> tuple[slice, ...] | None:

@@ -104,8 +104,8 @@ def _calibration(record: Facts | None) -> list[str]:
         *wrap(
             f"On {record['patients']} patients of the validation cohort `{record['cohort']}`, by "
             "tenfold cross-validation over patients. A logistic regression weighs the network's "
-            "score, the size, the same place on the other sequence, the ADC and how far the "
-            "candidate lies in bone. ECE is the expected calibration error in ten bins.",
+            f"score, {_weighed(record['sequences'])}. ECE is the expected calibration error in ten "
+            "bins.",
             _WIDTH,
         ),
         "",
@@ -128,6 +128,14 @@ def _calibration(record: Facts | None) -> list[str]:
         f"suspicion of M1b from {record['operating_point']:g}.",
         *_weak(record),
     ]
+
+
+def _weighed(sequences: Facts) -> str:
+    """What is weighed beside the score; place in bone not yet in earlier versions."""
+    first = "the size, the same place on the other sequence"
+    if all("with its place in bone" in own["gains"] for own in sequences.values()):
+        return f"{first}, the ADC and how far the candidate lies in bone"
+    return f"{first} and the ADC"
 
 
 def _joining(joining: Facts | None) -> list[str]:

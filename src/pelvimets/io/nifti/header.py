@@ -104,8 +104,8 @@ def _check_length(header: Any, path: Path) -> None:
         raise damaged(path, f"axes {' x '.join(map(str, axes)) or count}")
     try:
         item = header.get_data_dtype().itemsize
-    except HeaderDataError as error:
-        raise damaged(path, str(error)) from error
+    except (HeaderDataError, KeyError) as error:
+        raise damaged(path, f"number type {int(header['datatype'])} is not known") from error
     end = int(header["vox_offset"]) + math.prod(axes) * item
     stored = path.stat().st_size
     most = stored * _LARGEST_RATIO if path.name.endswith(".gz") else stored
