@@ -111,7 +111,7 @@ def main() -> None:
     arguments = parser.parse_args()
     raw = Raw(arguments.raw, arguments.cache)
     wanted = arguments.only or SOURCES
-    if {"mesh", "ct"} & set(wanted):
+    if {"mesh-2", "ct-2"} & set(wanted):
         build_first(raw)
     for name in wanted:
         if name in LENDERS:
@@ -121,12 +121,12 @@ def main() -> None:
 
 
 def build_first(raw: Raw) -> None:
-    """Write ``mesh.npz`` and ``ct.npz``."""
+    """Write ``mesh-2.npz`` and ``ct-2.npz``."""
     bones = _ct_bones(raw)
     ct = read_ct(raw.folder / "ct-example")
     mesh = mesh_skeleton(_windings(raw))
     soft, canal = soft_tissue(ct, bones), lumbar_canal(bones)
-    _save("ct", atlas_code(soft, bones, canal), bones, CT_BOTTOM_MM + 2.0)
+    _save("ct-2", atlas_code(soft, bones, canal), bones, CT_BOTTOM_MM + 2.0)
     # Soft tissue of the CT, warped around the meshes: displacements from mesh to CT space.
     everywhere = np.ones(GRID.shape, bool)
     transform = raw.kept(
@@ -135,7 +135,7 @@ def build_first(raw: Raw) -> None:
     )
     soft = warp(soft, transform, nearest=True).astype(np.uint8)
     canal = warp(canal.astype(np.float32), transform, nearest=True) > 0.5
-    _save("mesh", atlas_code(soft, mesh, canal), mesh, float(GRID.origin[2]))
+    _save("mesh-2", atlas_code(soft, mesh, canal), mesh, float(GRID.origin[2]))
 
 
 def _windings(raw: Raw) -> dict[str, np.ndarray]:

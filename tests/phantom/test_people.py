@@ -28,6 +28,8 @@ from pelvimets.phantom.samples.sampler import SamplerSettings
 
 LARGEST_PACKAGE_BYTES = 8_000_000
 
+CLOSED_SYMPHYSIS = ("mesh", "ct")  # of the frozen benchmark; mended in mesh-2 and ct-2
+
 # Per side where there are two, cm3: the smallest woman to the largest man, no norm.
 PLAUSIBLE_CM3 = {
     Bone.LUMBAR_VERTEBRA: (120, 460),
@@ -94,6 +96,8 @@ def test_bones_are_whole_and_apart(person: Atlas) -> None:
     for part, count in ((Part.SACRUM, 1), (Part.HIP, 2), (Part.FEMUR, 2)):
         labels = cc3d.connected_components(person.part == part, connectivity=26)
         sizes = np.sort(np.bincount(labels.ravel())[1:])[::-1]
+        if part == Part.HIP and person.name in CLOSED_SYMPHYSIS:
+            count = 1
         assert sizes[:count].sum() > 0.98 * sizes.sum()
         assert sizes[count - 1] > 0.4 * sizes[0]
     air = person.tissue == Tissue.AIR

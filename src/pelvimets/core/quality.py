@@ -43,7 +43,7 @@ PLAUSIBLE_VOLUME_CM3 = {
     Bone.ACETABULUM: (20.0, 160.0),
     Bone.FEMORAL_HEAD: (20.0, 130.0),
     Bone.FEMORAL_NECK: (30.0, 300.0),
-    Bone.ISCHIUM: (14.0, 150.0),
+    Bone.ISCHIUM: (10.0, 150.0),
     Bone.PUBIS: (8.0, 110.0),
 }
 """Per structure and side; the lower bound holds only for structures inside the field."""
