@@ -24,10 +24,11 @@ from pelvimets.cli.main import app
 from pelvimets.errors import CohortError, InputError, SettingsError
 from pelvimets.io.cohort.folder import read_cohort
 from pelvimets.io.nifti.files import read_nifti, write_nifti
-from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES, UNSEEN_SOURCES
+from pelvimets.phantom.anatomy.atlas import FROZEN_SOURCES, TRAINING_SOURCES, UNSEEN_SOURCES
 from pelvimets.phantom.cohort.benchmark import Agreement, load_benchmark
 
 PATIENTS = ("p0001", "p0002")
+LEADERBOARD = Path(__file__).parents[2] / "docs" / "leaderboard.md"
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +211,20 @@ def test_results_of_one_name_or_another_version_make_no_leaderboard(made, submis
         read_results([tmp_path / "a.json"])
 
 
+def test_the_published_page_is_made_from_the_published_results():
+    results = read_results([LEADERBOARD.with_suffix("")])
+    assert leaderboard_page(results) == LEADERBOARD.read_text(encoding="utf-8")
+    assert {part for r in results for part in r["parts"]} == {"seeds", "people", "stress"}
+
+
 def test_every_part_is_frozen():
     benchmark = load_benchmark()
     for part in benchmark.parts.values():
         assert len(benchmark.fingerprints[part.name]) == part.patients
-    assert set(benchmark.parts["seeds"].anatomies) <= set(TRAINING_SOURCES)
-    assert set(benchmark.parts["people"].anatomies) <= set(UNSEEN_SOURCES)
+    trained, unseen = (
+        {name.removesuffix("-b1") for name in benchmark.parts[part].anatomies}
+        for part in ("seeds", "people")
+    )
+    assert trained <= set(TRAINING_SOURCES) and unseen <= set(UNSEEN_SOURCES)
+    used = {name for part in benchmark.parts.values() for name in part.anatomies}
+    assert used == set(FROZEN_SOURCES)
