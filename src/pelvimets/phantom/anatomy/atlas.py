@@ -38,6 +38,9 @@ SOURCES = (*TRAINING_SOURCES, *UNSEEN_SOURCES, *EARLIER_SOURCES)
 FROZEN_SOURCES = ("mesh-b1", "ct-b1", "ts-s0011-b1", "ref-005-b1")
 """Four of them as they were when version 1 of the benchmark was frozen; for it alone."""
 
+FROZEN_SOURCES = ("mesh-b1", "ct-b1", "ts-s0011-b1", "ref-005-b1")
+"""Four of them as they were when version 1 of the benchmark was frozen; for it alone."""
+
 WOMEN = ("ref-004", *(f"jhu-{number}" for number in (3, 5, 13, 36, 47)))
 """Whose soft tissue is a woman's: womb instead of prostate and seminal vesicles."""
 PART_SHIFT = 5
