@@ -85,7 +85,8 @@ def load_atlas(name: str) -> Atlas:
     """
     if name not in (*SOURCES, *FROZEN_SOURCES):
         raise SettingsError("No such anatomy", got=name, remedy=f"Choose from {SOURCES}")
-    file = resources.files("pelvimets.resources").joinpath("anatomy", f"{name}.npz")
+    folder = "benchmark" if name in FROZEN_SOURCES else "anatomy"
+    file = resources.files("pelvimets.resources").joinpath(folder, f"{name}.npz")
     with np.load(io.BytesIO(file.read_bytes())) as data:
         code = data["code"]
         spacing = float(data["spacing_mm"])
