@@ -23,9 +23,9 @@ from pelvimets.phantom.cohort.benchmark import benchmark_from_data
 
 FROZEN = Path(__file__).parents[1] / "src/pelvimets/resources/benchmark/benchmark.json"
 FINE_MM, COARSE_MM = AnatomySettings().spacing_mm, 4.0
-KNOWN = ("mesh-b1", "ct-b1")
+KNOWN = ("mesh", "ct")
 """The two people that every bundle so far has learned from."""
-UNSEEN = ("ts-s0011-b1", "ref-005-b1")
+UNSEEN = ("ts-s0011", "ref-005")
 """People that no training draws from."""
 # Seeds were chosen by the burden planned from them, before any network had read the men.
 PARTS = (

@@ -35,12 +35,6 @@ EARLIER_SOURCES = ("mesh", "ct")
 
 SOURCES = (*TRAINING_SOURCES, *UNSEEN_SOURCES, *EARLIER_SOURCES)
 
-FROZEN_SOURCES = ("mesh-b1", "ct-b1", "ts-s0011-b1", "ref-005-b1")
-"""Four of them as they were when version 1 of the benchmark was frozen; for it alone."""
-
-FROZEN_SOURCES = ("mesh-b1", "ct-b1", "ts-s0011-b1", "ref-005-b1")
-"""Four of them as they were when version 1 of the benchmark was frozen; for it alone."""
-
 WOMEN = ("ref-004", *(f"jhu-{number}" for number in (3, 5, 13, 36, 47)))
 """Whose soft tissue is a woman's: womb instead of prostate and seminal vesicles."""
 PART_SHIFT = 5
@@ -83,10 +77,9 @@ def load_atlas(name: str) -> Atlas:
     Raises:
         SettingsError: if there is no such source.
     """
-    if name not in (*SOURCES, *FROZEN_SOURCES):
+    if name not in SOURCES:
         raise SettingsError("No such anatomy", got=name, remedy=f"Choose from {SOURCES}")
-    folder = "benchmark" if name in FROZEN_SOURCES else "anatomy"
-    file = resources.files("pelvimets.resources").joinpath(folder, f"{name}.npz")
+    file = resources.files("pelvimets.resources").joinpath("anatomy", f"{name}.npz")
     with np.load(io.BytesIO(file.read_bytes())) as data:
         code = data["code"]
         spacing = float(data["spacing_mm"])

@@ -12,13 +12,7 @@ import numpy.typing as npt
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.errors import SettingsError
-from pelvimets.phantom.anatomy.atlas import (
-    FROZEN_SOURCES,
-    SOURCES,
-    TRAINING_SOURCES,
-    Atlas,
-    load_atlas,
-)
+from pelvimets.phantom.anatomy.atlas import SOURCES, TRAINING_SOURCES, Atlas, load_atlas
 from pelvimets.phantom.anatomy.convention import structures
 from pelvimets.phantom.anatomy.filling import add_rectal_gas, marble_muscle, resize_bladder
 from pelvimets.phantom.anatomy.mapping import Axes, MappedLattice
@@ -72,8 +66,7 @@ class AnatomySettings:
     marrow: MarrowSettings = field(default_factory=MarrowSettings)
 
     def __post_init__(self) -> None:
-        known = (*SOURCES, *FROZEN_SOURCES)
-        unknown = [name for name in self.sources if name not in known]
+        unknown = [name for name in self.sources if name not in SOURCES]
         if unknown or not self.sources:
             raise SettingsError(
                 "The anatomies in use are not known", got=self.sources, remedy=f"Use {SOURCES}"
