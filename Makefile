@@ -13,7 +13,7 @@ DEMO   := out/demo
 .PHONY: demo test fuzz quick coverage check docs sbom clean
 
 demo: $(VENV)/.base
-	test -d $(DEMO)/patient || $(BIN)/pelvimets phantom --seed 7 --dicom philips -o $(DEMO)/patient
+	test -d $(DEMO)/patient || $(BIN)/pelvimets phantom --seed 7 --anatomy ct --dicom philips -o $(DEMO)/patient
 	$(BIN)/pelvimets predict $(DEMO)/patient/dicom -o $(DEMO)/result --overwrite
 
 test: check
