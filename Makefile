@@ -1,7 +1,7 @@
 # The front door. Needs Python 3.11-3.13 and make; everything else is set up in .venv.
 #   make demo   a digital patient's DICOM study, read into a report
 #   make test   all quality gates and tests
-#   make fuzz   thousands of damaged inputs and killed runs, in about half an hour
+#   make fuzz   thousands of damaged inputs and killed runs, in some ten minutes
 #   make quick  types, lint and the fast tests, in about a minute
 VENV   := .venv
 BIN    := $(VENV)/bin

@@ -16,6 +16,7 @@ from pelvimets.errors import SettingsError
 from pelvimets.labels import Sequence
 
 _MOST_VOXELS = 1e9
+_LARGEST_SPACING_MM = 100.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class GridSettings:
         positive = (self.spacing_mm or self.shape or (), self.multiple_of, self.largest_field_mm)
         if min(value for values in positive for value in values) <= 0:
             raise SettingsError("Sizes of a grid are above 0", got=repr(self))
+        if max(self.spacing_mm or (0,)) > _LARGEST_SPACING_MM:
+            raise SettingsError(
+                f"Voxels of a grid are at most {_LARGEST_SPACING_MM:g} mm apart",
+                got=f"spacing_mm={self.spacing_mm}",
+            )
         size = self.shape or tuple(
             field / step
             for field, step in zip(self.largest_field_mm, self.spacing_mm or (), strict=True)

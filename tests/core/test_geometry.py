@@ -20,7 +20,7 @@ from pelvimets.core.resample import (
     smooth_labels,
 )
 from pelvimets.core.volume import Volume
-from pelvimets.errors import GeometryError
+from pelvimets.errors import GeometryError, SettingsError
 
 ORIENTATIONS = [
     np.array(
@@ -218,3 +218,9 @@ def test_an_affine_and_itk_put_a_voxel_in_the_same_place(axes):
     np.testing.assert_allclose(ras, lps * [-1, -1, 1], atol=1e-6)
     there = volume.to_sitk().TransformIndexToPhysicalPoint((i, j, k))
     np.testing.assert_allclose(there, lps, atol=1e-6)
+
+
+@pytest.mark.parametrize("spacing", [(4.0, 2.0, 1e30), (1e9, 1e9, 1e9), (0.01, 0.01, 0.01)])
+def test_a_grid_of_no_sensible_size_is_refused(spacing):
+    with pytest.raises(SettingsError, match=r"100 mm apart|voxels"):
+        GridSettings(spacing_mm=spacing)
