@@ -69,13 +69,6 @@ def answer_of(
     return Answer(sample.name, sample.sequence, spacing_mm, patch.image, truth, found)
 
 
-def measure_sample(
-    predict: Predict, sample: Sample, settings: TrainingSettings, spacing_mm: Triple | None
-) -> Measures:
-    """Read one whole image, as ``answer_of`` does, and measure the answer."""
-    return measures_of(answer_of(predict, sample, settings, spacing_mm), settings)
-
-
 def measures_of(answer: Answer, settings: TrainingSettings) -> Measures:
     """Counts of one image as (numerator, denominator) per measure; sums give the means."""
     voxel_mm3 = float(np.prod(answer.spacing_mm))
