@@ -1,25 +1,15 @@
-"""Results stored into a real Orthanc and fetched back, over DICOMweb and DIMSE.
-
-Orthanc and its DICOMweb plug-in are Debian packages (``orthanc``, ``orthanc-dicomweb``). The
-server is started for these tests on free ports of the loopback address, with an empty store in
-a temporary folder, and stopped afterwards.
-"""
+"""Results stored into a real Orthanc and fetched back, over DICOMweb and DIMSE."""
 
 from __future__ import annotations
 
-import json
 import shutil
-import socket
-import subprocess
-import time
-import urllib.request
-from pathlib import Path
 
 import pydicom
 import pytest
 from dicom_out_study import STUDY_UID, axial, make_case, write
 from dicom_samples import NAME, PATIENT_ID, block, t1
 from dicom_samples import write as write_files
+from pacs_peers import free_port, running_orthanc
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from typer.testing import CliRunner
@@ -31,66 +21,12 @@ from pelvimets.io.pacs.nodes import DicomwebNode, DimseNode, parse_node
 from pelvimets.io.pacs.transfer import fetch, store
 from pelvimets.labels import Sequence
 
-PLUGIN_NAME = "libOrthancDicomWeb.so"
-PLUGIN_FOLDERS = ("/usr/share/orthanc/plugins", "/usr/lib/orthanc")
-START_TIMEOUT_S = 120
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def settings(folder: Path, plugin: Path, http: int, dicom: int) -> dict:
-    return {
-        "Name": "test",
-        "StorageDirectory": str(folder / "store"),
-        "IndexDirectory": str(folder / "store"),
-        "Plugins": [str(plugin)],
-        "HttpPort": http,
-        "DicomPort": dicom,
-        "DicomAet": "ORTHANC",
-        "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
-        "DicomAlwaysAllowGet": True,
-        "DicomAlwaysAllowStore": True,
-        "OverwriteInstances": False,
-        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-    }
-
 
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory):
     """HTTP and DICOM port of a running Orthanc."""
-    program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
-    plugins = [p for f in PLUGIN_FOLDERS for p in Path(f).glob(f"{PLUGIN_NAME}*")]
-    if program is None or not plugins:
-        pytest.skip("orthanc or orthanc-dicomweb is not installed")
-    folder = tmp_path_factory.mktemp("orthanc")
-    http, dicom = free_port(), free_port()
-    config = folder / "orthanc.json"
-    config.write_text(json.dumps(settings(folder, plugins[0], http, dicom)))
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen([program, str(config)], stdout=log, stderr=log)
-        try:
-            wait_until_up(server, http, folder / "log")
-            yield http, dicom
-        finally:
-            server.terminate()
-            server.wait(60)
-
-
-def wait_until_up(server: subprocess.Popen, port: int, log: Path) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            with opener.open(f"http://127.0.0.1:{port}/system", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"Orthanc did not start:\n{log.read_text()[-2000:]}")
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as orthanc:
+        yield orthanc.http, orthanc.dicom
 
 
 @pytest.fixture(params=["web", "dimse"])

@@ -25,7 +25,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from typer.testing import CliRunner
 
-from pelvimets.app.pacs import fetch_study, push_results
+from pelvimets.app.pacs import Call, fetch_study, push_results
 from pelvimets.cli.main import app
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.pacs.answer import NoStoreAnswerError, parse_store_answer
@@ -476,7 +476,7 @@ def test_a_password_comes_from_anywhere_but_the_address(
             push_results(files[0].parent.parent, address)
         assert web.requests == []
     else:
-        push_results(files[0].parent.parent, address, ask)
+        push_results(files[0].parent.parent, address, Call(ask))
         assert web.authorization == wanted
         assert all("ann" not in path for _, path, _ in web.requests)
 

@@ -18,7 +18,7 @@ from pelvimets.cli.benchmark import app as benchmark
 from pelvimets.cli.bundle import bundle, calibrate, card
 from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate, sample_size
 from pelvimets.cli.exchange import exporting, importing
-from pelvimets.cli.pacs import fetch, push
+from pelvimets.cli.pacs import fetch, find, push
 from pelvimets.cli.phantom import app as phantom
 from pelvimets.cli.train import train
 from pelvimets.cli.tune import tune
@@ -248,7 +248,7 @@ def doctor() -> None:
 
 
 _MOUNTED: dict[str, tuple[Callable[..., None], ...]] = {
-    _READ: (view, push, fetch),
+    _READ: (view, find, fetch, push),
     _STUDY: (
         train,
         tune,

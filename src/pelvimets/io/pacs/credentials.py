@@ -1,8 +1,9 @@
-"""Who signs in at a DICOMweb service, and with what: never from the command line.
+"""Who signs in at a PACS, and with what: never from the command line.
 
 In this order: a token in ``PELVIMETS_PACS_TOKEN``; the user of the address (or of
 ``PELVIMETS_PACS_USER``) with the password of ``PELVIMETS_PACS_PASSWORD``, of ``~/.netrc`` (or the
-file named by ``NETRC``), or as typed when asked.
+file named by ``NETRC``), or as typed when asked. Over TLS, the files of trusted certificates and of
+this side's own are named by ``PELVIMETS_TLS_CA``, ``..._CERTIFICATE`` and ``..._KEY``.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pelvimets.errors import InputError
-from pelvimets.io.pacs.nodes import DicomwebNode, Node
+from pelvimets.io.pacs.nodes import DicomwebNode, Node, Tls
 
 Ask = Callable[[str], str]
 """Asks the user for a password; its argument says whose."""
 
+_CA, _CERTIFICATE, _KEY = "PELVIMETS_TLS_CA", "PELVIMETS_TLS_CERTIFICATE", "PELVIMETS_TLS_KEY"
 TOKEN, USER, PASSWORD = "PELVIMETS_PACS_TOKEN", "PELVIMETS_PACS_USER", "PELVIMETS_PACS_PASSWORD"
 
 
@@ -35,7 +37,7 @@ def signed_in(node: Node, ask: Ask | None = None) -> Node:
         InputError: if a user is named and no password is found.
     """
     if not isinstance(node, DicomwebNode):
-        return node
+        return node if node.tls is None else replace(node, tls=tls_of_environment())
     if token := os.environ.get(TOKEN):
         return _with(node, f"Bearer {token}")
     user = node.user or os.environ.get(USER, "")
@@ -44,6 +46,11 @@ def signed_in(node: Node, ask: Ask | None = None) -> Node:
     password = _password(node, user, ask)
     packed = base64.b64encode(f"{user}:{password}".encode()).decode()
     return _with(node, f"Basic {packed}")
+
+
+def tls_of_environment() -> Tls:
+    """The files that the variables name."""
+    return Tls(*(os.environ.get(name, "") for name in (_CA, _CERTIFICATE, _KEY)))
 
 
 def _with(node: DicomwebNode, authorization: str) -> DicomwebNode:

@@ -1,108 +1,204 @@
-"""Store (C-STORE) and retrieve (C-GET) over DIMSE (PS3.4 B and C)."""
+"""Store (C-STORE) and retrieve (C-GET, C-MOVE) over DIMSE (PS3.4 B and C)."""
 
 from __future__ import annotations
 
-import socket
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import ModuleType
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pelvimets.errors import InputError, OutputError
+from pelvimets.io.pacs.association import (
+    PENDING,
+    SUCCESS,
+    association,
+    network,
+    storage_classes,
+)
 from pelvimets.io.pacs.nodes import DimseNode
 from pelvimets.io.pacs.outcome import (
     FetchOutcome,
     Received,
     StoreOutcome,
-    missing_extra,
     reason_text,
+    refused,
     unreachable,
 )
+from pelvimets.io.pacs.patience import Watch, unwatched
+from pelvimets.io.pacs.query import objects_if_listed
 
 _READABLE = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
-_MOST_CONTEXTS = 127  # of 128, one is C-GET's own
-_SUCCESS, _PARTLY = 0x0000, (0xB000, 0xA702)
+_PARTLY = (0xB000, 0xA702)
+_UNKNOWN_DESTINATION = 0xA801
+_MAY_PASS = (0x0110, *range(0xA700, 0xA800))  # processing failure, out of resources
 
 
-def store_dimse(datasets: Sequence[Dataset], node: DimseNode) -> StoreOutcome:
+def store_dimse(
+    datasets: Sequence[Dataset], node: DimseNode, watch: Watch = unwatched
+) -> StoreOutcome:
     """Send objects one after the other; a refused one does not stop the others.
 
     Raises:
         OutputError: if the node cannot be reached.
     """
-    network = _network()
-    entity = network.AE(ae_title=node.calling_ae_title)
+    entity = network().AE(ae_title=node.calling_ae_title)
     kinds = {(d.SOPClassUID, d.file_meta.TransferSyntaxUID) for d in datasets}
     for sop_class, syntax in sorted(kinds):
         entity.add_requested_context(sop_class, syntax)
     outcome = StoreOutcome()
-    with _association(node, entity, OutputError) as association:
-        for dataset in datasets:
-            if not association.is_established:
+    with association(node, entity, OutputError) as called:
+        for number, dataset in enumerate(datasets, start=1):
+            if not called.is_established:
                 outcome.stopped = "the connection broke off"
                 break
-            _send(association, dataset, network, outcome)
+            _send(called, dataset, outcome)
+            watch(number, len(datasets), "objects")
     return outcome
 
 
-def _send(association: Any, dataset: Dataset, network: Any, outcome: StoreOutcome) -> None:
+def _send(called: Any, dataset: Dataset, outcome: StoreOutcome) -> None:
     uid = str(dataset.SOPInstanceUID)
     try:
-        code = association.send_c_store(dataset).get("Status")
+        code = called.send_c_store(dataset).get("Status")
     except ValueError:  # no presentation context of this kind was accepted
         outcome.failures[uid] = reason_text(0x0122)
         return
-    category = "" if code is None else network.status.code_to_category(code)
+    category = "" if code is None else network().status.code_to_category(code)
     if category in ("Success", "Warning"):
         outcome.warnings[uid] = "" if category == "Success" else reason_text(code)
-    else:
-        outcome.failures[uid] = "no answer" if code is None else reason_text(code)
+        return
+    outcome.failures[uid] = "no answer" if code is None else reason_text(code)
+    if code is None or code in _MAY_PASS:
+        outcome.passing.add(uid)
 
 
-def fetch_dimse(study: str, series: str | None, node: DimseNode) -> FetchOutcome:
-    """Retrieve what the node hands over of a study or a series, of any kind of object.
+@dataclass
+class _Basket:
+    """What came so far, and until when more may come."""
+
+    whole_s: float
+    watch: Watch
+    expected: int | None = None
+    found: dict[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._deadline = time.monotonic() + self.whole_s
+        self._lock = threading.Lock()
+
+    @property
+    def too_late(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() > self._deadline
+
+    def keep(self, event: Any) -> int:
+        """Take in what a C-STORE brings."""
+        if self.too_late:
+            event.assoc.abort()
+        with self._lock:
+            self.found[str(event.request.AffectedSOPInstanceUID)] = event.encoded_dataset()
+            self.watch(len(self.found), self.expected, "objects")
+        return SUCCESS
+
+    def check_time(self, node: DimseNode) -> None:
+        """Refuse what took too long."""
+        if self.too_late:
+            raise InputError(
+                "The PACS takes too long to hand over the study",
+                got=f"{node.title}: {len(self.found)} objects in {self.whole_s:g} s",
+                remedy="Try again when network and PACS are less busy",
+            )
+
+
+def get_dimse(
+    study: str, series: str | None, node: DimseNode, watch: Watch = unwatched
+) -> FetchOutcome:
+    """Retrieve what the node hands over of a study or a series on the same association (C-GET).
+
+    Before, the node is asked what there is (C-FIND), where it can be.
 
     Raises:
         InputError: if the node cannot be reached or refuses, or the connection breaks off.
     """
-    network = _network()
-    retrieve = network.sop_class.StudyRootQueryRetrieveInformationModelGet
-    entity = network.AE(ae_title=node.calling_ae_title)
+    retrieve = network().sop_class.StudyRootQueryRetrieveInformationModelGet
+    entity = network().AE(ae_title=node.calling_ae_title)
     entity.add_requested_context(retrieve)
     roles = []
-    for sop_class in _storage_classes(network):
+    for sop_class in storage_classes(beside=1):
         entity.add_requested_context(sop_class, _READABLE)
-        roles.append(network.build_role(sop_class, scp_role=True))
-    found: dict[str, bytes] = {}
-    deadline = time.monotonic() + node.whole_s
+        roles.append(network().build_role(sop_class, scp_role=True))
+    listed = objects_if_listed(node, study, series)
+    basket = _Basket(node.whole_s, watch, None if listed is None else len(listed))
+    handlers = [(network().evt.EVT_C_STORE, basket.keep)]
+    options: dict[str, Any] = {"ext_neg": roles, "evt_handlers": handlers}
+    with association(node, entity, InputError, **options) as called:
+        try:
+            last = list(called.send_c_get(retrieval(study, series), retrieve))[-1]
+        except ValueError as error:
+            raise _does_not(node, "C-GET", "Let it send by C-MOVE: add --move-port") from error
+    basket.check_time(node)
+    return _outcome(basket, listed, last, node)
 
-    def keep(event: Any) -> int:
-        if time.monotonic() > deadline:
-            event.assoc.abort()
-        found[str(event.request.AffectedSOPInstanceUID)] = event.encoded_dataset()
-        return _SUCCESS
 
-    handlers = [(network.evt.EVT_C_STORE, keep)]
-    with _association(
-        node, entity, InputError, ext_neg=roles, evt_handlers=handlers
-    ) as association:
-        responses = association.send_c_get(_query(study, series), retrieve)
-        status, identifier = list(responses)[-1]
-    if time.monotonic() > deadline:
+def move_dimse(
+    study: str, series: str | None, node: DimseNode, port: int, watch: Watch = unwatched
+) -> FetchOutcome:
+    """Let a node send a study or a series to a port of this machine (C-MOVE).
+
+    The node has to know this side's AE title with this machine's address and the port.
+
+    Raises:
+        InputError: if the port is taken, or the node cannot be reached or refuses.
+    """
+    model = network().sop_class.StudyRootQueryRetrieveInformationModelMove
+    entity = network().AE(ae_title=node.calling_ae_title)
+    entity.add_requested_context(model)
+    listed = objects_if_listed(node, study, series)
+    basket = _Basket(node.whole_s, watch, None if listed is None else len(listed))
+    with (
+        _receiving(node.calling_ae_title, port, basket.keep),
+        association(node, entity, InputError) as called,
+    ):
+        request = retrieval(study, series)
+        try:
+            last = list(called.send_c_move(request, node.calling_ae_title, model))[-1]
+        except ValueError as error:
+            raise _does_not(node, "C-MOVE", "Leave out --move-port") from error
+    basket.check_time(node)
+    if last[0].get("Status") is None and not basket.found:  # some break off at a stranger
+        raise refused(InputError, node.title, "the connection broke off", _introduce(node))
+    return _outcome(basket, listed, last, node)
+
+
+@contextmanager
+def _receiving(ae_title: str, port: int, keep: Callable[[Any], int]) -> Iterator[None]:
+    """Take in by C-STORE what a node sends, as long as this lasts."""
+    entity = network().AE(ae_title=ae_title)
+    entity.require_called_aet = True
+    syntaxes = network().ALL_TRANSFER_SYNTAXES
+    for context in network().AllStoragePresentationContexts:
+        entity.add_supported_context(context.abstract_syntax, syntaxes)
+    handlers = [(network().evt.EVT_C_STORE, keep)]
+    try:
+        server = entity.start_server(("", port), block=False, evt_handlers=handlers)
+    except OSError as error:
         raise InputError(
-            "The PACS takes too long to hand over the study",
-            got=f"{node.title}: {len(found)} objects in {node.whole_s:g} s",
-            remedy="Try again when network and PACS are less busy",
-        )
-    missing = _not_handed_over(status, identifier, bool(found), node)
-    return FetchOutcome(tuple(Received(*item) for item in found.items()), missing)
+            "Nothing can be received on this port",
+            got=f"{port}: {error.strerror or error}",
+            remedy="Choose the port under which the PACS knows this machine, when it is free",
+        ) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
 
 
-def _query(study: str, series: str | None) -> Dataset:
+def retrieval(study: str, series: str | None) -> Dataset:
+    """The identifier of a request for a study, or for a series of it."""
     query = Dataset()
     query.QueryRetrieveLevel = "STUDY" if series is None else "SERIES"
     query.StudyInstanceUID = study
@@ -111,20 +207,36 @@ def _query(study: str, series: str | None) -> Dataset:
     return query
 
 
+def _does_not(node: DimseNode, service: str, remedy: str) -> InputError:
+    error = refused(InputError, node.title, f"it does not offer {service}", remedy)
+    assert isinstance(error, InputError)
+    return error
+
+
+def _outcome(
+    basket: _Basket,
+    listed: dict[str, str] | None,
+    last: tuple[Dataset, Dataset | None],
+    node: DimseNode,
+) -> FetchOutcome:
+    found = tuple(Received(*item) for item in basket.found.items())
+    missing = _not_handed_over(*last, bool(found), node)
+    unsent = [uid for uid in listed or () if uid not in basket.found]
+    named = [f"object {uid} did not come" for uid in unsent if not any(uid in m for m in missing)]
+    return FetchOutcome(found, (*missing, *named), passing=bool(unsent))
+
+
 def _not_handed_over(
     status: Dataset, identifier: Dataset | None, found: bool, node: DimseNode
 ) -> tuple[str, ...]:
     """What the node could not send, from its last answer."""
     code = status.get("Status")
-    if code == _SUCCESS:
+    if code == SUCCESS:
         return ()
-    if code is None:
+    if code is None or code in PENDING:
         raise unreachable(InputError, node.title, "the connection broke off")
     if not found or code not in _PARTLY:
-        raise InputError(
-            "The PACS did not hand over the study",
-            got=f"{node.title}: status {reason_text(code)}",
-        )
+        raise _refusal(code, node)
     named = (identifier or Dataset()).get("FailedSOPInstanceUIDList") or []
     uids = [str(uid) for uid in ([named] if isinstance(named, str) else named)]
     if uids:
@@ -133,54 +245,17 @@ def _not_handed_over(
     return (f"{count or 'some'} objects that the PACS does not name",) if count != 0 else ()
 
 
-def _storage_classes(network: Any) -> list[UID]:
-    """Kinds of object to accept, those that serve here first, as many as may be proposed."""
-    common = [context.abstract_syntax for context in network.StoragePresentationContexts]
-    return list(dict.fromkeys([*_WANTED_CLASSES, *common]))[:_MOST_CONTEXTS]
-
-
-def _network() -> ModuleType:
-    try:
-        import pynetdicom
-    except ImportError as error:
-        raise missing_extra(error) from error
-    return pynetdicom
-
-
-@contextmanager
-def _association(
-    node: DimseNode, entity: Any, problem: type[InputError | OutputError], **options: Any
-) -> Iterator[Any]:
-    _check_reachable(node, problem)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = node.timeout_s
-    association = entity.associate(node.host, node.port, ae_title=node.called_ae_title, **options)
-    if not association.is_established:
-        raise unreachable(problem, node.title, "association rejected")
-    try:
-        yield association
-    finally:
-        association.release()
-
-
-def _check_reachable(node: DimseNode, problem: type[InputError | OutputError]) -> None:
-    """Whether anything listens; pynetdicom leaves its socket open where nothing does."""
-    try:
-        socket.create_connection((node.host, node.port), node.timeout_s).close()
-    except OSError as error:
-        raise unreachable(problem, node.title, error) from error
-
-
-_WANTED_CLASSES = tuple(
-    UID(uid)
-    for uid in (
-        "1.2.840.10008.5.1.4.1.1.4",  # MR Image
-        "1.2.840.10008.5.1.4.1.1.4.1",  # Enhanced MR Image
-        "1.2.840.10008.5.1.4.1.1.4.4",  # Legacy Converted Enhanced MR Image
-        "1.2.840.10008.5.1.4.1.1.4.3",  # Enhanced MR Color Image
-        "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture
-        "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation
-        "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation
-        "1.2.840.10008.5.1.4.1.1.88.22",  # Enhanced SR
-        "1.2.840.10008.5.1.4.1.1.104.1",  # Encapsulated PDF
+def _refusal(code: int, node: DimseNode) -> InputError:
+    unknown = code == _UNKNOWN_DESTINATION
+    return InputError(
+        "The PACS did not hand over the study",
+        got=f"{node.title}: status {reason_text(code)}",
+        remedy=_introduce(node) if unknown else None,
     )
-)
+
+
+def _introduce(node: DimseNode) -> str:
+    return (
+        f"Enter {node.calling_ae_title} in the PACS, with this machine's address and the port "
+        "given with --move-port"
+    )

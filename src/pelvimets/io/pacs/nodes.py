@@ -38,6 +38,21 @@ class DicomwebNode:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """How this side speaks TLS.
+
+    Attributes:
+        authorities: File of the certificates that are trusted (PEM); empty takes the system's.
+        certificate: File of this side's own certificate, for nodes that ask for one.
+        key: File of its key.
+    """
+
+    authorities: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
 class DimseNode:
     """A DICOM network node.
 
@@ -48,6 +63,7 @@ class DimseNode:
         calling_ae_title: This side's application entity; a PACS may have to know it.
         timeout_s: For the association and each message.
         whole_s: For a whole study, however steadily it comes.
+        tls: None speaks in the clear.
     """
 
     host: str
@@ -56,6 +72,7 @@ class DimseNode:
     calling_ae_title: str = DEFAULT_AE_TITLE
     timeout_s: float = 60.0
     whole_s: float = WHOLE_S
+    tls: Tls | None = None
 
     @property
     def title(self) -> str:
@@ -66,7 +83,12 @@ class DimseNode:
 Node = DicomwebNode | DimseNode
 
 
-def _check_ae_title(title: str) -> None:
+def check_ae_title(title: str) -> None:
+    """Refuse what is no AE title.
+
+    Raises:
+        InputError: with what is wrong.
+    """
     plain = title.isascii() and title.isprintable() and "\\" not in title
     if not plain or not title.strip() or len(title) > _LONGEST_AE_TITLE:
         raise InputError(
@@ -81,7 +103,7 @@ def parse_node(text: str) -> Node:
 
     Args:
         text: ``http(s)://...`` for DICOMweb, where somebody signs in ``http(s)://USER@...``;
-            ``dicom://AET@host:port`` for DIMSE.
+            ``dicom://AET@host:port`` for DIMSE, ``dicoms://`` for DIMSE over TLS.
 
     Raises:
         InputError: if it is neither, or holds a password.
@@ -104,13 +126,14 @@ def parse_node(text: str) -> Node:
     if parts.scheme in ("http", "https") and parts.hostname and port != -1:
         plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         return DicomwebNode(plain.rstrip("/"), unquote(parts.username or ""))
-    if parts.scheme == "dicom" and parts.hostname and (port or 0) > 0 and parts.username:
-        _check_ae_title(unquote(parts.username))
-        return DimseNode(parts.hostname, port or 0, unquote(parts.username))
+    if parts.scheme in ("dicom", "dicoms") and parts.hostname and (port or 0) > 0:
+        check_ae_title(unquote(parts.username or ""))
+        tls = Tls() if parts.scheme == "dicoms" else None
+        return DimseNode(parts.hostname, port or 0, unquote(parts.username or ""), tls=tls)
     raise InputError(
         "This is no address of a PACS",
         got=without_password(text),
-        remedy="Write http(s)://host/dicom-web, or dicom://AETITLE@host:port",
+        remedy="Write http(s)://host/dicom-web, dicom://AETITLE@host:port, or dicoms:// over TLS",
     )
 
 

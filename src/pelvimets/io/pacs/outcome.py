@@ -20,11 +20,13 @@ class StoreOutcome:
         warnings: Of each object stored; empty where it was stored as it is.
         failures: Reasons of those refused. An object in neither was not confirmed.
         stopped: Why the transfer ended before its end, if it did.
+        passing: Objects whose failure may have passed when they are sent again.
     """
 
     warnings: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     stopped: str = ""
+    passing: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,14 @@ class Received:
 
 @dataclass(frozen=True)
 class FetchOutcome:
-    """What came of a study, by SOP Instance UID, and what did not."""
+    """What came of a study, by SOP Instance UID, and what did not.
+
+    ``passing`` says that what is missing may come when the study is asked for again.
+    """
 
     objects: tuple[Received, ...]
     missing: tuple[str, ...] = ()
+    passing: bool = False
 
 
 _REASONS = {
@@ -84,8 +90,28 @@ def missing_extra(error: ImportError) -> MissingExtraError:
     )
 
 
+class MayPassError(Exception):
+    """Mixed into an error of what may have passed when it is tried again."""
+
+
+class _AwayInputError(MayPassError, InputError):
+    """A node that a study should come from does not answer."""
+
+
+class _AwayOutputError(MayPassError, OutputError):
+    """A node that results should go to does not answer."""
+
+
+def refused(
+    kind: type[InputError | OutputError], where: str, reason: object, remedy: str | None = None
+) -> InputError | OutputError:
+    """The error where a node refuses, and will do so again."""
+    return kind("The PACS did not do what it was asked", got=f"{where}: {reason}", remedy=remedy)
+
+
 def unreachable(
     kind: type[InputError | OutputError], where: str, reason: object
 ) -> InputError | OutputError:
-    """The error where a node does not answer, or refuses."""
-    return kind("The PACS did not do what it was asked", got=f"{where}: {reason}")
+    """The error where a node does not answer, or breaks off: it may be tried again."""
+    away = _AwayInputError if issubclass(kind, InputError) else _AwayOutputError
+    return away("The PACS did not do what it was asked", got=f"{where}: {reason}")

@@ -16,9 +16,10 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from pelvimets.errors import InputError, OutputError
-from pelvimets.io.pacs.dimse import fetch_dimse, store_dimse
+from pelvimets.io.pacs.dimse import get_dimse, move_dimse, store_dimse
 from pelvimets.io.pacs.nodes import DicomwebNode, Node
-from pelvimets.io.pacs.outcome import FetchOutcome, Received, StoreOutcome
+from pelvimets.io.pacs.outcome import FetchOutcome, MayPassError, Received, StoreOutcome
+from pelvimets.io.pacs.patience import ONCE, Patience, Watch, unwatched
 from pelvimets.io.pacs.sound import fault_of
 from pelvimets.io.pacs.web import fetch_web, store_web
 from pelvimets.io.record.output import write_bytes
@@ -37,12 +38,33 @@ class Stored:
     notes: tuple[str, ...] = ()
 
 
-def store(files: Sequence[Path], node: Node) -> Stored:
+@dataclass(frozen=True)
+class How:
+    """How to go about a transfer.
+
+    Attributes:
+        patience: Tries where a node does not answer, breaks off or is short of something.
+        watch: Told of the progress.
+        move_port: Fetch by C-MOVE to this port of this machine; None fetches by C-GET.
+    """
+
+    patience: Patience = ONCE
+    watch: Watch = unwatched
+    move_port: int | None = None
+
+
+_PLAINLY = How()
+
+
+def store(files: Sequence[Path], node: Node, how: How = _PLAINLY) -> Stored:
     """Store DICOM files in a PACS.
+
+    Tried again, only what is not confirmed is sent.
 
     Args:
         files: DICOM files; all are read before the first is sent.
         node: Where to.
+        how: Tries and progress.
 
     Returns:
         What was stored: every file.
@@ -55,14 +77,29 @@ def store(files: Sequence[Path], node: Node) -> Stored:
     datasets = [_read(path) for path in files]
     if not datasets:
         raise InputError("There is nothing to store", remedy="Run 'predict' with --dicom first")
-    if isinstance(node, DicomwebNode):
-        outcome = store_web(datasets, node)
-    else:
-        outcome = store_dimse(datasets, node)
+    outcome = StoreOutcome()
+    for last in how.patience.each():
+        waiting = [d for d in datasets if str(d.SOPInstanceUID) not in outcome.warnings]
+        part = _store_once(waiting, node, how.watch, last)
+        outcome.warnings |= part.warnings
+        outcome.failures, outcome.stopped = part.failures, part.stopped
+        if not (part.passing or part.stopped):
+            break
     uids = {path.name: str(d.SOPInstanceUID) for path, d in zip(files, datasets, strict=True)}
     _check_all_stored(uids, outcome, node)
     notes = [f"{name}: stored, but {w}" for name, u in uids.items() if (w := outcome.warnings[u])]
     return Stored(tuple(uids.values()), tuple(notes))
+
+
+def _store_once(datasets: Sequence[Dataset], node: Node, watch: Watch, last: bool) -> StoreOutcome:
+    try:
+        if isinstance(node, DicomwebNode):
+            return store_web(datasets, node, watch)
+        return store_dimse(datasets, node, watch)
+    except MayPassError as error:
+        if last:
+            raise
+        return StoreOutcome(stopped=str(error))
 
 
 def _check_all_stored(uids: dict[str, str], outcome: StoreOutcome, node: Node) -> None:
@@ -81,9 +118,14 @@ def _check_all_stored(uids: dict[str, str], outcome: StoreOutcome, node: Node) -
 
 
 def fetch(
-    study_instance_uid: str, node: Node, series_instance_uid: str | None = None
+    study_instance_uid: str,
+    node: Node,
+    series_instance_uid: str | None = None,
+    how: How = _PLAINLY,
 ) -> FetchOutcome:
     """Fetch all objects of a study, or of one series of it, as they are stored.
+
+    Tried again, what came before is kept.
 
     Returns:
         What came whole, by SOP Instance UID, and what did not, with the reason.
@@ -98,15 +140,37 @@ def fetch(
             raise InputError(
                 "This is no UID", got=repr(uid), remedy="Give the Study Instance UID, as 1.2.840..."
             )
-    if isinstance(node, DicomwebNode):
-        found = fetch_web(study_instance_uid, series_instance_uid, node)
-    else:
-        found = fetch_dimse(study_instance_uid, series_instance_uid, node)
+    found = _fetched(study_instance_uid, series_instance_uid, node, how)
     if not found.objects:
         raise InputError(
             "The PACS holds nothing of this study", got=f"{node.title}: {study_instance_uid}"
         )
     return _sound(found, node, study_instance_uid, series_instance_uid)
+
+
+def _fetched(study: str, series: str | None, node: Node, how: How) -> FetchOutcome:
+    came: dict[str, Received] = {}
+    missing: tuple[str, ...] = ()
+    for last in how.patience.each():
+        try:
+            part = _fetch_once(study, series, node, how)
+        except MayPassError:
+            if last:
+                raise
+            continue
+        came |= {item.sop_instance_uid: item for item in part.objects}
+        missing = tuple(m for m in part.missing if not any(uid in m.split() for uid in came))
+        if not (part.passing and missing):
+            break
+    return FetchOutcome(tuple(came.values()), missing)
+
+
+def _fetch_once(study: str, series: str | None, node: Node, how: How) -> FetchOutcome:
+    if isinstance(node, DicomwebNode):
+        return fetch_web(study, series, node, how.watch)
+    if how.move_port is not None:
+        return move_dimse(study, series, node, how.move_port, how.watch)
+    return get_dimse(study, series, node, how.watch)
 
 
 def _sound(found: FetchOutcome, node: Node, study: str, series: str | None) -> FetchOutcome:

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
+from urllib.parse import urlencode
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -25,8 +26,10 @@ from pelvimets.io.pacs.outcome import (
     Received,
     StoreOutcome,
     missing_extra,
+    refused,
     unreachable,
 )
+from pelvimets.io.pacs.patience import Watch, unwatched
 
 _JSON = "application/dicom+json"
 _DICOM = 'multipart/related; type="application/dicom"'
@@ -34,9 +37,12 @@ _INSTANCE = "00080018"
 _BLOCK = 1 << 16
 _NOTHING_THERE = (204, 404)
 _NOT_SENT_ON = (301, 302, 303, 307, 308)
+_BUSY = (408, 425, 429, 502, 503, 504)
 
 
-def store_web(datasets: Sequence[Dataset], node: DicomwebNode) -> StoreOutcome:
+def store_web(
+    datasets: Sequence[Dataset], node: DicomwebNode, watch: Watch = unwatched
+) -> StoreOutcome:
     """Send objects in one request, and read what the service says of each.
 
     Raises:
@@ -45,7 +51,10 @@ def store_web(datasets: Sequence[Dataset], node: DicomwebNode) -> StoreOutcome:
     """
     boundary = uuid.uuid4().hex
     headers = {"Content-Type": f'{_DICOM}; boundary="{boundary}"', "Accept": _JSON}
-    answer = _request("POST", f"{node.url}/studies", node, OutputError, headers, boundary, datasets)
+    body = _Body(_multipart(datasets, boundary), watch)
+    answer = _request("POST", f"{node.url}/studies", node, OutputError, headers, body)
+    if answer.status_code in _BUSY:
+        raise _refused(OutputError, node, answer)
     try:
         outcome = parse_store_answer(answer.content, answer.headers.get("Content-Type", ""))
     except NoStoreAnswerError as error:
@@ -60,14 +69,17 @@ def store_web(datasets: Sequence[Dataset], node: DicomwebNode) -> StoreOutcome:
     return outcome
 
 
-def fetch_web(study: str, series: str | None, node: DicomwebNode) -> FetchOutcome:
+def fetch_web(
+    study: str, series: str | None, node: DicomwebNode, watch: Watch = unwatched
+) -> FetchOutcome:
     """Retrieve all objects of a study or a series as they are stored.
 
     Raises:
         InputError: if the service cannot be reached, refuses, or answers with something else.
     """
     address = f"{node.url}/studies/{study}" + ("" if series is None else f"/series/{series}")
-    answer = _request("GET", address, node, InputError, {"Accept": f"{_DICOM}; transfer-syntax=*"})
+    accepted = {"Accept": f"{_DICOM}; transfer-syntax=*"}
+    answer = _request("GET", address, node, InputError, accepted, watch=watch)
     if answer.status_code in _NOTHING_THERE:
         return FetchOutcome(())
     if not answer.ok:
@@ -81,8 +93,27 @@ def fetch_web(study: str, series: str | None, node: DicomwebNode) -> FetchOutcom
             unreadable += 1
     missing = [f"{unreadable} parts of the answer are no DICOM objects"] if unreadable else []
     came = {item.sop_instance_uid for item in objects}
-    missing += [f"object {uid} did not come" for uid in _listed(address, node) if uid not in came]
-    return FetchOutcome(tuple(objects), tuple(missing))
+    lost = [f"object {uid} did not come" for uid in _listed(address, node) if uid not in came]
+    return FetchOutcome(tuple(objects), (*missing, *lost), passing=bool(lost))
+
+
+def ask_web(node: DicomwebNode, path: str, parameters: dict[str, str]) -> list[Any]:
+    """Rows of a search, as DICOM JSON.
+
+    Raises:
+        InputError: if the service cannot be reached or cannot be searched.
+    """
+    question = f"?{urlencode(parameters)}" if parameters else ""
+    answer = _request("GET", f"{node.url}{path}{question}", node, InputError, {"Accept": _JSON})
+    if answer.status_code == 204:
+        return []
+    try:
+        rows = answer.json() if answer.ok else None
+    except ValueError:
+        rows = None
+    if not isinstance(rows, list):
+        raise _refused(InputError, node, answer)
+    return rows
 
 
 def _listed(address: str, node: DicomwebNode) -> list[str]:
@@ -100,8 +131,8 @@ def _request(
     node: DicomwebNode,
     problem: type[InputError | OutputError],
     headers: dict[str, str],
-    boundary: str = "",
-    datasets: Sequence[Dataset] = (),
+    body: _Body | None = None,
+    watch: Watch = unwatched,
 ) -> Any:
     try:
         import requests
@@ -115,12 +146,12 @@ def _request(
             address,
             headers={**headers, **node.headers},
             auth=_as_given if "Authorization" in node.headers else None,
-            data=_multipart(datasets, boundary) if datasets else None,
+            data=body,
             timeout=node.timeout_s,
             allow_redirects=False,
             stream=True,
         )
-        _receive(answer, deadline, node, problem)
+        _receive(answer, deadline, node, problem, watch)
     except (requests.RequestException, HTTPError) as error:
         raise unreachable(problem, node.title, error) from error
     if answer.status_code in _NOT_SENT_ON:
@@ -134,24 +165,49 @@ def _request(
 
 
 def _receive(
-    answer: Any, deadline: float, node: DicomwebNode, problem: type[InputError | OutputError]
+    answer: Any,
+    deadline: float,
+    node: DicomwebNode,
+    problem: type[InputError | OutputError],
+    watch: Watch,
 ) -> None:
     """Take the whole answer in, within the time it may take; a drip is no silence."""
-    blocks = []
+    blocks, came, length = [], 0, answer.headers.get("Content-Length", "")
+    total = int(length) if length.isdigit() else None
     with answer:
         while block := answer.raw.read1(_BLOCK, decode_content=True):
             blocks.append(block)
+            came += len(block)
+            watch(came, total, "bytes")
             if time.monotonic() > deadline:
                 raise problem(
                     "The PACS takes too long to answer",
-                    got=f"{node.title}: {sum(map(len, blocks))} bytes in {node.whole_s:g} s",
+                    got=f"{node.title}: {came} bytes in {node.whole_s:g} s",
                     remedy="Try again when network and PACS are less busy",
                 )
     answer._content = b"".join(blocks)
 
 
 def _refused(kind: type[InputError | OutputError], node: DicomwebNode, answer: Any) -> Exception:
-    return unreachable(kind, node.title, f"HTTP {answer.status_code} {answer.reason or ''}".strip())
+    said = f"HTTP {answer.status_code} {answer.reason or ''}".strip()
+    make = unreachable if answer.status_code in _BUSY else refused
+    return make(kind, node.title, said)
+
+
+class _Body(BytesIO):
+    """The body of a request, that tells how much of it has gone out."""
+
+    def __init__(self, content: bytes, watch: Watch) -> None:
+        super().__init__(content)
+        self._watch, self._length = watch, len(content)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def read(self, size: int | None = -1) -> bytes:
+        block = super().read(size)
+        self._watch(self.tell(), self._length, "bytes")
+        return block
 
 
 def _as_given(request: Any) -> Any:
