@@ -38,6 +38,7 @@ _SPDX = {
     "3-Clause BSD License": "BSD-3-Clause",
 }
 _STATED_NOWHERE = {"patsy": "BSD-2-Clause"}  # its classifier says BSD alone, its text 2-clause
+_CHOSEN = {"pyphen": "MPL-1.1"}  # offered under GPL, LGPL or MPL, as one chooses
 _DEV = "dev"
 _WIDTH = 100
 
@@ -99,8 +100,8 @@ def _licence(name: str, installed: Distribution) -> str:
     if expression := stated.get("License-Expression"):
         return str(expression)
     text = (stated.get("License") or "").strip()
-    if name in _STATED_NOWHERE:
-        return _STATED_NOWHERE[name]
+    if name in _STATED_NOWHERE or name in _CHOSEN:
+        return {**_STATED_NOWHERE, **_CHOSEN}[name]
     if re.fullmatch(r"[A-Za-z]+(-[\w.]+)+( (AND|OR) [\w.-]+)*|MIT", text):
         return text
     classifiers = [c for c in stated.get_all("Classifier") or () if c.startswith("License ::")]

@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
+from pelvimets.report import printed
 from pelvimets.report.content import LesionCard, ReportContent, Table
 from pelvimets.report.pdf import render_pdf
 from pelvimets.report.pictures import Picture
+from pelvimets.report.printed import page_printer, print_report
 
 NOTICE = "Research use only. Not a medical device."
 
@@ -45,11 +47,9 @@ def content(lesions: int = 2, series: int = 3) -> ReportContent:
             for n in numbers
         ),
         burden=Table("Burden per bone", ("Structure", "Share"), (("ilium", "1.0%"),)),
-        series=Table(
-            "Series",
-            ("No.", "Description", "Why"),
-            tuple((str(n), "ax_t1_" * 20, "why not " * 30) for n in range(series)),
-        ),
+        free_bones=("right ilium",),
+        not_taken=tuple((f"why not {n} " * 30, "ax_t1_" * 20) for n in range(series)),
+        signature=(("Reviewed", "by Dr. Ada, signed 2026-03-01 08:05 (UTC+01:00)"),),
         provenance=(("pelvimets", "0.1.0"),),
     )
 
@@ -75,6 +75,9 @@ def test_everything_is_printed():
         "1.0%",
         "lumbar vertebra",
         "0.1.0",
+        "by Dr. Ada, signed 2026-03-01 08:05",
+        "No lesion marked: right ilium.",
+        "why not 0",
     ):
         assert part in text, part
 
@@ -93,8 +96,8 @@ def test_no_lesion_is_said():
 
 
 def test_long_tables_run_over_pages_with_their_head():
-    reader = PdfReader(io.BytesIO(render_pdf(content(series=60))))
-    heads = sum("Description" in page.extract_text() for page in reader.pages)
+    reader = PdfReader(io.BytesIO(render_pdf(content(lesions=90))))
+    heads = sum("Volume, cm3" in page.extract_text() for page in reader.pages)
     assert len(reader.pages) > 3
     assert heads >= 2
     assert all("Research use only" in page.extract_text() for page in reader.pages)
@@ -116,3 +119,23 @@ def test_every_level_is_set(level):
 def test_an_empty_report_is_a_page():
     bare = dataclasses.replace(content(0), header=(), flags=(), overviews=(), provenance=())
     assert len(PdfReader(io.BytesIO(render_pdf(bare))).pages) >= 1
+
+
+@pytest.mark.skipif(page_printer() is None, reason="no WeasyPrint (extra pdf) or no Pango")
+def test_the_page_itself_is_printed_where_that_can_be_done():
+    first = print_report(content())
+    assert first == print_report(content())
+    text = text_of(first)
+    for part in (
+        "Suspicious for M1b in the scanned field",
+        "p<1> & co",
+        "lesion 2 on DWI",
+        "page 1 of",
+    ):
+        assert part in text, part
+    assert "WeasyPrint" in PdfReader(io.BytesIO(first)).metadata.producer
+
+
+def test_without_the_printer_the_same_content_is_set_plainly(monkeypatch):
+    monkeypatch.setattr(printed, "page_printer", lambda: None)
+    assert print_report(content()) == render_pdf(content())

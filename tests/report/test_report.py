@@ -22,10 +22,12 @@ from pelvimets.core.findings import (
     SequenceFindings,
     SequenceLesion,
 )
+from pelvimets.core.geometry import Geometry
 from pelvimets.core.study import Acquisition, SeriesDecision, SeriesRole, Study
+from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError
 from pelvimets.labels import LESION_COLOUR, Bone, Sequence, Side
-from pelvimets.report.content import Provenance, report_content
+from pelvimets.report.content import Provenance, Reviewed, report_content
 from pelvimets.report.data import (
     findings_from_dict,
     findings_schema,
@@ -34,6 +36,8 @@ from pelvimets.report.data import (
     suspicion_wording,
 )
 from pelvimets.report.html import render_html
+from pelvimets.report.overview import overviews
+from pelvimets.report.pictures import Scan, lesion_planes
 from tests.core.test_lesions import measured, study_masks
 
 unit = st.floats(0, 1)
@@ -148,17 +152,83 @@ def test_the_report_never_says_m0_and_always_says_research(content):
     assert not re.search(r"\bM0\b", html)
 
 
-def test_each_lesion_has_a_picture_per_sequence_that_shows_it(content):
-    assert [len(card.pictures) for card in content.cards] == [2, 2]
+def test_each_lesion_is_shown_in_three_planes_on_each_sequence(content):
     for card in content.cards:
-        shown = [p for p in card.pictures if "not found" not in p.caption]
-        for picture in shown:
+        captions = [picture.caption for picture in card.pictures]
+        for view in ("axial", "coronal", "sagittal"):
+            assert sum(caption.endswith(view) for caption in captions) == 2, captions
+        for picture in card.pictures:
             pixels = np.asarray(Image.open(BytesIO(picture.png)).convert("RGB"))
-            assert (pixels == LESION_COLOUR).all(axis=-1).sum() > 20
+            outlined = (pixels == LESION_COLOUR).all(axis=-1).sum() > 20
+            assert outlined == ("not found" not in picture.caption), picture.caption
+
+
+def test_a_lesion_carries_its_number_in_the_pictures():
+    ball = ((75, 10, 60), 14, 0.9)
+    bones, lesions = study_masks([ball], [])
+    image = bones.by_sequence[Sequence.DWI]
+    image = image.with_array(np.full(image.array.shape, 50, np.float32))
+    scan = Scan("DWI", image, bones.by_sequence[Sequence.DWI], lesions.by_sequence[Sequence.DWI])
+
+    def pixels(numbers):
+        shown = lesion_planes(replace(scan, numbers=numbers), (75.0, 10.0, 60.0), "DWI")
+        return [np.asarray(Image.open(BytesIO(p.png)).convert("RGB")).astype(int) for p in shown]
+
+    for bare, one, two in zip(pixels({}), pixels({1: 1}), pixels({1: 2}), strict=True):
+        assert (bare != one).any() and (one != two).any()
+        changed = np.argwhere((bare != one).any(axis=-1))
+        assert np.ptp(changed, axis=0).max() < 25  # a number beside the lesion, nothing else
+
+
+def test_bones_that_touch_leave_no_crack_between_them():
+    grid = Geometry.from_axes((20, 30, 30), (6.0, 4.0, 4.0))
+    array = np.zeros(grid.shape, np.uint8)
+    array[4:16, 8:22, 4:15], array[4:16, 8:22, 15:26] = 2, 3
+    scan = Scan(
+        "DWI", Volume(array.astype(np.float32), grid), Volume(array, grid), Volume(0 * array, grid)
+    )
+    front = next(p for p in overviews({Sequence.DWI: scan}) if p.caption == "Bones, coronal")
+    pixels = np.asarray(Image.open(BytesIO(front.png)).convert("RGB"))
+    height, width = pixels.shape[:2]
+    middle = pixels[height // 3 : 2 * height // 3, width // 4 : 3 * width // 4]
+    assert (middle.max(axis=-1) > 60).all()
+
+
+def test_a_t1_is_in_phase_only_where_it_is(content):
+    assert any(
+        "T1 in phase" in picture.caption for card in content.cards for picture in card.pictures
+    )
+    ball = ((75, 10, 60), 14, 0.9)
+    bones, lesions = study_masks([], [ball])
+    mask = bones.by_sequence[Sequence.T1]
+    image = mask.with_array(mask.array.astype(np.float32))
+    flag = QualityFlag(FlagLevel.NOTE, "cut-off", "Cut off", Sequence.T1)
+    findings = replace(measured(bones, lesions), flags=(flag,))
+    study = Study("study-2", t1=Acquisition(image, SeriesRole.T1_LIKE, "series 3 't1_tse'"))
+    printed = render_html(
+        report_content(study, bones, lesions, findings, Provenance("0.1", "b", "t"))
+    )
+    shown = printed.replace("T1 in phase</dt><dd>not available", "")
+    assert "in phase" not in shown
+    assert "T1: Cut off" in shown
+
+
+def test_reader_remark_and_time_stand_under_the_statement(content):
+    words = Reviewed("Dr. <Ada>", "2026-03-01 08:05 (UTC+01:00)", True, "second look", {1: "old"})
+    study = Study("study-3", t1=None, dwi=None)
+    bones, lesions = study_masks([((75, 10, 60), 14, 0.9)], [])
+    findings = measured(bones, lesions)
+    made = report_content(study, bones, lesions, findings, Provenance("0.1", "b", "t", words))
+    page = render_html(made)
+    assert (
+        "by Dr. &lt;Ada&gt;, signed 2026-03-01 08:05 (UTC+01:00); Structured Report verified"
+        in page
+    )
+    assert "second look" in page and made.cards[0].note == "old"
 
 
 def test_a_left_sided_lesion_is_on_the_right_of_the_coronal_picture(content):
-    coronal = next(p for p in content.overviews if p.caption.startswith("DWI, coronal, proj"))
+    coronal = next(p for p in content.overviews if p.caption == "Bones, coronal")
     pixels = np.asarray(Image.open(BytesIO(coronal.png)).convert("RGB")).astype(int)
     red = (pixels[..., 0] > 150) & (pixels[..., 1] < 90) & (pixels[..., 2] < 60)
     assert np.argwhere(red)[:, 1].mean() > pixels.shape[1] / 2

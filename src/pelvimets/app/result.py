@@ -27,10 +27,10 @@ from pelvimets.io.dicom.source_headers import (
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json, write_text
 from pelvimets.labels import Sequence
-from pelvimets.report.content import Provenance, ReportContent, report_content
+from pelvimets.report.content import Provenance, ReportContent, Reviewed, report_content
 from pelvimets.report.data import findings_to_dict, lesions_csv
 from pelvimets.report.html import render_html
-from pelvimets.report.pdf import render_pdf
+from pelvimets.report.printed import print_report
 
 DICOM_FOLDER = "dicom"
 _ADC = "adc"
@@ -59,17 +59,28 @@ def content_of(
     provenance = Provenance(
         version=__version__,
         bundle=bundle,
-        created=created.strftime("%Y-%m-%d %H:%M UTC"),
-        reviewed=_reviewed(review),
+        created=local_words(created),
+        reviewed=None if review is None else _reviewed(review),
     )
     return report_content(result.study, result.bones, result.lesions, result.findings, provenance)
 
 
-def _reviewed(review: Review | None) -> str:
-    if review is None:
-        return ""
-    reader = review.reader or "a reader"
-    return f"by {reader}, signed {review.signed}" if review.signed else f"by {reader}, not signed"
+def local_words(moment: datetime) -> str:
+    """A moment by the clock of this place, with its distance from UTC.
+
+    >>> from datetime import timezone, timedelta
+    >>> local_words(datetime(2026, 3, 1, 8, 5, tzinfo=timezone(timedelta(hours=1))))
+    '2026-03-01 08:05 (UTC+01:00)'
+    """
+    here = moment if moment.utcoffset() else moment.astimezone()
+    offset = here.strftime("%z")
+    return f"{here:%Y-%m-%d %H:%M} (UTC{offset[:3]}:{offset[3:5]})"
+
+
+def _reviewed(review: Review) -> Reviewed:
+    signed = local_words(datetime.fromisoformat(review.signed)) if review.signed else ""
+    notes = {entry.number: entry.note for entry in review.lesions if entry.note}
+    return Reviewed(review.reader, signed, comment=review.comment, notes=notes)
 
 
 def write_result(folder: Path, result: StudyResult, content: ReportContent) -> None:
@@ -124,7 +135,7 @@ def write_dicom(
         result.bones,
         result.lesions,
         result.findings,
-        render_pdf(content),
+        print_report(content),
         segmentation_type=_segmentation_type(labelmap),
         edited=edited,
         clock=lambda: created,

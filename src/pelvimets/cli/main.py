@@ -164,7 +164,8 @@ def _predict_one(source: StudyInput, out: Path, options: RunOptions) -> None:
     for note in summary.notes:
         console.line(f"note: {note}")
     for flag in summary.findings.flags:
-        console.line(f"{flag.level}: {flag.message}", style="yellow")
+        where = f"{flag.sequence.value.upper()}: " if flag.sequence else ""
+        console.line(f"{flag.level}: {where}{flag.message}", style="yellow")
     count = len(summary.findings.lesions)
     lesions = f"{count} lesion{'' if count == 1 else 's'} listed"
     console.line(f"{suspicion_wording(summary.findings)}; {lesions}")

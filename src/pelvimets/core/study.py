@@ -76,6 +76,16 @@ class Acquisition:
     scanner: str = ""
     source: SourceReference | None = None
 
+    @property
+    def title(self) -> str:
+        """Name of the sequence as printed: a T1 is 'in phase' only where it is."""
+        titles = {
+            SeriesRole.ADC: "ADC",
+            SeriesRole.T1_IN_PHASE: Sequence.T1.title,
+            SeriesRole.T1_LIKE: "T1",
+        }
+        return titles.get(self.role, Sequence.DWI.title)
+
 
 @dataclass(frozen=True)
 class SeriesDecision:

@@ -1,4 +1,4 @@
-"""The report as PDF, for those to whom a page is handed over.
+"""The report as PDF without more than the base install: what ``printed`` falls back to.
 
 Set with ReportLab (BSD licence) from the same plain data as the HTML. The bytes depend on
 the content alone: no date, no identifier of the run. Fonts are embedded (Bitstream Vera).
@@ -36,10 +36,10 @@ from pelvimets.report.pictures import Picture, legend
 
 _MARGIN = 16 * mm
 _WIDTH = A4[0] - 2 * _MARGIN
-_GAP = 3 * mm
+_GAP = 1.5 * mm
 _FRAME_PADDING = 6  # points that ReportLab keeps free inside a frame
-_PER_ROW = {"overview": 4, "card": 2}
-_TALLEST = {"overview": 62 * mm, "card": 84 * mm}
+_PER_ROW = {"overview": 4, "card": 6}
+_TALLEST = {"overview": 62 * mm, "card": 30 * mm}
 _SHORTEST_COLUMN, _LONGEST_COLUMN = 8, 34  # characters that a column is given room for
 
 _INK, _SOFT, _LINE = HexColor("#1c2127"), HexColor("#5b6672"), HexColor("#d9dee3")
@@ -94,8 +94,7 @@ def _draw_footer(canvas: Canvas, content: ReportContent) -> None:
     canvas.saveState()
     canvas.setFont("Vera", 7)
     canvas.setFillColor(_SOFT)
-    study = content.header[0][1] if content.header else ""
-    canvas.drawString(_MARGIN, _MARGIN - 2 * mm, f"{study} · {content.notice.split('. ')[0]}")
+    canvas.drawString(_MARGIN, _MARGIN - 2 * mm, content.footer)
     canvas.drawRightString(A4[0] - _MARGIN, _MARGIN - 2 * mm, f"page {canvas.getPageNumber()}")
     canvas.restoreState()
 
@@ -106,9 +105,10 @@ def _story(content: ReportContent) -> list[Flowable]:
         Spacer(0, 4 * mm),
         _text(content.title, size=16, bold=True),
         Spacer(0, 2 * mm),
-        _pairs(content.header),
-        Spacer(0, 3 * mm),
         _statement(content),
+        _pairs(content.signature),
+        Spacer(0, 3 * mm),
+        _pairs(content.header),
         *_flags(content.flags),
         *_table(content.lesions),
     ]
@@ -120,10 +120,20 @@ def _story(content: ReportContent) -> list[Flowable]:
     return [
         *story,
         *_table(content.burden),
-        *_table(content.series),
+        *_left_out(content),
         Spacer(0, 6 * mm),
         _pairs(content.provenance),
     ]
+
+
+def _left_out(content: ReportContent) -> list[Flowable]:
+    """Bones without a lesion, and the series that were not read."""
+    free = ", ".join(content.free_bones)
+    lines: list[Flowable] = [_text(f"No lesion marked: {free}.", size=7.5)] if free else []
+    rows = [
+        _text(f"{names}: {reason}", size=7, colour=_SOFT) for reason, names in content.not_taken
+    ]
+    return lines + ([_heading("Other series of the study", rows[0]), *rows[1:]] if rows else [])
 
 
 def _style(
@@ -298,6 +308,7 @@ def _card(card: LesionCard, *, first: bool) -> KeepTogether:
             Spacer(0, 3 * mm),
             _text(f"{card.number}. {card.title}", size=9.5, bold=True),
             _text(card.facts, size=7.5, colour=_SOFT),
+            *([_text(card.note, size=7.5)] if card.note else []),
             Spacer(0, 1.5 * mm),
             *_pictures(card.pictures, "card"),
         ]

@@ -1,4 +1,4 @@
-"""Pictures of a result as PNG: overlays at each lesion and overviews of the pelvis.
+"""Pictures of a result as PNG: three planes through each lesion, outlined and numbered.
 
 All pictures follow the radiological convention: the patient's right is on the left of an
 axial or coronal picture; sagittal pictures look from the patient's left, anterior to the left.
@@ -7,9 +7,10 @@ axial or coronal picture; sagittal pictures look from the patient's left, anteri
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +18,23 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.resample import resample_image, resample_labels, smooth_labels
+from pelvimets.core.resample import resample_image, smooth_labels
 from pelvimets.core.volume import Volume
 from pelvimets.labels import LESION_COLOUR, Bone
 
 Rgb = npt.NDArray[np.uint8]
+View = Literal["axial", "coronal", "sagittal"]
+Point = tuple[float, float]
 
-_PIXEL_MM = 1.0
-_OVERVIEW_MM = 2.0
-_BACKGROUND = (16, 18, 22)
-_SUPERIOR, _POSTERIOR, _LEFT = 0, 1, 2
+VIEWS: tuple[View, ...] = ("axial", "coronal", "sagittal")
+SUPERIOR, POSTERIOR, LEFT = 0, 1, 2
+ACROSS = {"axial": SUPERIOR, "coronal": POSTERIOR, "sagittal": LEFT}
+SIDES = {"axial": ("R", "L"), "coronal": ("R", "L"), "sagittal": ("A", "P")}
+_PIXEL_MM = 0.6
+_FIELD_MM = 130.0
+_MARGIN_VOXELS = 2
+_LETTERS = (235, 235, 235)
+_NUMBER = (255, 214, 92)
 
 
 @dataclass(frozen=True)
@@ -40,99 +48,86 @@ class Picture:
     height: int
 
 
-def axial_overlay(
-    image: Volume,
-    bones: Volume,
-    lesions: Volume,
-    centre_lps_mm: tuple[float, float, float],
-    caption: str,
-    field_mm: float = 220.0,
-) -> Picture:
-    """An axial cut through a point: image, outlines of bones and of lesions.
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """One sequence with its masks, ready to be cut.
 
-    The cut is one pixel thick on a grid of 1 mm around the point, so that oblique and
-    sagittal acquisitions show the same plane as axial ones.
+    Attributes:
+        title: Name of the sequence as printed.
+        image: As acquired.
+        bones, lesions: Label maps on the same grid.
+        numbers: The lesion's number in the report by its label in ``lesions``.
     """
-    plane = _plane(centre_lps_mm, field_mm)
-    grey = _windowed(resample_image(image, plane, outside=0.0).array[0], _window(image.array))
-    rgb = np.repeat(grey[..., None], 3, axis=2)
-    bone_slice = resample_labels(bones, plane).array[0]
-    for bone in Bone:
-        _paint(rgb, _outline(bone_slice == bone, 1), bone.colour)
-    lesion_slice = resample_labels(lesions, plane).array[0]
-    _paint(rgb, _outline(lesion_slice > 0, 2), LESION_COLOUR)
-    marked = _with_sides(Image.fromarray(rgb), "R", "L")
-    return _picture(marked, caption, f"Axial image with outlines. {caption}")
+
+    title: str
+    image: Volume
+    bones: Volume
+    lesions: Volume
+    numbers: Mapping[int, int] = field(default_factory=dict)
+
+    @cached_property
+    def window(self) -> tuple[float, float]:
+        """Grey values shown as black and as white."""
+        array = self.image.array
+        sample = array[:: max(array.shape[0] // 16, 1), ::2, ::2]
+        low, high = np.percentile(sample, (2.0, 99.7))
+        return float(low), float(max(high, low + 1e-6))
+
+    def holds(self, place_lps_mm: tuple[float, float, float]) -> bool:
+        """Whether a place lies in the image's field."""
+        grid = self.image.geometry
+        at = grid.to_index(place_lps_mm) + 0.5
+        return bool((at >= 0).all() and (at <= np.asarray(grid.shape)).all())
 
 
-def overview(bones: Volume, lesions: Volume, view: str, caption: str) -> Picture:
-    """Bones as a shaded surface with the lesions shining through.
+def lesion_planes(
+    scan: Scan, centre_lps_mm: tuple[float, float, float], caption: str
+) -> tuple[Picture, ...]:
+    """Axial, coronal and sagittal cut through a point: image, outlines, numbers.
+
+    A cut is one pixel thick on a grid of 0.6 mm around the point, so that oblique and
+    sagittal acquisitions show the same planes as axial ones.
 
     Args:
-        bones: Bone label map.
-        lesions: Lesion label map on the same grid.
-        view: ``coronal`` (from the front) or ``sagittal`` (from the left).
-        caption: Caption.
+        scan: What to cut.
+        centre_lps_mm: Where, LPS mm.
+        caption: What the captions begin with.
     """
-    grid = _isotropic(bones.geometry, _OVERVIEW_MM)
-    surface = smooth_labels(bones, grid).array
-    spots = resample_labels(lesions, grid).array > 0
-    if view == "coronal":
-        rgb = _shaded(surface, spots, axis=_POSTERIOR, from_end=False)[::-1]
-        sides = ("R", "L")
-    else:
-        rgb = _shaded(surface, spots, axis=_LEFT, from_end=True)[::-1]
-        sides = ("A", "P")
-    scaled = Image.fromarray(rgb).resize(
-        (rgb.shape[1] * 2, rgb.shape[0] * 2), Image.Resampling.BICUBIC
+    return tuple(
+        _cut(scan, _plane(centre_lps_mm, view), view, f"{caption} {view}") for view in VIEWS
     )
-    return _picture(_with_sides(scaled, *sides), caption, f"{view} view of the bones. {caption}")
 
 
-def middle_overlay(
-    image: Volume, bones: Volume, lesions: Volume, view: str, caption: str
-) -> Picture:
-    """A coronal or sagittal cut through the middle of the bones with outlines."""
-    grid = _isotropic(image.geometry, _OVERVIEW_MM / 2)
-    centre = _bone_centre(bones)
-    axis = _POSTERIOR if view == "coronal" else _LEFT
-    plane = _single(grid, axis, centre)
-    grey = _windowed(resample_image(image, plane, outside=0.0).array, _window(image.array))
-    rgb = np.repeat(np.take(grey, 0, axis=axis)[..., None], 3, axis=2)
-    bone_slice = np.take(resample_labels(bones, plane).array, 0, axis=axis)
+def middle_plane(scan: Scan, view: View, grid: Geometry, caption: str) -> Picture:
+    """A cut through the middle of the bones over the field of ``grid``."""
+    inside = np.argwhere(scan.bones.array > 0)
+    corners = scan.bones.geometry.corners()
+    centre = scan.bones.geometry.to_lps(inside.mean(axis=0)) if len(inside) else corners.mean(0)
+    return _cut(scan, _single(grid, ACROSS[view], centre), view, caption)
+
+
+def _cut(scan: Scan, plane: Geometry, view: View, caption: str) -> Picture:
+    grey = windowed(resample_image(_near(scan.image, plane), plane, 0.0).array, scan.window)
+    rgb = _upright(np.repeat(grey[..., None], 3, axis=-1), view)
+    bones = _upright(smooth_labels(_near(scan.bones, plane), plane).array, view)
     for bone in Bone:
-        _paint(rgb, _outline(bone_slice == bone, 1), bone.colour)
-    lesion_slice = np.take(resample_labels(lesions, plane).array, 0, axis=axis)
-    _paint(rgb, _outline(lesion_slice > 0, 2), LESION_COLOUR)
-    sides = ("R", "L") if view == "coronal" else ("A", "P")
-    return _picture(
-        _with_sides(Image.fromarray(rgb[::-1]), *sides), caption, f"{view} image. {caption}"
-    )
+        rgb[outline(bones == bone, 1)] = bone.colour
+    lesions = _upright(smooth_labels(_near(scan.lesions, plane), plane).array, view)
+    for label in np.unique(lesions[lesions > 0]):
+        rgb[outline(lesions == label, 2)] = LESION_COLOUR
+    shown = {n: lesions == label for label, n in scan.numbers.items() if (lesions == label).any()}
+    marked = with_sides(with_numbers(Image.fromarray(rgb), shown), *SIDES[view])
+    return picture(marked, caption, f"{view} image with outlines. {caption}")
 
 
-def _picture(image: Image.Image, caption: str, alt: str) -> Picture:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=False, compress_level=6)
-    return Picture(buffer.getvalue(), caption, alt, image.width, image.height)
-
-
-def _plane(centre: tuple[float, float, float], field_mm: float) -> Geometry:
-    x, y, z = centre
-    n = round(field_mm / _PIXEL_MM)
-    start = field_mm / 2 - _PIXEL_MM / 2
-    return Geometry.from_axes(
-        (1, n, n), (_PIXEL_MM, _PIXEL_MM, _PIXEL_MM), (x - start, y - start, z)
-    )
-
-
-def _isotropic(field: Geometry, step_mm: float) -> Geometry:
-    corners = field.corners()
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    x, y, z = (max(int(np.ceil(size / step_mm)), 1) for size in high - low)
-    start = low + step_mm / 2
-    return Geometry.from_axes(
-        (z, y, x), (step_mm, step_mm, step_mm), (float(start[0]), float(start[1]), float(start[2]))
-    )
+def _plane(centre: tuple[float, float, float], view: View) -> Geometry:
+    n = round(_FIELD_MM / _PIXEL_MM)
+    shape, start = [n, n, n], np.asarray(centre) - (_FIELD_MM - _PIXEL_MM) / 2
+    across = ACROSS[view]
+    shape[across] = 1
+    start[2 - across] = centre[2 - across]
+    x, y, z = (float(value) for value in start)
+    return Geometry.from_axes((shape[0], shape[1], shape[2]), (_PIXEL_MM,) * 3, (x, y, z))
 
 
 def _single(grid: Geometry, axis: int, point: npt.NDArray[np.float64]) -> Geometry:
@@ -146,80 +141,79 @@ def _single(grid: Geometry, axis: int, point: npt.NDArray[np.float64]) -> Geomet
     return Geometry((shape[0], shape[1], shape[2]), matrix)
 
 
-def _bone_centre(bones: Volume) -> npt.NDArray[np.float64]:
-    inside = np.argwhere(bones.array > 0)
-    if len(inside) == 0:
-        return np.asarray(bones.geometry.corners().mean(axis=0), dtype=np.float64)
-    return bones.geometry.to_lps(inside.mean(axis=0))
+def _near(volume: Volume, plane: Geometry) -> Volume:
+    """The part of a volume that a plane can touch; one voxel of it where it touches none."""
+    at = volume.geometry.to_index(plane.corners())
+    last = np.asarray(volume.geometry.shape) - 1
+    low = np.clip(np.floor(at.min(axis=0)) - _MARGIN_VOXELS, 0, last).astype(int)
+    high = np.clip(np.ceil(at.max(axis=0)) + _MARGIN_VOXELS, low, last).astype(int)
+    matrix = volume.geometry.matrix.copy()
+    matrix[:3, 3] = volume.geometry.to_lps(low)
+    z, y, x = (slice(a, b + 1) for a, b in zip(low, high, strict=True))
+    array = np.ascontiguousarray(volume.array[z, y, x])
+    return Volume(array, Geometry((array.shape[0], array.shape[1], array.shape[2]), matrix))
 
 
-def _window(array: npt.NDArray[Any]) -> tuple[float, float]:
-    sample = array[:: max(array.shape[0] // 16, 1), ::2, ::2]
-    low, high = np.percentile(sample, (2.0, 99.7))
-    return float(low), float(max(high, low + 1e-6))
+def _upright(array: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
+    """A slab of one voxel as a picture: superior or anterior up."""
+    flat = np.take(array, 0, axis=ACROSS[view])
+    return np.ascontiguousarray(flat if view == "axial" else flat[::-1])
 
 
-def _windowed(array: npt.NDArray[Any], window: tuple[float, float]) -> Rgb:
+def windowed(array: npt.NDArray[Any], window: tuple[float, float]) -> Rgb:
+    """Grey values 0-255."""
     low, high = window
     scaled = np.clip((array - low) / (high - low), 0, 1)
     return np.asarray(np.nan_to_num(scaled) * 255, dtype=np.uint8)
 
 
-def _outline(mask: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.bool_]:
+def outline(mask: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.bool_]:
+    """The rim of a mask, inside it."""
     if not mask.any():
         return mask
     return np.asarray(mask & ~ndimage.binary_erosion(mask, iterations=width))
 
 
-def _paint(rgb: Rgb, mask: npt.NDArray[np.bool_], colour: tuple[int, int, int]) -> None:
-    rgb[mask] = colour
+def picture(image: Image.Image, caption: str, alt: str) -> Picture:
+    """An image as PNG."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=False, compress_level=6)
+    return Picture(buffer.getvalue(), caption, alt, image.width, image.height)
 
 
-def _shaded(
-    labels: npt.NDArray[np.uint8], spots: npt.NDArray[np.bool_], axis: int, from_end: bool
-) -> Rgb:
-    """Surface seen along an axis, lit from above; lesions seen through it."""
-    if from_end:
-        labels, spots = np.flip(labels, axis), np.flip(spots, axis)
-    depth = (labels > 0).argmax(axis=axis)
-    hit = np.asarray((labels > 0).any(axis=axis))
-    first = np.take_along_axis(labels, np.expand_dims(depth, axis), axis=axis).squeeze(axis)
-    light = _light(depth, hit)
-    rgb = np.empty((*hit.shape, 3), dtype=np.uint8)
-    rgb[:] = _BACKGROUND
-    colours = _colour_table()[first]
-    rgb[hit] = np.clip(colours * light[..., None], 0, 255).astype(np.uint8)[hit]
-    through = spots.sum(axis=axis)
-    share = np.clip(0.45 + 0.1 * through, 0, 0.9)[..., None]
-    red = rgb * (1 - share) + np.asarray(LESION_COLOUR) * share
-    rgb[through > 0] = red.astype(np.uint8)[through > 0]
-    return rgb
-
-
-def _light(depth: npt.NDArray[np.intp], hit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    smooth = ndimage.gaussian_filter(depth.astype(np.float64), 1.0)
-    weight = ndimage.gaussian_filter(hit.astype(np.float64), 1.0)
-    relief = np.divide(smooth, weight, out=np.zeros_like(smooth), where=weight > 0.05)
-    dz, dx = np.gradient(relief)
-    facing = 1.0 / np.sqrt(1.0 + dz**2 + dx**2)
-    slope = np.clip(0.15 * dz, -0.2, 0.2)
-    return np.asarray(0.35 + 0.75 * facing + slope)
-
-
-def _colour_table() -> npt.NDArray[np.float64]:
-    table = np.zeros((256, 3))
-    for bone in Bone:
-        table[bone] = bone.colour
-    return table
-
-
-def _with_sides(image: Image.Image, left: str, right: str) -> Image.Image:
-    draw = ImageDraw.Draw(image)
+def with_sides(image: Image.Image, left: str, right: str) -> Image.Image:
+    """Letters at the two edges, half way up."""
+    draw, middle = ImageDraw.Draw(image), image.height / 2
     font = ImageFont.load_default(size=13)
-    middle = image.height / 2
-    draw.text((4, middle), left, fill=(230, 230, 230), font=font, anchor="lm")
-    draw.text((image.width - 4, middle), right, fill=(230, 230, 230), font=font, anchor="rm")
+    draw.text((4, middle), left, fill=_LETTERS, font=font, anchor="lm")
+    draw.text((image.width - 4, middle), right, fill=_LETTERS, font=font, anchor="rm")
     return image
+
+
+def with_numbers(image: Image.Image, masks: Mapping[int, npt.NDArray[np.bool_]]) -> Image.Image:
+    """The number of each lesion at the upper right of its mask, none over another."""
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=15)
+    taken: list[Point] = []
+    for number, mask in sorted(masks.items()):
+        rows, columns = np.nonzero(mask)
+        wanted = (float(columns.max()) + 4, float(rows.min()) - 4)
+        x, y = _free(wanted, taken, image.size)
+        taken.append((x, y))
+        draw.text(
+            (x, y), str(number), fill=_NUMBER, font=font, anchor="mm",
+            stroke_width=2, stroke_fill=(0, 0, 0),
+        )  # fmt: skip
+    return image
+
+
+def _free(wanted: Point, taken: Iterable[Point], size: tuple[int, int]) -> Point:
+    """A place for a number inside the picture, moved down past those already there."""
+    x = min(max(wanted[0], 8.0), size[0] - 9.0)
+    y = min(max(wanted[1], 9.0), size[1] - 9.0)
+    places = list(taken)
+    while any(abs(x - a) < 15 and abs(y - b) < 14 for a, b in places) and y < size[1] - 9:
+        y += 5
+    return x, y
 
 
 def legend() -> Mapping[str, tuple[int, int, int]]:
