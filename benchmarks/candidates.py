@@ -4,8 +4,8 @@
     python -m benchmarks.candidates COHORT --bundle first
 
 The bundle's networks read each patient once (kept in ``COHORT.candidates``). Each line is one way
-to draw candidates, judged as the bundle judges and cut at its smallest score. *Pieces* are false
-lesions (one to one) that touch a metastasis. The last table fits judges on this cohort
+to draw candidates, weighed as the bundle does and cut at its smallest score. *Pieces* are false
+lesions (one to one) that touch a metastasis. The last table fits weights on this cohort
 (tenfold cross-validation over patients) without and with growth and place in bone.
 """
 
@@ -20,8 +20,7 @@ import numpy as np
 
 from pelvimets.app.calibrate import FoundPatient, FoundPatients, candidate_cases
 from pelvimets.config import LesionSettings
-from pelvimets.core.findings import BoneMasks
-from pelvimets.core.judging import judge_lesions
+from pelvimets.core.evidence import weigh_lesions
 from pelvimets.core.segmentation import gather_candidates
 from pelvimets.evaluation.measures.case import SequenceMasks, measure_case
 from pelvimets.evaluation.readings import Reading, tally_lesions
@@ -88,20 +87,20 @@ class _Silent:
 
 
 def _growing(settings: LesionSettings, low: float | None) -> LesionSettings:
-    judges = {
-        name: None if judge is None else replace(judge, grow_to=low)
-        for name, judge in (("judge_dwi", settings.judge_dwi), ("judge_t1", settings.judge_t1))
+    own = {s: settings.of(s) for s in Sequence}
+    grown = {
+        s: replace(one, evidence=one.evidence and replace(one.evidence, grow_to=low))
+        for s, one in own.items()
     }
-    return replace(settings, grow_to=low, **judges)
+    return replace(settings, grow_to=low).with_sequences(grown)
 
 
 def _add(patient: FoundPatient, settings: LesionSettings, sums: dict[Sequence, Sums]) -> None:
-    bones = BoneMasks(patient.bones)
-    gathered = gather_candidates(bones, patient.own, settings)
-    listed = judge_lesions(gathered, patient.adc, settings).by_sequence
+    gathered = gather_candidates(patient.sequences, settings)
+    listed = weigh_lesions(gathered, patient.adc, settings)
     masks = {
-        s: SequenceMasks(reference_lesions=truth, prediction_lesions=listed[s])
-        for s, truth in patient.truth.items()
+        s: SequenceMasks(reference_lesions=one.truth, prediction_lesions=listed[s])
+        for s, one in patient.sequences.items()
     }
     evaluation = EvaluationSettings()
     case = measure_case(patient.key, masks, {}, evaluation)
@@ -111,7 +110,7 @@ def _add(patient: FoundPatient, settings: LesionSettings, sums: dict[Sequence, S
         strict = tally_lesions(case, reading, evaluation, MatchRule.ONE_TO_ONE)
         if loose is None or strict is None:
             continue
-        real, drawn = patient.truth[sequence].array > 0, listed[sequence].array > 0
+        real, drawn = patient.sequences[sequence].truth.array > 0, listed[sequence].array > 0
         added = Sums(
             len(loose.reference),
             loose.n_found,
@@ -128,7 +127,7 @@ def _add(patient: FoundPatient, settings: LesionSettings, sums: dict[Sequence, S
 
 
 def _fitted(found: Iterable[FoundPatient], settings: LesionSettings) -> None:
-    """Judges fitted here: ways to draw without growth alone, and all."""
+    """Weights fitted here: ways to draw without growth alone, and all."""
     cases = candidate_cases(found, settings)
     fits = {
         "no growth": {way: own for way, own in cases.items() if way.grow_to is None},

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from pelvimets.app.calibrate import right_labels
+from pelvimets.core.evidence import weigh_lesions
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.judging import judge_lesions
 from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.volume import Volume
@@ -122,7 +122,8 @@ def counts(found: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
 
 def read(segmenter: Segmenter, images: dict[Sequence, Examined], adc: Volume):
     found = segment_study({s: own.image for s, own in images.items()}, segmenter)
-    return found.bones.by_sequence, judge_lesions(found, adc, segmenter.settings.lesions)
+    bones = {s: one.bones for s, one in found.items()}
+    return bones, weigh_lesions(found, adc, segmenter.settings.lesions)
 
 
 def half_with_metastases(patients: int) -> list[PatientPlan]:
@@ -156,7 +157,7 @@ def main() -> None:
             bones, masks = read(segmenter, images, adc)
             for sequence, own in images.items():
                 dsc[sequence] += bone_dsc(bones[sequence], own.bones)
-                found = masks.by_sequence[sequence].array
+                found = masks[sequence].array
                 tally[sequence] += counts(found, own.lesions.array)
         cells = [f"{np.mean(dsc[s]):.3f}" for s in Sequence]
         for s in Sequence:

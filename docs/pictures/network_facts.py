@@ -102,9 +102,9 @@ def _rules(reading: ReadingSettings) -> Rules:
         bone_margin_mm=lesions.bone_margin_mm,
         smallest_score=lesions.smallest_score,
         operating_point=lesions.operating_point,
-        weak_sequences=lesions.weak_sequences,
-        judged=any(lesions.judge(sequence) for sequence in Sequence),
-        joined=any(lesions.joint(sequence) for sequence in Sequence),
+        weak_sequences=tuple(s.value for s in Sequence if not lesions.of(s).decides),
+        judged=any(lesions.of(sequence).evidence for sequence in Sequence),
+        joined=any(lesions.of(sequence).joint for sequence in Sequence),
     )
 
 

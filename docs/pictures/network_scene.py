@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from pelvimets.core.evidence import weigh_lesions
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.judging import judge_lesions
 from pelvimets.core.resample import resample_image, resample_labels
 from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
@@ -68,8 +68,8 @@ def _read(
 ) -> tuple[dict[Sequence, Volume], dict[Sequence, Volume]]:
     """Bones and lesions of both sequences, by the steps of reading."""
     found = segment_study(images, segmenter)
-    judged = judge_lesions(found, adc, segmenter.settings.lesions)
-    return found.bones.by_sequence, dict(judged.by_sequence)
+    listed = weigh_lesions(found, adc, segmenter.settings.lesions)
+    return {s: own.bones for s, own in found.items()}, {s: listed[s] for s in found}
 
 
 def _plane(geometry: Geometry, bones: np.ndarray, lesions: np.ndarray) -> Geometry:

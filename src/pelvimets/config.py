@@ -7,6 +7,7 @@ They are saved into each bundle and each run record. Settings of training live i
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from types import UnionType
@@ -102,10 +103,10 @@ class BoneSettings:
 
 
 @dataclass(frozen=True)
-class JudgeSettings:
+class EvidenceWeights:
     """Logistic regression: from the evidence on a candidate to the chance of a metastasis.
 
-    Each weight belongs to one feature of ``core.judging.features``.
+    Each weight belongs to one feature of ``core.evidence.features``.
 
     Attributes:
         intercept: Log odds where all features are 0.
@@ -159,23 +160,34 @@ class JointSettings:
 
 
 @dataclass(frozen=True)
+class SequenceSettings:
+    """How lesions of one sequence are read.
+
+    Attributes:
+        evidence: Weigh the evidence on a lesion; None takes the network's own score.
+        joint: How the other sequence counts in each voxel; None reads this one by itself.
+        decides: Whether these networks find lesions here well enough: where not, lesions are
+            listed, but raise no suspicion.
+    """
+
+    evidence: EvidenceWeights | None = None
+    joint: JointSettings | None = None
+    decides: bool = True
+
+
+@dataclass(frozen=True)
 class LesionSettings:
     """From lesion probabilities to single lesions.
 
     Attributes:
-        threshold: Voxels at or above belong to a lesion, where no judge says otherwise.
-        grow_to: As in ``JudgeSettings``, where there is no judge.
+        threshold: Voxels at or above belong to a lesion, where no weights say otherwise.
+        grow_to: As in ``EvidenceWeights``, where there are no weights.
         drop_below_cm3: Smaller lesions are dropped (paper: 0.2 cm3).
         connectivity: 6, 18 or 26 neighbours.
         bone_margin_mm: How far outside the predicted bones a lesion voxel may lie.
         smallest_score: Lesions with a lower score are dropped.
         operating_point: Lesion score at or above which M1b is suspected.
-        weak_sequences: Sequences (``dwi``, ``t1``) on which these networks find lesions too
-            badly to decide: their lesions are listed, but raise no suspicion.
-        judge_dwi, judge_t1: Weigh the evidence on a lesion of that sequence; None takes the
-            network's own score.
-        joint_dwi, joint_t1: How the other sequence counts in each voxel of that sequence; None
-            reads each by itself.
+        dwi, t1: What is set for one sequence only.
         smallest_own: A lesion drawn from both sequences belongs to one only if that one's
             network gives it this score at least: it must show there, if faintly.
     """
@@ -187,35 +199,53 @@ class LesionSettings:
     bone_margin_mm: float = 4.0
     smallest_score: float = 0.0
     operating_point: float = 0.5
-    weak_sequences: tuple[str, ...] = ()
-    judge_dwi: JudgeSettings | None = None
-    judge_t1: JudgeSettings | None = None
-    joint_dwi: JointSettings | None = None
-    joint_t1: JointSettings | None = None
+    dwi: SequenceSettings = field(default_factory=SequenceSettings)
+    t1: SequenceSettings = field(default_factory=SequenceSettings)
     smallest_own: float = 0.02
 
     def __post_init__(self) -> None:
         if self.connectivity not in (6, 18, 26):
             raise SettingsError("Neighbours are 6, 18 or 26", got=self.connectivity)
-        if unknown := set(self.weak_sequences) - {str(s) for s in Sequence}:
-            raise SettingsError("Sequences are dwi and t1", got=", ".join(sorted(unknown)))
         if min(self.drop_below_cm3, self.bone_margin_mm) < 0 or self.bone_margin_mm > 1000:
             raise SettingsError("Sizes and margins are plausible lengths", got=repr(self))
 
-    def judge(self, sequence: Sequence) -> JudgeSettings | None:
-        """The judge of a sequence."""
-        return self.judge_dwi if sequence is Sequence.DWI else self.judge_t1
-
-    def joint(self, sequence: Sequence) -> JointSettings | None:
-        """How the other sequence counts in the voxels of a sequence."""
-        return self.joint_dwi if sequence is Sequence.DWI else self.joint_t1
+    def of(self, sequence: Sequence) -> SequenceSettings:
+        """What is set for one sequence only."""
+        return self.dwi if sequence is Sequence.DWI else self.t1
 
     def on(self, sequence: Sequence) -> LesionSettings:
         """The same with the thresholds of a sequence."""
-        judge = self.judge(sequence)
-        if judge is None:
+        weights = self.of(sequence).evidence
+        if weights is None:
             return self
-        return replace(self, threshold=judge.threshold, grow_to=judge.grow_to)
+        return replace(self, threshold=weights.threshold, grow_to=weights.grow_to)
+
+    def with_sequences(self, own: Mapping[Sequence, SequenceSettings]) -> LesionSettings:
+        """The same with other settings of single sequences; those not given stay."""
+        given = {s: own.get(s, self.of(s)) for s in Sequence}
+        return replace(self, dwi=given[Sequence.DWI], t1=given[Sequence.T1])
+
+    @classmethod
+    def from_earlier(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Plain data as earlier bundles and run records hold it, in the form of today.
+
+        What belongs to one sequence stood in ``judge_dwi``, ``joint_t1``, ``weak_sequences``, ...
+        """
+        today = dict(data)
+        weak = today.pop("weak_sequences", None)
+        if unknown := set(weak or ()) - set(Sequence):
+            raise SettingsError("Sequences are dwi and t1", got=", ".join(sorted(unknown)))
+        for name in map(str, Sequence):
+            earlier = {
+                new: today.pop(f"{old}_{name}")
+                for new, old in (("evidence", "judge"), ("joint", "joint"))
+                if f"{old}_{name}" in today
+            }
+            if weak is not None:
+                earlier["decides"] = name not in weak
+            if earlier:
+                today[name] = earlier | today.get(name, {})
+        return today
 
 
 @dataclass(frozen=True)
@@ -286,7 +316,8 @@ def settings_from_dict(cls: type[T], data: dict[str, Any]) -> T:
     """Rebuild settings from plain data; unknown names are refused, missing ones take defaults.
 
     A class may list names of older versions in ``RETIRED``, each with the one value that still
-    means the same; such a pair is passed over.
+    means the same; such a pair is passed over. A class whose settings have moved brings older
+    data into today's form by its ``from_earlier``.
 
     Raises:
         SettingsError: if a name is unknown, or a value is of another kind than its setting.
@@ -296,6 +327,7 @@ def settings_from_dict(cls: type[T], data: dict[str, Any]) -> T:
     """
     if not isinstance(data, dict):
         raise SettingsError(f"{cls.__name__} is a group of settings", got=repr(data)[:80])
+    data = getattr(cls, "from_earlier", dict)(data)
     retired = getattr(cls, "RETIRED", {}).items()
     data = {name: value for name, value in data.items() if (name, value) not in retired}
     known = {f.name for f in fields(cls)}  # type: ignore[arg-type]

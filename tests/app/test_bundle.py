@@ -183,7 +183,7 @@ def test_candidates_are_told_right_from_false(
     assert sick[0].metastases == 1 and healthy[0].metastases == 0
 
 
-def test_a_calibrated_bundle_reads_with_its_judges(
+def test_a_calibrated_bundle_reads_with_its_weights(
     bundle: Path,
     cohort: Path,
     known_study: KnownStudy,
@@ -199,7 +199,7 @@ def test_a_calibrated_bundle_reads_with_its_judges(
     monkeypatch.setattr("pelvimets.training.calibration.FEWEST", 2)
     record = calibrate(request, Silent())
     settings = load_segmenter(request.out).settings.lesions
-    assert settings.judge_dwi is not None and settings.judge_t1 is not None
+    assert settings.dwi.evidence is not None and settings.t1.evidence is not None
     assert settings.smallest_score == record["smallest_score"]
     card = (request.out / "model_card.md").read_text()
     assert "## Calibration" in card and "cohort `validation`" in card
@@ -236,8 +236,8 @@ def test_sequences_are_joined_where_that_pays(
     assert joining["apart"]["t1"][0] == 2  # of four
     assert joining["together"]["t1"][0] == 4
     assert joining["joined"]
-    assert fitted.settings.joint_t1 is not None
-    assert fitted.settings.joint_t1.other > 0
+    joint = fitted.settings.t1.joint
+    assert joint is not None and joint.other > 0
 
 
 def test_an_interrupted_calibration_goes_on(

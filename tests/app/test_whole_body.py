@@ -64,15 +64,14 @@ def test_the_part_is_read_as_a_pelvic_study_is(made):
     where = part_to_read(made.image, Sequence.DWI, made.segmenter)
     tall = process_study(of(made.image), made.segmenter)
     alone = process_study(of(where.cut(made.image)), made.segmenter)
+    of_tall, of_alone = (r.lesions.by_sequence[Sequence.DWI] for r in (tall, alone))
     for tall_mask, mask in (
-        (tall.bones.by_sequence, alone.bones.by_sequence),
-        (tall.lesions.by_sequence, alone.lesions.by_sequence),
-        (tall.lesions.probability, alone.lesions.probability),
+        (tall.bones[Sequence.DWI], alone.bones[Sequence.DWI]),
+        (of_tall.mask, of_alone.mask),
+        (of_tall.probability, of_alone.probability),
     ):
-        np.testing.assert_array_equal(
-            where.cut(tall_mask[Sequence.DWI]).array, mask[Sequence.DWI].array
-        )
-    assert tall.lesions.scores == alone.lesions.scores
+        np.testing.assert_array_equal(where.cut(tall_mask).array, mask.array)
+    assert of_tall.scores == of_alone.scores
     assert tall.findings.patient_score == alone.findings.patient_score
     assert not alone.findings.partly_read
 

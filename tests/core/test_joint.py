@@ -7,12 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pelvimets.config import JointSettings, LesionSettings, settings_from_dict, settings_to_dict
-from pelvimets.core.findings import BoneMasks
+from pelvimets.config import (
+    JointSettings,
+    LesionSettings,
+    SequenceSettings,
+    settings_from_dict,
+    settings_to_dict,
+)
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.joint import covered, log_odds, read_together
 from pelvimets.core.lesions import shown_lesions
-from pelvimets.core.segmentation import gather_candidates
+from pelvimets.core.segmentation import Found, gather_candidates
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Bone, Sequence
 
@@ -20,7 +25,7 @@ T1 = Geometry.from_axes((30, 40, 40), (4.0, 2.0, 2.0))
 DWI = Geometry.from_axes((24, 30, 30), (5.0, 3.0, 3.0), (-4.0, -5.0, -3.0))
 CENTRE = (40.0, 40.0, 60.0)
 EVEN = JointSettings(own=0.5, other=0.5)
-SETTINGS = LesionSettings(joint_dwi=EVEN, joint_t1=EVEN)
+SETTINGS = LesionSettings(dwi=SequenceSettings(joint=EVEN), t1=SequenceSettings(joint=EVEN))
 
 
 def blob(grid: Geometry, value: float, centre=CENTRE, radius=9.0) -> Volume:
@@ -46,7 +51,7 @@ def test_two_doubtful_networks_that_agree_are_believed_and_one_denied_is_not() -
 def test_the_weights_are_those_of_the_logits() -> None:
     own, other = 0.8, 0.3
     joint = JointSettings(own=0.7, other=0.4, intercept=0.2)
-    settings = LesionSettings(joint_t1=joint)
+    settings = LesionSettings(t1=SequenceSettings(joint=joint))
     found = read_together(
         {Sequence.T1: blob(T1, own), Sequence.DWI: blob(DWI, other, radius=20.0)}, settings
     )
@@ -67,7 +72,7 @@ def test_where_the_other_sequence_does_not_look_the_own_network_decides() -> Non
 def test_bundles_without_joint_weights_read_as_before() -> None:
     own = {Sequence.T1: blob(T1, 0.9), Sequence.DWI: blob(DWI, 0.1)}
     assert read_together(own, LesionSettings()) == own
-    old = {k: v for k, v in settings_to_dict(LesionSettings()).items() if "joint" not in k}
+    old = {k: v for k, v in settings_to_dict(LesionSettings()).items() if k not in ("dwi", "t1")}
     assert settings_from_dict(LesionSettings, old) == LesionSettings()
     assert settings_from_dict(LesionSettings, settings_to_dict(SETTINGS)) == SETTINGS
 
@@ -82,19 +87,19 @@ def test_a_displaced_neighbour_within_reach_counts() -> None:
 
 def test_a_lesion_belongs_only_to_a_sequence_that_shows_it() -> None:
     """What the other network alone believes is not marked here, however sure it is."""
-    settings = replace(SETTINGS, joint_t1=JointSettings(own=0.1, other=1.0, intercept=2.0))
+    settings = replace(
+        SETTINGS,
+        t1=SequenceSettings(joint=JointSettings(own=0.1, other=1.0, intercept=2.0)),
+    )
     bones = {
         s: Volume(np.full(g.shape, Bone.ILIUM, np.uint8), g)
         for s, g in ((Sequence.T1, T1), (Sequence.DWI, DWI))
     }
     for own, shown in ((0.0, False), (0.01, False), (0.05, True)):
-        found = gather_candidates(
-            BoneMasks(bones),
-            {Sequence.T1: blob(T1, own), Sequence.DWI: blob(DWI, 0.99)},
-            settings,
-        )
-        assert at(found.probability[Sequence.T1]) > 0.9
-        assert found.candidates[Sequence.T1].array.any() == shown
+        said = {Sequence.T1: blob(T1, own), Sequence.DWI: blob(DWI, 0.99)}
+        found = gather_candidates({s: Found(bones[s], p) for s, p in said.items()}, settings)
+        assert at(found[Sequence.T1].probability) > 0.9
+        assert found[Sequence.T1].candidates.array.any() == shown
 
 
 def test_lesions_that_stay_are_numbered_anew() -> None:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pelvimets.config import JudgeSettings, LesionSettings, settings_from_dict
+from pelvimets.config import EvidenceWeights, LesionSettings, SequenceSettings, settings_from_dict
+from pelvimets.core.evidence import weigh_lesions
 from pelvimets.core.findings import BoneMasks
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.judging import judge_lesions
 from pelvimets.core.lesions import (
     faint_score,
     inside_bone,
@@ -101,7 +101,8 @@ def study_masks(dwi_balls, t1_balls):
     }
     bones = BoneMasks({Sequence.DWI: dwi_bones, Sequence.T1: t1_bones})
     labels = {s: label_lesions(p, bones.by_sequence[s], SETTINGS) for s, p in probability.items()}
-    return bones, judge_lesions(Segmented(bones, labels, probability, probability), None, SETTINGS)
+    found = {s: Segmented(bones[s], p, p, labels[s]) for s, p in probability.items()}
+    return bones, weigh_lesions(found, None, SETTINGS)
 
 
 def measured(bones, lesions, adc=None):
@@ -143,9 +144,7 @@ def test_burden_adds_up_to_the_lesion_volume_inside_bone():
     bones, lesions = study_masks([((0, 60, 50), 15, 0.9)], [])
     findings = measured(bones, lesions).sequences[Sequence.DWI]
     within = sum(b.lesion_volume_cm3 for b in findings.burden)
-    inside = (lesions.by_sequence[Sequence.DWI].array > 0) & (
-        bones.by_sequence[Sequence.DWI].array > 0
-    )
+    inside = (lesions[Sequence.DWI].array > 0) & (bones.by_sequence[Sequence.DWI].array > 0)
     assert within == pytest.approx(
         inside.sum() * bones.by_sequence[Sequence.DWI].geometry.voxel_volume_mm3 / 1000
     )
@@ -159,7 +158,7 @@ def test_no_lesion_is_an_explicit_outcome():
 def test_a_sequence_with_a_weak_network_lists_lesions_but_decides_nothing():
     where = ((75, 10, 60), 12, 0.9)
     bones, lesions = study_masks([((0, 60, 50), 12, 0.4)], [where])
-    weak = LesionSettings(weak_sequences=("t1",))
+    weak = LesionSettings(t1=SequenceSettings(decides=False))
     findings = measure(bones, lesions, None, weak, patient_key="p", bundle="b", uid_seed="s")
     assert len(findings.lesions) == 1 and not findings.m1_suspected
     assert findings.patient_score == pytest.approx(0.4)
@@ -210,7 +209,7 @@ def test_the_larger_grown_lesion_has_the_lower_number() -> None:
 
 def test_settings_without_growth_are_those_of_earlier_bundles() -> None:
     assert settings_from_dict(LesionSettings, {"threshold": 0.4}).grow_to is None
-    judge = JudgeSettings(threshold=0.5, grow_to=0.2)
-    own = LesionSettings(judge_dwi=judge).on(Sequence.DWI)
+    settings = LesionSettings(dwi=SequenceSettings(EvidenceWeights(threshold=0.5, grow_to=0.2)))
+    own = settings.on(Sequence.DWI)
     assert (own.threshold, own.grow_to) == (0.5, 0.2)
-    assert LesionSettings(judge_dwi=judge).on(Sequence.T1).grow_to is None
+    assert settings.on(Sequence.T1).grow_to is None

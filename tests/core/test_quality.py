@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pelvimets.config import LesionSettings
+from pelvimets.config import LesionSettings, SequenceSettings
 from pelvimets.core.findings import FlagLevel
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.quality import agreement_flags, bone_flags, network_flags
@@ -77,7 +77,7 @@ def test_sequences_that_do_not_agree_are_flagged(shift, flagged):
 
 
 def test_a_weak_network_notes_beside_another_and_asks_for_review_alone():
-    weak = LesionSettings(weak_sequences=("t1",))
+    weak = LesionSettings(t1=SequenceSettings(decides=False))
     (beside,) = network_flags((Sequence.DWI, Sequence.T1), weak)
     assert (beside.level, beside.sequence) == (FlagLevel.NOTE, Sequence.T1)
     (alone,) = network_flags((Sequence.T1,), weak)

@@ -9,7 +9,7 @@ import pytest
 from pelvimets.config import SelectionSettings
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.series.facts import SeriesFacts
-from pelvimets.core.series.kind import judge
+from pelvimets.core.series.kind import assess
 from pelvimets.core.series.words import agent_given
 
 AXIAL = Geometry.from_axes((30, 128, 128), (5.0, 3.0, 3.0))
@@ -234,7 +234,7 @@ DESCRIPTIONS = [
 
 def verdict(description: str, **changes: object) -> str:
     facts = replace(SPIN_ECHO, description=description, **changes)
-    return judge(facts, SelectionSettings()).reason
+    return assess(facts, SelectionSettings()).reason
 
 
 def test_the_table_is_long_and_names_each_description_once():

@@ -28,7 +28,7 @@ from pelvimets.evaluation.figures import (
     calibration_groups_figure,
     looks,
 )
-from pelvimets.evaluation.measures.patients import judge
+from pelvimets.evaluation.measures.patients import patient_figures
 from pelvimets.evaluation.readings import PatientCall, Reading
 from pelvimets.evaluation.report.plain import results_to_dict
 from pelvimets.evaluation.results import summarise_cohort
@@ -280,7 +280,8 @@ def test_calibration_of_groups_is_drawn_where_they_are_large_enough(evaluated):
     reading = results.readings[Reading.EITHER]
     calls = [PatientCall(str(n), bool(t), bool(t), float(rng.random())) for n, t in
              enumerate(rng.random(40) < 0.5)]  # fmt: skip
-    halves = {name: judge(calls[k::2], QUICK, None) for k, name in enumerate(("one", "two"))}
+    names = ("one", "two")
+    halves = {n: patient_figures(calls[k::2], QUICK, None) for k, n in enumerate(names)}
     more = replace(reading, patient_groups={"scanner": halves})
     figure = calibration_groups_figure(replace(results, readings={Reading.EITHER: more}))
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]

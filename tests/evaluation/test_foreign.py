@@ -211,7 +211,7 @@ def test_our_own_segmentation_gives_back_bones_and_lesions(tmp_path):
         folder = tmp_path / "reference" / "p1"
         folder.mkdir(parents=True, exist_ok=True)
         write_nifti(folder / f"{sequence}_bones.nii.gz", bones)
-        write_nifti(folder / f"{sequence}_lesions.nii.gz", case.lesions.by_sequence[sequence])
+        write_nifti(folder / f"{sequence}_lesions.nii.gz", case.lesions[sequence])
     found = rows(run(tmp_path / "seg", tmp_path / "reference", tmp_path / "out"))
     assert found
     for measures in found.values():

@@ -17,7 +17,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.evaluation.measures.case import SequenceMasks, SequenceScores, measure_case
 from pelvimets.evaluation.measures.detection import detect
 from pelvimets.evaluation.measures.matched import matched_pairs, summarise_matched
-from pelvimets.evaluation.measures.patients import judge
+from pelvimets.evaluation.measures.patients import patient_figures
 from pelvimets.evaluation.readings import Reading, call_patient, tally_lesions
 from pelvimets.evaluation.settings import EvaluationSettings, LesionInstances
 from pelvimets.evaluation.statistics.agreement import intraclass_correlation_of
@@ -67,7 +67,7 @@ def test_roc_and_its_area_are_those_of_picai_eval(cases, oracles):
         call_patient(case, Reading.DWI, bool(case.sequences[Sequence.DWI].lesions.reference))
         for case in cases
     ]
-    figures = judge(calls, SETTINGS, np.random.default_rng(0))
+    figures = patient_figures(calls, SETTINGS, np.random.default_rng(0))
     expected = oracles["picai_eval"]
     assert [c.score for c in calls] == pytest.approx([p for _, _, p in expected["patients"]])
     assert figures.auc.estimate == pytest.approx(expected["auroc"])

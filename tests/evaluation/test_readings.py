@@ -23,7 +23,7 @@ from pelvimets.evaluation.measures.case import (
     SequenceScores,
     measure_case,
 )
-from pelvimets.evaluation.measures.patients import judge
+from pelvimets.evaluation.measures.patients import patient_figures
 from pelvimets.evaluation.readings import PatientCall, Reading, call_patient, tally_lesions
 from pelvimets.evaluation.report.claim import ITEMS
 from pelvimets.evaluation.settings import EvaluationSettings
@@ -127,7 +127,7 @@ def test_patient_rates_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     truth, called = rng.random(40) < 0.5, rng.random(40) < 0.6
     rows = zip(truth.tolist(), called.tolist(), rng.random(40).tolist(), strict=True)
-    rates = judge(calls(*rows), SETTINGS, rng).rates
+    rates = patient_figures(calls(*rows), SETTINGS, rng).rates
     assert rates["sensitivity"].estimate == pytest.approx(recall_score(truth, called))
     assert rates["specificity"].estimate == pytest.approx(recall_score(~truth, ~called))
     assert rates["ppv"].estimate == pytest.approx(precision_score(truth, called))
@@ -136,7 +136,7 @@ def test_patient_rates_are_those_of_scikit_learn():
 
 
 def test_area_of_calls_is_the_mean_of_both_rates():
-    figures = judge(
+    figures = patient_figures(
         calls((True, True, 0.9), (True, False, 0.4), (False, False, 0.1), (False, False, 0.3)),
         SETTINGS,
         np.random.default_rng(0),
@@ -149,7 +149,7 @@ def test_rates_are_of_patients_with_a_statement_and_both_worst_cases_stand_besid
     # six M1: four called, one not, one without a statement; five M0: three, one alarm, one without
     rows = [(True, True, 0.9)] * 4 + [(True, False, 0.2), (True, None, 0.8)]
     rows += [(False, False, 0.1)] * 3 + [(False, True, 0.6), (False, None, 0.3)]
-    found = judge(calls(*rows), SETTINGS, np.random.default_rng(0))
+    found = patient_figures(calls(*rows), SETTINGS, np.random.default_rng(0))
     assert found.patients == 11
     rates = {name: (r.numerator, r.denominator) for name, r in found.rates.items()}
     assert rates["sensitivity"] == (4, 5) and rates["specificity"] == (3, 4)

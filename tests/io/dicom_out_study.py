@@ -168,7 +168,7 @@ def make_case(
         bones[sequence] = image.with_array(drawn * np.uint8(with_bones))
         lesions[sequence] = image.with_array(marked * np.uint16(with_lesions))
         probability[sequence] = image.with_array((0.75 * (marked > 0)).astype(np.float32))
-    masks, found = BoneMasks(bones), LesionMasks(lesions, probability)
+    masks, found = BoneMasks(bones), LesionMasks.of(lesions, probability)
     flags = (QualityFlag(FlagLevel.NOTE, "border", "the ilium is cut off", Sequence.DWI),)
     adc = Volume(np.full(geometry.shape, 850.0, dtype=np.float32), geometry)
     findings = measure(

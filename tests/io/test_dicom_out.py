@@ -45,7 +45,7 @@ def write_one(folder, geometry, *, kind="BINARY", **options):
     source = source_images(case.study.dwi, case.headers)
     maps = segment_maps(
         case.bones.by_sequence[Sequence.DWI],
-        case.lesions.by_sequence[Sequence.DWI],
+        case.lesions[Sequence.DWI],
         case.findings,
         Sequence.DWI,
         STUDY_UID,
@@ -281,11 +281,12 @@ def test_uids_follow_the_content_not_the_time(case, tmp_path, written):
     assert [pydicom.dcmread(p).SOPInstanceUID for p in later] == [
         d.SOPInstanceUID for d in written.values()
     ]
-    masks = dict(case.lesions.by_sequence)
-    edited = masks[Sequence.DWI].array.copy()
+    marked = case.lesions.by_sequence[Sequence.DWI]
+    edited = marked.mask.array.copy()
     edited[tuple(np.argwhere(edited == 1)[0])] = 0
-    masks[Sequence.DWI] = masks[Sequence.DWI].with_array(edited)
-    changed = dataclasses.replace(case, lesions=LesionMasks(masks, case.lesions.probability))
+    less = dataclasses.replace(marked, mask=marked.mask.with_array(edited))
+    masks = LesionMasks({**case.lesions.by_sequence, Sequence.DWI: less})
+    changed = dataclasses.replace(case, lesions=masks)
     dwi, t1, sr, _ = (pydicom.dcmread(p) for p in write(tmp_path / "b", changed, edited=True))
     assert dwi.SOPInstanceUID != written["dwi_seg.dcm"].SOPInstanceUID
     assert sr.SOPInstanceUID != written["sr.dcm"].SOPInstanceUID
@@ -360,7 +361,8 @@ def test_many_lesions_are_written_one_segment_each(tmp_path):
     marks[1, 1::4, 1::4] = np.arange(1, 26).reshape(5, 5)
     case = make_case({Sequence.DWI: geometry})
     volume = Volume(marks, geometry)
-    masks = LesionMasks({Sequence.DWI: volume}, case.lesions.probability)
+    known = case.lesions.by_sequence[Sequence.DWI]
+    masks = LesionMasks({Sequence.DWI: dataclasses.replace(known, mask=volume)})
     findings = _measured(case, masks)
     maps = segment_maps(
         case.bones.by_sequence[Sequence.DWI], volume, findings, Sequence.DWI, STUDY_UID

@@ -73,7 +73,7 @@ def test_dcmqi_reads_the_same_voxels(tmp_path, name):
     run(program, "--inputDICOM", path, "--outputDirectory", tmp_path, "-t", "nrrd")
     maps = segment_maps(
         case.bones.by_sequence[Sequence.DWI],
-        case.lesions.by_sequence[Sequence.DWI],
+        case.lesions[Sequence.DWI],
         case.findings,
         Sequence.DWI,
         STUDY_UID,

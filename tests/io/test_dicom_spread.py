@@ -39,7 +39,7 @@ def results(folder: Path, opened, kind: str) -> tuple[Path, ...]:
     study = opened.study
     drawn = {s: pelvis(image.geometry) for s, image in study.images.items()}
     bones = BoneMasks({s: image.with_array(drawn[s][0]) for s, image in study.images.items()})
-    lesions = LesionMasks(
+    lesions = LesionMasks.of(
         {s: image.with_array(drawn[s][1]) for s, image in study.images.items()},
         {
             s: image.with_array((0.75 * (drawn[s][1] > 0)).astype(np.float32))

@@ -168,7 +168,7 @@ def test_a_lesion_carries_its_number_in_the_pictures():
     bones, lesions = study_masks([ball], [])
     image = bones.by_sequence[Sequence.DWI]
     image = image.with_array(np.full(image.array.shape, 50, np.float32))
-    scan = Scan("DWI", image, bones.by_sequence[Sequence.DWI], lesions.by_sequence[Sequence.DWI])
+    scan = Scan("DWI", image, bones[Sequence.DWI], lesions[Sequence.DWI])
 
     def pixels(numbers):
         shown = lesion_planes(replace(scan, numbers=numbers), (75.0, 10.0, 60.0), "DWI")

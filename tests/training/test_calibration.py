@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pelvimets.config import JointSettings, JudgeSettings, LesionSettings
-from pelvimets.core.judging import (
+from pelvimets.config import EvidenceWeights, JointSettings, LesionSettings
+from pelvimets.core.evidence import (
     FEATURES,
     Evidence,
     chance_of_faint,
@@ -21,8 +21,8 @@ from pelvimets.training.calibration import (
     Drawing,
     JointVoxels,
     fit_joint,
-    fit_judge,
     fit_reading,
+    fit_weights,
 )
 from pelvimets.training.card import model_card
 
@@ -65,7 +65,7 @@ def test_the_way_of_drawing_with_the_best_f1_is_taken() -> None:
     assert fitted.on(Sequence.DWI).threshold == fitted.on(Sequence.T1).threshold == 0.7
     assert fitted.on(Sequence.DWI).grow_to == fitted.on(Sequence.T1).grow_to == 0.2
     assert fitted.operating_point >= fitted.smallest_score
-    assert fitted.judge_dwi is not None and fitted.judge_dwi != fitted.judge_t1
+    assert fitted.dwi.evidence is not None and fitted.dwi.evidence != fitted.t1.evidence
 
 
 def test_a_sequence_on_which_candidates_say_little_decides_nothing() -> None:
@@ -77,7 +77,7 @@ def test_a_sequence_on_which_candidates_say_little_decides_nothing() -> None:
         for case in cohort()
     )
     settings = fit_reading({Drawing(0.5): cases}, LesionSettings()).settings
-    assert settings.weak_sequences == ("t1",)
+    assert (settings.dwi.decides, settings.t1.decides) == (True, False)
 
 
 def test_how_sequences_are_joined_is_a_logistic_regression() -> None:
@@ -101,10 +101,10 @@ def test_f1_is_that_of_the_lesions_listed() -> None:
     assert fitted.f1 == pytest.approx(2 * recall * precision / (recall + precision))
 
 
-def test_the_judge_is_a_logistic_regression() -> None:
+def test_the_weighing_is_a_logistic_regression() -> None:
     """Recovers the weights that the labels were drawn by (few thousand candidates)."""
     rng = np.random.default_rng(0)
-    truth = JudgeSettings(intercept=-0.5, score=0.8, volume=0.6, other=0.4, adc=-1.5)
+    truth = EvidenceWeights(intercept=-0.5, score=0.8, volume=0.6, other=0.4, adc=-1.5)
     evidence = [
         Evidence(s, 0.5, v, o, a)
         for s, v, o, a in zip(
@@ -117,7 +117,7 @@ def test_the_judge_is_a_logistic_regression() -> None:
     ]
     chance = np.array([chance_of_metastasis(e, truth) for e in evidence])
     right = rng.random(4000) < chance
-    fitted = fit_judge(evidence, right, FEATURES)
+    fitted = fit_weights(evidence, right, FEATURES)
     for name in ("score", "volume", "other", "adc"):
         assert getattr(fitted, name) == pytest.approx(getattr(truth, name), abs=0.2)
 
@@ -144,14 +144,14 @@ def test_what_hugs_the_border_of_the_mask_counts_for_less() -> None:
     )
     gains = fitted.record["sequences"]["dwi"]["gains"]
     assert gains["with its place in bone"] > gains["with ADC"] + 0.01
-    judge = fitted.settings.judge_dwi
+    weights = fitted.settings.dwi.evidence
     deep = Evidence(0.9, 0.8, 2.0, 0.5, 900.0, rim_share=0.2)
     spilt = replace(deep, rim_share=0.9, outside_share=0.5)
-    assert chance_of_metastasis(deep, judge) > chance_of_metastasis(spilt, judge) + 0.3
+    assert chance_of_metastasis(deep, weights) > chance_of_metastasis(spilt, weights) + 0.3
 
 
-def test_a_judge_serves_studies_without_the_other_sequence_or_adc() -> None:
-    fitted = fit_reading({Drawing(0.5): cohort()}, LesionSettings()).settings.judge_dwi
+def test_weights_serve_studies_without_the_other_sequence_or_adc() -> None:
+    fitted = fit_reading({Drawing(0.5): cohort()}, LesionSettings()).settings.dwi.evidence
     sure = Evidence(0.97, 0.9, 3.0)
     chances = [
         chance_of_metastasis(replace(sure, other_score=o, adc_um2_per_s=a), fitted)
@@ -161,16 +161,16 @@ def test_a_judge_serves_studies_without_the_other_sequence_or_adc() -> None:
 
 
 def test_patients_without_a_candidate_are_ranked_by_what_is_faint() -> None:
-    """Below those whom the judge suspects, and by how near a candidate they come."""
+    """Below those whom the weights suspect, and by how near a candidate they come."""
     cases = [case for case in cohort() if case.candidates]
     empty = [
         CandidateCase(f"q{n}", s, 0, (), faint, (0, 0, 0))
         for n, faint in enumerate((0.01, 0.2, 0.4))
         for s in Sequence
     ]
-    judge = fit_reading({Drawing(0.5): (*cases, *empty)}, LesionSettings()).settings.judge_dwi
+    weights = fit_reading({Drawing(0.5): (*cases, *empty)}, LesionSettings()).settings.dwi.evidence
     chances = [
-        chance_of_metastases(chance_of_faint(case.faint, judge), judge)
+        chance_of_metastases(chance_of_faint(case.faint, weights), weights)
         for case in empty
         if case.sequence is Sequence.DWI
     ]

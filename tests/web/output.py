@@ -50,7 +50,7 @@ def write_output(out: Path, grids: dict[Sequence, Geometry] = GRIDS) -> Findings
     adc = _adc(lesions[Sequence.DWI])
     findings = measure(
         bones,
-        LesionMasks(lesions, probability),
+        LesionMasks.of(lesions, probability),
         adc,
         LesionSettings(),
         patient_key="patient-0042",

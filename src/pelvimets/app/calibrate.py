@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pelvimets.config import JointSettings, LesionSettings, settings_to_dict
+from pelvimets.core.evidence import Surroundings, gather_evidence, surroundings
 from pelvimets.core.joint import log_odds, other_of, read_together
-from pelvimets.core.judging import Surroundings, gather_evidence, surroundings
 from pelvimets.core.lesions import (
     faint_score,
     inside_bone,
@@ -21,7 +21,7 @@ from pelvimets.core.lesions import (
     near_bone,
     shown_lesions,
 )
-from pelvimets.core.segmentation import run_networks
+from pelvimets.core.segmentation import Found, run_networks
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
@@ -83,7 +83,7 @@ class CalibrationRequest:
 
 
 def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dict[str, Any]:
-    """Fit how sequences are joined, threshold, judges, cuts; write a bundle with them.
+    """Fit how sequences are joined, threshold, weights, cuts; write a bundle with them.
 
     What the networks found in each patient is kept in ``<out>.work``, so that an interrupted
     run goes on where it was. Sequences are joined only if F1 of the lesions gains by it.
@@ -126,9 +126,8 @@ def fit_calibration(found: Iterable[FoundPatient], settings: LesionSettings) -> 
     Returns:
         The better of the two by F1 of the lesions; its record holds both under ``joining``.
     """
-    apart = replace(settings, joint_dwi=None, joint_t1=None)
-    joints = _joints(found, settings.bone_margin_mm)
-    together = replace(apart, joint_dwi=joints[Sequence.DWI], joint_t1=joints[Sequence.T1])
+    apart = _joined(settings, {})
+    together = _joined(apart, _joints(found, settings.bone_margin_mm))
     if together == apart:
         return fit_reading(candidate_cases(found, apart), apart)
     fitted = [fit_reading(candidate_cases(found, own), own) for own in (apart, together)]
@@ -137,13 +136,20 @@ def fit_calibration(found: Iterable[FoundPatient], settings: LesionSettings) -> 
     return replace(best, record={**best.record, "joining": joining})
 
 
+def _joined(
+    settings: LesionSettings, joints: Mapping[Sequence, JointSettings | None]
+) -> LesionSettings:
+    own = {s: replace(settings.of(s), joint=joints.get(s)) for s in Sequence}
+    return settings.with_sequences(own)
+
+
 def _joints(
     found: Iterable[FoundPatient], margin_mm: float
 ) -> dict[Sequence, JointSettings | None]:
     """How the other sequence counts in the voxels of each, for patients with both."""
     drawn: dict[Sequence, list[JointVoxels]] = {s: [] for s in Sequence}
     for patient in found:
-        for sequence in patient.truth:
+        for sequence in patient.sequences:
             voxels = _joint_voxels(patient, sequence, margin_mm)
             drawn[sequence] += [] if voxels is None else [voxels]
     return {s: fit_joint(own) if own else None for s, own in drawn.items()}
@@ -156,12 +162,13 @@ def _joint_voxels(
     other = other_of(sequence, patient.own)
     if other is None:
         return None
-    inside = near_bone(patient.bones[sequence], margin_mm)
-    here, there = log_odds(patient.own[sequence], other, JointSettings().reach_mm)
+    found = patient.sequences[sequence]
+    inside = near_bone(found.bones, margin_mm)
+    here, there = log_odds(found.own, other, JointSettings().reach_mm)
     places = np.flatnonzero(inside & ~np.isnan(there))
     seed = int.from_bytes(hashlib.sha256(patient.key.encode()).digest()[:8])
     drawn = np.random.default_rng(seed).choice(places, min(_VOXELS, len(places)), replace=False)
-    real = patient.truth[sequence].array > 0
+    real = found.truth.array > 0
     return JointVoxels(*(array.ravel()[drawn] for array in (here, there, real)))
 
 
@@ -175,8 +182,8 @@ def candidate_cases(found: Iterable[FoundPatient], settings: LesionSettings) -> 
     gathered: dict[Drawing, list[CandidateCase]] = {way: [] for way in DRAWINGS}
     for patient in found:
         probability = read_together(patient.own, settings)
-        for sequence in patient.truth:
-            bones = patient.bones[sequence]
+        for sequence, one in patient.sequences.items():
+            bones = one.bones
             around = surroundings(sequence, patient.own, patient.adc, bones)
             inside = inside_bone(probability[sequence], bones, settings)
             for way, cases in gathered.items():
@@ -192,7 +199,7 @@ def _case(
     around: Surroundings,
     settings: LesionSettings,
 ) -> CandidateCase:
-    truth = patient.truth[sequence]
+    truth = patient.sequences[sequence].truth
     labels = shown_lesions(label_above(inside, settings), around.own, settings)
     evidence = gather_evidence(labels, around, settings)
     right = right_labels(labels.array, truth.array)
@@ -221,22 +228,30 @@ def _patients(request: CalibrationRequest) -> tuple[CohortPatient, ...]:
 
 
 @dataclass(frozen=True, eq=False)
+class FoundAndTrue(Found):
+    """What the networks found on one sequence, and the reference lesions, numbered."""
+
+    truth: Volume
+
+
+@dataclass(frozen=True, eq=False)
 class FoundPatient:
     """What the networks found in one patient, and the truth.
 
     Attributes:
         key: Of the patient.
-        own: Lesion probability of each sequence's network.
-        bones: Bone masks.
-        truth: Reference lesions, numbered.
+        sequences: Each sequence that he has.
         adc: ADC map in um2/s, or None.
     """
 
     key: str
-    own: dict[Sequence, Volume]
-    bones: dict[Sequence, Volume]
-    truth: dict[Sequence, Volume]
+    sequences: dict[Sequence, FoundAndTrue]
     adc: Volume | None
+
+    @property
+    def own(self) -> dict[Sequence, Volume]:
+        """Lesion probability of each sequence's network."""
+        return {s: found.own for s, found in self.sequences.items()}
 
 
 @dataclass(frozen=True)
@@ -271,20 +286,19 @@ class FoundPatients:
         )
         kept = self._read_once(patient, study)
         adc = study.adc.volume if study.adc else None
-        own, bones = (
-            {s: image.with_array(kept[f"{s.value}_{kind}"]) for s, image in study.images.items()}
-            for kind in ("lesions", "bones")
-        )
-        own = {s: volume.with_array(volume.array.astype(np.float32)) for s, volume in own.items()}
-        return FoundPatient(patient.key, own, bones, truth, adc)
+        found = {}
+        for s, image in study.images.items():
+            own = image.with_array(kept[f"{s.value}_lesions"].astype(np.float32))
+            found[s] = FoundAndTrue(image.with_array(kept[f"{s.value}_bones"]), own, truth[s])
+        return FoundPatient(patient.key, found, adc)
 
     def _read_once(self, patient: CohortPatient, study: Study) -> dict[str, npt.NDArray[Any]]:
         folder = ArrayFolder(self.work, compressed=True)
         name = f"{patient.key}-{self._stamp(patient)}"
         if name not in folder.names():
-            bones, own = run_networks(study.images, self.segmenter)
-            masks = {f"{s.value}_bones": v.array for s, v in bones.by_sequence.items()}
-            lesions = {f"{s.value}_lesions": _rounded(v.array) for s, v in own.items()}
+            found = run_networks(study.images, self.segmenter)
+            masks = {f"{s.value}_bones": one.bones.array for s, one in found.items()}
+            lesions = {f"{s.value}_lesions": _rounded(one.own.array) for s, one in found.items()}
             folder.write(name, {**masks, **lesions})
         return folder.read(name)
 

@@ -30,10 +30,10 @@ from pelvimets.app.stages import Observer, Silent, StageClock, check_memory, pea
 from pelvimets.config import LesionSettings, ReadingSettings, settings_to_dict
 from pelvimets.core.budget import Extent, estimate
 from pelvimets.core.contrast import adc_flags, contrast_flags
+from pelvimets.core.evidence import weigh_lesions
 from pelvimets.core.field import parts_to_read, restored_bones, restored_lesions
 from pelvimets.core.findings import BoneMasks, Findings, QualityFlag
 from pelvimets.core.geometry import check_scale
-from pelvimets.core.judging import judge_lesions
 from pelvimets.core.measure import measure
 from pelvimets.core.quality import agreement_flags, bone_flags, field_flags, network_flags
 from pelvimets.core.segmentation import segment_study
@@ -120,9 +120,9 @@ def process_study(
     found = segment_study(images, segmenter, clock.stage)
     adc = study.adc.volume if study.adc else None
     settings = segmenter.settings.lesions
-    with clock.stage("judge lesions"):
-        bones = restored_bones(found.bones, parts)
-        masks = restored_lesions(judge_lesions(found, adc, settings), parts)
+    with clock.stage("weigh lesions"):
+        bones = restored_bones({s: own.bones for s, own in found.items()}, parts)
+        masks = restored_lesions(weigh_lesions(found, adc, settings), parts)
     with clock.stage("measure"):
         findings = measure(
             bones,

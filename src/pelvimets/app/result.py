@@ -91,7 +91,7 @@ def write_result(folder: Path, result: StudyResult, content: ReportContent) -> N
         write_nifti(images / f"{name}.nii.gz", acquisition.volume)
     for sequence, mask in result.bones.by_sequence.items():
         write_nifti(folder / f"{sequence}_bones.nii.gz", mask)
-        write_nifti(folder / f"{sequence}_lesions.nii.gz", result.lesions.by_sequence[sequence])
+        write_nifti(folder / f"{sequence}_lesions.nii.gz", result.lesions[sequence])
     write_json(folder / "findings.json", findings_to_dict(result.findings))
     write_text(folder / "lesions.csv", lesions_csv(result.findings))
     write_text(folder / "report.html", render_html(content))
@@ -181,7 +181,7 @@ def _corrected(out: Path, record: dict[str, Any], reviewed: ReviewedStudy) -> St
         **{name: _acquisition(out, name, data) for name, data in record["inputs"].items()},
     )
     bones = {s: read_nifti(out / f"{s}_bones.nii.gz") for s in reviewed.lesions}
-    masks = LesionMasks(dict(reviewed.lesions), {})
+    masks = LesionMasks.of(reviewed.lesions)
     return StudyResult(study, BoneMasks(bones), masks, reviewed.findings)
 
 

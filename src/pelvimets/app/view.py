@@ -76,9 +76,7 @@ class ReviewDesk:
         self.images = run.images
         self._model_lesions = run.lesions
         settings = lesion_settings(run.run)
-        self._measure = ReviewMeasure(
-            self.findings, run.bones, run.adc, settings.operating_point, settings.weak_sequences
-        )
+        self._measure = ReviewMeasure(self.findings, run.bones, run.adc, settings)
         self._drawn = store.read_drawn(self._folder, run.lesions)
         self._review = self._opened(run.findings_sha256)
         self._lesions = self._measure.lesions(self._review, self._drawn)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import cc3d
 import numpy as np
 
+from pelvimets.config import LesionSettings
 from pelvimets.core.bones import midline_plane, sided_parts
 from pelvimets.core.findings import Findings, Lesion, Lesions, SequenceFindings, SequenceLesion
 from pelvimets.core.lesions import largest_axial_diameter_mm
@@ -51,8 +52,7 @@ class ReviewMeasure:
         findings: As the model left them.
         bones: Bone label maps per sequence.
         adc: ADC map in um2/s on its own grid, or None.
-        operating_point: Lesion score at or above which a pending lesion counts as suspicious.
-        weak_sequences: Sequences on which a pending lesion raises no suspicion.
+        settings: By which a pending lesion counts as suspicious.
     """
 
     def __init__(
@@ -60,11 +60,9 @@ class ReviewMeasure:
         findings: Findings,
         bones: Mapping[Sequence, Volume],
         adc: Volume | None,
-        operating_point: float,
-        weak_sequences: tuple[str, ...] = (),
+        settings: LesionSettings,
     ) -> None:
-        self._weak_sequences = weak_sequences
-        self._findings, self._adc, self._operating_point = findings, adc, operating_point
+        self._findings, self._adc, self._settings = findings, adc, settings
         self._parts = {s: sided_parts(b, midline_plane(b)) for s, b in bones.items()}
         self._by_number = {lesion.number: lesion for lesion in findings.lesions}
 
@@ -145,7 +143,8 @@ class ReviewMeasure:
     def _suspicious(self, sequence: Sequence, lesion: SequenceLesion, entry: LesionReview) -> bool:
         if entry.verdict is Verdict.ACCEPTED:
             return True
-        return sequence not in self._weak_sequences and lesion.score >= self._operating_point
+        decides = self._settings.of(sequence).decides
+        return decides and lesion.score >= self._settings.operating_point
 
 
 def _boxes(volume: Volume) -> dict[int, tuple[slice, ...]]:

@@ -103,18 +103,23 @@ def parts_to_read(
     return parts
 
 
-def restored_bones(bones: BoneMasks, parts: Mapping[Sequence, Part]) -> BoneMasks:
+def restored_bones(bones: Mapping[Sequence, Volume], parts: Mapping[Sequence, Part]) -> BoneMasks:
     """Bones of the parts on the whole grids, with what was read."""
-    whole = {s: _restored(volume, s, parts) for s, volume in bones.by_sequence.items()}
+    whole = {s: _restored(volume, s, parts) for s, volume in bones.items()}
     return BoneMasks(whole, {s: part.range_mm for s, part in parts.items()})
 
 
 def restored_lesions(lesions: LesionMasks, parts: Mapping[Sequence, Part]) -> LesionMasks:
     """Lesions of the parts on the whole grids."""
-    return replace(
-        lesions,
-        by_sequence={s: _restored(v, s, parts) for s, v in lesions.by_sequence.items()},
-        probability={s: _restored(v, s, parts) for s, v in lesions.probability.items()},
+    return LesionMasks(
+        {
+            s: replace(
+                own,
+                mask=_restored(own.mask, s, parts),
+                probability=own.probability and _restored(own.probability, s, parts),
+            )
+            for s, own in lesions.by_sequence.items()
+        }
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -32,24 +33,39 @@ class BoneMasks:
 
 
 @dataclass(frozen=True, eq=False)
-class LesionMasks:
-    """Lesion label maps (uint16; 1..n, each lesion its own number) on their own grids.
+class MarkedLesions:
+    """The lesions of one sequence, on its own grid.
 
     Attributes:
-        by_sequence: The label maps.
-        probability: The network's lesion probability (float32) on the same grid.
+        mask: Label map (uint16; 1..n, each lesion its own number).
+        probability: Of metastasis (float32) on the same grid; None where a reader drew the mask.
         scores: Score of each label, 0-1; without it a lesion has the network's score.
-        patient_scores: Score of the patient per sequence, unthresholded, 0-1.
+        patient_score: Of the patient, unthresholded, 0-1; without it that of the surest lesion.
     """
 
-    by_sequence: dict[Sequence, Volume]
-    probability: dict[Sequence, Volume]
-    scores: dict[Sequence, dict[int, float]] = field(default_factory=dict)
-    patient_scores: dict[Sequence, float] = field(default_factory=dict)
+    mask: Volume
+    probability: Volume | None = None
+    scores: Mapping[int, float] | None = None
+    patient_score: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LesionMasks:
+    """The lesions of each sequence that was read."""
+
+    by_sequence: dict[Sequence, MarkedLesions]
 
     def __getitem__(self, sequence: Sequence | str) -> Volume:
         """The mask of a sequence, ``"dwi"`` or ``"t1"``."""
-        return self.by_sequence[Sequence(sequence)]
+        return self.by_sequence[Sequence(sequence)].mask
+
+    @classmethod
+    def of(
+        cls, masks: Mapping[Sequence, Volume], probability: Mapping[Sequence, Volume] | None = None
+    ) -> LesionMasks:
+        """From masks, and probabilities where they are known."""
+        known = probability or {}
+        return cls({s: MarkedLesions(mask, known.get(s)) for s, mask in masks.items()})
 
 
 @dataclass(frozen=True)

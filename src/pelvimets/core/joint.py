@@ -34,7 +34,7 @@ def read_together(
         own: What the network of each sequence says, on that sequence's grid.
         settings: With the weights for each sequence; without them nothing changes.
     """
-    return {s: _together(s, own, settings.joint(s)) for s in own}
+    return {s: _together(s, own, settings.of(s).joint) for s in own}
 
 
 def _together(

@@ -148,7 +148,7 @@ def lesion_score(
 
 def measure_lesions(
     lesions: Volume,
-    probability: Volume,
+    probability: Volume | None,
     settings: LesionSettings,
     scores: Mapping[int, float] | None = None,
 ) -> tuple[SequenceLesion, ...]:
@@ -156,7 +156,7 @@ def measure_lesions(
 
     Args:
         lesions: Label map.
-        probability: The network's probabilities on the same grid.
+        probability: The network's probabilities on the same grid; None is sure of all.
         settings: For the network's score.
         scores: Score of each label in place of the network's.
     """
@@ -177,10 +177,10 @@ def measure_lesions(
 
 
 def _measured(
-    number: int, lesions: Volume, probability: Volume, box: Box, settings: LesionSettings
+    number: int, lesions: Volume, probability: Volume | None, box: Box, settings: LesionSettings
 ) -> SequenceLesion:
     mask = lesions.array[box] == number
-    values = probability.array[box][mask]
+    values = np.ones(mask.sum()) if probability is None else probability.array[box][mask]
     index = np.argwhere(mask) + [s.start for s in box]
     x, y, z = lesions.geometry.to_lps(index.mean(axis=0))
     return SequenceLesion(

@@ -26,6 +26,7 @@ from pelvimets.core.findings import (
     Lesion,
     LesionMasks,
     Lesions,
+    MarkedLesions,
     QualityFlag,
     SequenceFindings,
     SequenceLesion,
@@ -73,9 +74,9 @@ def measure(
         learned_from: What the networks were trained on.
     """
     parts = {s: sided_parts(b, midline_plane(b)) for s, b in bones.by_sequence.items()}
-    findings = {s: _sequence_findings(s, parts[s], lesions, settings) for s in parts}
+    findings = {s: _sequence_findings(s, parts[s], lesions.by_sequence[s], settings) for s in parts}
     seen = [
-        _Seen(s, lesion, part_of_lesion(lesion, lesions.by_sequence[s], parts[s]))
+        _Seen(s, lesion, part_of_lesion(lesion, lesions[s], parts[s]))
         for s, found in findings.items()
         for lesion in found.lesions
     ]
@@ -96,26 +97,25 @@ def _patient_score(
 ) -> float:
     """The highest score of the sequences that decide; of all where none of them decides."""
     scores = {s: f.patient_score for s, f in findings.items()}
-    deciding = [score for s, score in scores.items() if s not in settings.weak_sequences]
+    deciding = [score for s, score in scores.items() if settings.of(s).decides]
     return max(deciding or scores.values(), default=0.0)
 
 
 def _sequence_findings(
     sequence: Sequence,
     parts: Volume,
-    lesions: LesionMasks,
+    marked: MarkedLesions,
     settings: LesionSettings,
 ) -> SequenceFindings:
-    mask, probability = lesions.by_sequence[sequence], lesions.probability[sequence]
-    measured = measure_lesions(mask, probability, settings, lesions.scores.get(sequence))
+    measured = measure_lesions(marked.mask, marked.probability, settings, marked.scores)
     score = max((lesion.score for lesion in measured), default=0.0)
     return SequenceFindings(
         sequence=sequence,
         lesions=measured,
         total_lesion_volume_cm3=sum(lesion.volume_cm3 for lesion in measured),
-        burden=burden_per_part(parts, mask),
-        patient_score=lesions.patient_scores.get(sequence, score),
-        m1_suspected=sequence not in settings.weak_sequences
+        burden=burden_per_part(parts, marked.mask),
+        patient_score=score if marked.patient_score is None else marked.patient_score,
+        m1_suspected=settings.of(sequence).decides
         and any(lesion.score >= settings.operating_point for lesion in measured),
     )
 
@@ -155,7 +155,7 @@ def _joined(seen: Ordered[_Seen], lesions: LesionMasks) -> list[dict[Sequence, _
     """Lesions of both sequences paired one to one where they overlap in the patient."""
     if len(lesions.by_sequence) < 2:
         return [{item.sequence: item} for item in seen]
-    overlap = _overlaps(lesions.by_sequence[Sequence.DWI], lesions.by_sequence[Sequence.T1])
+    overlap = _overlaps(lesions[Sequence.DWI], lesions[Sequence.T1])
     partner = _one_to_one(overlap)
     by_key = {(item.sequence, item.lesion.label): item for item in seen}
     joined = []
@@ -207,7 +207,7 @@ def _lesion_list(
 
     ordered = sorted(joined, key=lambda pair: -volume(pair))
     adc_masks = (
-        {s: resample_labels(m, adc.geometry) for s, m in lesions.by_sequence.items()} if adc else {}
+        {s: resample_labels(lesions[s], adc.geometry) for s in lesions.by_sequence} if adc else {}
     )
     return tuple(
         _lesion(number, pair, adc, adc_masks, uid_seed) for number, pair in enumerate(ordered, 1)

@@ -214,7 +214,7 @@ def network_flags(
     A note while another sequence decides; review where none is left that does.
     """
     present = tuple(sequences)
-    weak = [s for s in present if s in settings.weak_sequences]
+    weak = [s for s in present if not settings.of(s).decides]
     level = FlagLevel.REVIEW if len(weak) == len(present) else FlagLevel.NOTE
     return tuple(QualityFlag(level, "weak-network", _weak_message(s), s) for s in weak)
 

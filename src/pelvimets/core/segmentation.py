@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from pelvimets.config import LesionSettings
 from pelvimets.core.bones import clean_bones
-from pelvimets.core.findings import BoneMasks
 from pelvimets.core.joint import read_together
 from pelvimets.core.lesions import label_lesions, shown_lesions
 from pelvimets.core.resample import (
@@ -23,27 +22,36 @@ from pelvimets.labels import Sequence
 
 
 @dataclass(frozen=True, eq=False)
-class Segmented:
-    """What the networks found on each sequence, every volume on its image's own grid.
+class Found:
+    """What the networks of one sequence found, on its image's own grid.
 
     Attributes:
-        bones: Bone masks.
-        candidates: Label maps (uint16) of what may be lesions.
-        probability: Of metastasis (float32), from all sequences that were read.
-        own: The same from the sequence's own network alone.
+        bones: Bone label map (uint8).
+        own: Probability of metastasis (float32) from this sequence alone.
     """
 
-    bones: BoneMasks
-    candidates: dict[Sequence, Volume]
-    probability: dict[Sequence, Volume]
-    own: dict[Sequence, Volume]
+    bones: Volume
+    own: Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented(Found):
+    """The same after all sequences were read together.
+
+    Attributes:
+        probability: Of metastasis (float32), from all sequences that were read.
+        candidates: Label map (uint16) of what may be lesions.
+    """
+
+    probability: Volume
+    candidates: Volume
 
 
 def segment_study(
     images: Mapping[Sequence, Volume],
     segmenter: Segmenter,
     stage: Callable[[str], AbstractContextManager[object]] = nullcontext,
-) -> Segmented:
+) -> dict[Sequence, Segmented]:
     """Run the cascade on each sequence by itself, then read them together.
 
     Args:
@@ -51,16 +59,16 @@ def segment_study(
         segmenter: The networks with their settings.
         stage: Is given the name of each step and entered around it.
     """
-    bones, own = run_networks(images, segmenter, stage)
+    found = run_networks(images, segmenter, stage)
     with stage("read sequences together"):
-        return gather_candidates(bones, own, segmenter.settings.lesions)
+        return gather_candidates(found, segmenter.settings.lesions)
 
 
 def run_networks(
     images: Mapping[Sequence, Volume],
     segmenter: Segmenter,
     stage: Callable[[str], AbstractContextManager[object]] = nullcontext,
-) -> tuple[BoneMasks, dict[Sequence, Volume]]:
+) -> dict[Sequence, Found]:
     """Bones and probability of metastasis on each sequence by itself.
 
     Args:
@@ -68,34 +76,33 @@ def run_networks(
         segmenter: The networks with their settings.
         stage: Is given the name of each step and entered around it.
     """
-    bones: dict[Sequence, Volume] = {}
-    own: dict[Sequence, Volume] = {}
+    found: dict[Sequence, Found] = {}
     for sequence, image in images.items():
         with stage(f"bones on {sequence.title}"):
-            bones[sequence] = segment_bones(image, sequence, segmenter)
+            bones = segment_bones(image, sequence, segmenter)
         with stage(f"lesions on {sequence.title}"):
-            own[sequence] = lesion_probability(image, bones[sequence], sequence, segmenter)
-    return BoneMasks(bones), own
+            own = lesion_probability(image, bones, sequence, segmenter)
+        found[sequence] = Found(bones, own)
+    return found
 
 
 def gather_candidates(
-    bones: BoneMasks, own: dict[Sequence, Volume], settings: LesionSettings
-) -> Segmented:
+    found: Mapping[Sequence, Found], settings: LesionSettings
+) -> dict[Sequence, Segmented]:
     """Candidates on each sequence from what the networks say of all of them.
 
     Args:
-        bones: Bone masks.
-        own: Lesion probability of each sequence's network.
+        found: Bones and lesion probability of each sequence's network.
         settings: With threshold and joint weights of each sequence.
     """
-    probability = read_together(own, settings)
-    candidates = {
-        s: shown_lesions(
-            label_lesions(probability[s], bones.by_sequence[s], settings.on(s)), own[s], settings
-        )
-        for s in own
-    }
-    return Segmented(bones, candidates, probability, own)
+    together = read_together({s: one.own for s, one in found.items()}, settings)
+    segmented = {}
+    for sequence, probability in together.items():
+        one = found[sequence]
+        labels = label_lesions(probability, one.bones, settings.on(sequence))
+        candidates = shown_lesions(labels, one.own, settings)
+        segmented[sequence] = Segmented(one.bones, one.own, probability, candidates)
+    return segmented
 
 
 def segment_bones(image: Volume, sequence: Sequence, segmenter: Segmenter) -> Volume:

@@ -19,7 +19,7 @@ from pelvimets.evaluation.measures.detection import (
     groups_by_count,
     groups_by_volume,
 )
-from pelvimets.evaluation.measures.patients import PatientFigures, judge
+from pelvimets.evaluation.measures.patients import PatientFigures, patient_figures
 from pelvimets.evaluation.readings import (
     LesionTally,
     PatientCall,
@@ -90,7 +90,7 @@ def read_all(
             detect_by_rule(tallies, settings, rng) if tallies else {},
             _subgroups(tallies, by_attribute, settings, rng),
             false_by_mimic(tallies.get(settings.rule, ())),
-            judge(calls, settings, rng) if calls else None,
+            patient_figures(calls, settings, rng) if calls else None,
             _patient_groups(calls, by_attribute, settings),
             tuple(calls),
             tallies,
@@ -108,7 +108,7 @@ def _patient_groups(
         for name in sorted({value for value in group_of.values() if value}):
             members = [call for call in calls if group_of.get(call.patient) == name]
             if members:
-                found.setdefault(kind, {})[name] = judge(members, settings, None)
+                found.setdefault(kind, {})[name] = patient_figures(members, settings, None)
     return found
 
 

@@ -156,8 +156,8 @@ def _scans(
         scans[sequence] = Scan(
             title_of(study, sequence),
             image,
-            bones.by_sequence[sequence],
-            lesions.by_sequence[sequence],
+            bones[sequence],
+            lesions[sequence],
             {lesion.seen_on[sequence].label: lesion.number for lesion in shown},
         )
     return scans

@@ -1,7 +1,7 @@
-"""Fit what reads a network's output: threshold, judge of each sequence, cuts. Pure.
+"""Fit what reads a network's output: threshold, weights of the evidence, cuts. Pure.
 
 All is chosen on candidates of a validation cohort. Figures come from tenfold cross-validation
-by patient, so that no candidate is judged by weights that it helped to fit.
+by patient, so that no candidate is weighed by weights that it helped to fit.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
-from pelvimets.config import JointSettings, JudgeSettings, LesionSettings
-from pelvimets.core.judging import FEATURES, Evidence, chance_of_faint, features
+from pelvimets.config import EvidenceWeights, JointSettings, LesionSettings
+from pelvimets.core.evidence import FEATURES, Evidence, chance_of_faint, features
 from pelvimets.errors import CohortError
 from pelvimets.evaluation.measures.roc import calibration
 from pelvimets.labels import Sequence
@@ -41,7 +41,7 @@ _STEPS = (
 
 @dataclass(frozen=True)
 class Drawing:
-    """How candidates are drawn from a probability; see ``JudgeSettings``."""
+    """How candidates are drawn from a probability; see ``EvidenceWeights``."""
 
     threshold: float
     grow_to: float | None = None
@@ -60,7 +60,7 @@ DRAWINGS = (
 
 @dataclass(frozen=True)
 class Candidate:
-    """A predicted lesion before it is judged; ``right`` if it meets a metastasis."""
+    """A predicted lesion before it is weighed; ``right`` if it meets a metastasis."""
 
     evidence: Evidence
     right: bool
@@ -149,10 +149,10 @@ def fit_joint(drawn: list[JointVoxels]) -> JointSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class _Judged:
-    """One sequence: its judge, and scores from cross-validation."""
+class _Weighed:
+    """One sequence: its weights, and scores from cross-validation."""
 
-    judge: JudgeSettings
+    weights: EvidenceWeights
     cases: tuple[CandidateCase, ...]
     scores: FloatArray
     right: BoolArray
@@ -166,7 +166,7 @@ class _Judged:
 
 
 def fit_reading(cases: CasesByDrawing, settings: LesionSettings) -> Fitted:
-    """Choose threshold, judges, smallest score and operating point.
+    """Choose threshold, weights, smallest score and operating point.
 
     Args:
         cases: Candidates by how they are drawn.
@@ -175,19 +175,25 @@ def fit_reading(cases: CasesByDrawing, settings: LesionSettings) -> Fitted:
     Raises:
         CohortError: if there are too few right or false candidates on a sequence.
     """
-    judged = {s: _best_judged(cases, s) for s in Sequence if _read(cases, s)}
-    cut = best_cut(list(judged.values()))
-    weak = tuple(s for s, own in judged.items() if f1([own], cut) < WEAK_F1)
-    deciding = [own for s, own in judged.items() if s not in weak] or list(judged.values())
+    weighed = {s: _best_weighed(cases, s) for s in Sequence if _read(cases, s)}
+    cut = best_cut(list(weighed.values()))
+    weak = tuple(s for s, own in weighed.items() if f1([own], cut) < WEAK_F1)
+    deciding = [own for s, own in weighed.items() if s not in weak] or list(weighed.values())
     fitted = replace(
         settings,
         smallest_score=cut,
         operating_point=operating_point(deciding, cut),
-        weak_sequences=tuple(s.value for s in weak),
-        judge_dwi=judged[Sequence.DWI].judge if Sequence.DWI in judged else None,
-        judge_t1=judged[Sequence.T1].judge if Sequence.T1 in judged else None,
+    ).with_sequences(
+        {
+            s: replace(
+                settings.of(s),
+                evidence=weighed[s].weights if s in weighed else None,
+                decides=s not in weak,
+            )
+            for s in Sequence
+        }
     )
-    return Fitted(fitted, _record(cases, judged, fitted))
+    return Fitted(fitted, _record(cases, weighed, fitted))
 
 
 def _read(cases: CasesByDrawing, sequence: Sequence) -> bool:
@@ -198,15 +204,15 @@ def _own(cases: tuple[CandidateCase, ...], sequence: Sequence) -> tuple[Candidat
     return tuple(case for case in cases if case.sequence is sequence)
 
 
-def _best_judged(cases: CasesByDrawing, sequence: Sequence) -> _Judged:
-    """The sequence drawn in the way whose judged candidates reach the best F1.
+def _best_weighed(cases: CasesByDrawing, sequence: Sequence) -> _Weighed:
+    """The sequence drawn in the way whose weighed candidates reach the best F1.
 
     Ways with too few candidates to weigh are passed over, unless all have.
     """
     own = {way: _own(found, sequence) for way, found in cases.items()}
     enough = {way: found for way, found in own.items() if _enough(found)} or own
-    judged = [_judge(sequence, way, found) for way, found in enough.items()]
-    return max(judged, key=lambda one: f1([one], best_cut([one])))
+    weighed = [_weigh(sequence, way, found) for way, found in enough.items()]
+    return max(weighed, key=lambda one: f1([one], best_cut([one])))
 
 
 def _enough(cases: tuple[CandidateCase, ...]) -> bool:
@@ -219,7 +225,7 @@ def _dice(cases: tuple[CandidateCase, ...]) -> float:
     return float(2 * both / max(found + truth, 1))
 
 
-def _judge(sequence: Sequence, way: Drawing, cases: tuple[CandidateCase, ...]) -> _Judged:
+def _weigh(sequence: Sequence, way: Drawing, cases: tuple[CandidateCase, ...]) -> _Weighed:
     found = [(n, c) for n, case in enumerate(cases) for c in case.candidates]
     right = np.array([c.right for _, c in found], dtype=bool)
     if not _enough(cases):
@@ -231,25 +237,27 @@ def _judge(sequence: Sequence, way: Drawing, cases: tuple[CandidateCase, ...]) -
     owner = np.array([n for n, _ in found])
     evidence = [c.evidence for _, c in found]
     scores = _left_out(evidence, right, owner, FEATURES)
-    judge = fit_judge(evidence, right, FEATURES)
-    judge = replace(judge, threshold=way.threshold, grow_to=way.grow_to)
-    patients = _patient_maxima(cases, owner, scores, judge)
+    weights = fit_weights(evidence, right, FEATURES)
+    weights = replace(weights, threshold=way.threshold, grow_to=way.grow_to)
+    patients = _patient_maxima(cases, owner, scores, weights)
     sick = np.array([case.metastases > 0 for case in cases])
     intercept, slope = _platt(patients, sick)
-    judge = replace(judge, patient_intercept=intercept, patient_slope=slope)
+    weights = replace(weights, patient_intercept=intercept, patient_slope=slope)
     gains = tuple(
         Gain(name, _average_precision(right, _left_out(evidence, right, owner, used)))
         for name, used in _STEPS
     )
     chances = 1 / (1 + np.exp(-(intercept + slope * _log_odds(patients))))
-    return _Judged(judge, cases, scores, right, chances, gains)
+    return _Weighed(weights, cases, scores, right, chances, gains)
 
 
-def fit_judge(evidence: list[Evidence], right: BoolArray, used: tuple[str, ...]) -> JudgeSettings:
+def fit_weights(
+    evidence: list[Evidence], right: BoolArray, used: tuple[str, ...]
+) -> EvidenceWeights:
     """Logistic regression on the named features, with a Gaussian prior of variance 1.
 
     Each candidate also counts, with less weight, as if the other sequence or the ADC map were
-    missing, so that the judge serves such studies as well.
+    missing, so that the weights serve such studies as well.
     """
     shown, labels, weight = _with_hidden(evidence, right)
     columns = [FEATURES.index(name) for name in used]
@@ -258,7 +266,7 @@ def fit_judge(evidence: list[Evidence], right: BoolArray, used: tuple[str, ...])
     weights = dict.fromkeys(FEATURES, 0.0) | {
         name: round(float(w), 6) for name, w in zip(used, model.coef_[0], strict=True)
     }
-    return JudgeSettings(intercept=round(float(model.intercept_[0]), 6), **weights)
+    return EvidenceWeights(intercept=round(float(model.intercept_[0]), 6), **weights)
 
 
 def _with_hidden(
@@ -277,24 +285,24 @@ def _with_hidden(
     return shown, np.tile(right, 1 + len(hiding)), weight
 
 
-def _chances(judge: JudgeSettings, evidence: list[Evidence]) -> FloatArray:
-    weights = np.array([getattr(judge, name) for name in FEATURES])
+def _chances(weights: EvidenceWeights, evidence: list[Evidence]) -> FloatArray:
+    of_features = np.array([getattr(weights, name) for name in FEATURES])
     table = np.array([features(e) for e in evidence]).reshape(-1, len(FEATURES))
-    return np.asarray(1 / (1 + np.exp(-(judge.intercept + table @ weights))))
+    return np.asarray(1 / (1 + np.exp(-(weights.intercept + table @ of_features))))
 
 
 def _left_out(
     evidence: list[Evidence], right: BoolArray, owner: npt.NDArray[Any], used: tuple[str, ...]
 ) -> FloatArray:
-    """Score of each candidate by a judge that was fitted without its patient."""
+    """Score of each candidate by weights that were fitted without its patient."""
     scores = np.zeros(len(evidence))
     fold = owner % FOLDS
     for number in np.unique(fold):
         own = fold == number
-        judge = fit_judge(
+        weights = fit_weights(
             [e for e, o in zip(evidence, own, strict=True) if not o], right[~own], used
         )
-        scores[own] = _chances(judge, [e for e, o in zip(evidence, own, strict=True) if o])
+        scores[own] = _chances(weights, [e for e, o in zip(evidence, own, strict=True) if o])
     return scores
 
 
@@ -302,11 +310,11 @@ def _patient_maxima(
     cases: tuple[CandidateCase, ...],
     owner: npt.NDArray[Any],
     scores: FloatArray,
-    judge: JudgeSettings,
+    weights: EvidenceWeights,
 ) -> FloatArray:
     """Highest score of each patient, from what is faint where there is no candidate."""
     highest = (
-        scores[owner == n].max() if case.candidates else chance_of_faint(case.faint, judge)
+        scores[owner == n].max() if case.candidates else chance_of_faint(case.faint, weights)
         for n, case in enumerate(cases)
     )
     return np.array(list(highest))
@@ -328,27 +336,27 @@ def _average_precision(right: BoolArray, scores: FloatArray) -> float:
     return float(average_precision_score(right, scores))
 
 
-def best_cut(judged: list[_Judged]) -> float:
+def best_cut(weighed: list[_Weighed]) -> float:
     """The smallest score with the best F1 over both sequences."""
-    return float(max(_CUTS, key=lambda cut: f1(judged, cut)))
+    return float(max(_CUTS, key=lambda cut: f1(weighed, cut)))
 
 
-def f1(judged: list[_Judged], cut: float) -> float:
+def f1(weighed: list[_Weighed], cut: float) -> float:
     """F1 of lesions when those below the cut are dropped."""
-    found = sum(int((j.right & (j.scores >= cut)).sum()) for j in judged)
-    listed = sum(int((j.scores >= cut).sum()) for j in judged)
-    metastases = sum(case.metastases for j in judged for case in j.cases)
+    found = sum(int((j.right & (j.scores >= cut)).sum()) for j in weighed)
+    listed = sum(int((j.scores >= cut).sum()) for j in weighed)
+    metastases = sum(case.metastases for j in weighed for case in j.cases)
     return 2 * found / max(listed + metastases, 1)
 
 
-def operating_point(judged: list[_Judged], smallest: float) -> float:
+def operating_point(weighed: list[_Weighed], smallest: float) -> float:
     """The lesion score at or above which M1b is suspected: best Youden index over patients.
 
     A patient is suspected if one lesion on one sequence reaches it.
     """
-    names = sorted({case.patient for j in judged for case in j.cases})
+    names = sorted({case.patient for j in weighed for case in j.cases})
     highest, sick = dict.fromkeys(names, 0.0), dict.fromkeys(names, False)
-    for j in judged:
+    for j in weighed:
         start = 0
         for case in j.cases:
             own = j.scores[start : start + len(case.candidates)]
@@ -370,45 +378,45 @@ def operating_point(judged: list[_Judged], smallest: float) -> float:
 
 def _record(
     cases: CasesByDrawing,
-    judged: dict[Sequence, _Judged],
+    weighed: dict[Sequence, _Weighed],
     settings: LesionSettings,
 ) -> dict[str, Any]:
     return {
-        "patients": len({case.patient for j in judged.values() for case in j.cases}),
+        "patients": len({case.patient for j in weighed.values() for case in j.cases}),
         "smallest_score": settings.smallest_score,
         "operating_point": settings.operating_point,
-        "weak_sequences": settings.weak_sequences,
+        "weak_sequences": tuple(s.value for s in weighed if not settings.of(s).decides),
         "sequences": {
             s.value: {
-                "threshold": j.judge.threshold,
-                "grow_to": j.judge.grow_to,
+                "threshold": j.weights.threshold,
+                "grow_to": j.weights.grow_to,
                 "dice_by_threshold": {
                     str(way): round(_dice(_own(c, s)), 4) for way, c in cases.items()
                 },
                 **_sequence_record(j, settings),
             }
-            for s, j in judged.items()
+            for s, j in weighed.items()
         },
     }
 
 
-def _sequence_record(judged: _Judged, settings: LesionSettings) -> dict[str, Any]:
-    listed = judged.scores >= settings.smallest_score
-    found = int((judged.right & listed).sum())
-    network = np.array([c.evidence.score for case in judged.cases for c in case.candidates])
-    one_class = judged.sick.all() or not judged.sick.any()
+def _sequence_record(weighed: _Weighed, settings: LesionSettings) -> dict[str, Any]:
+    listed = weighed.scores >= settings.smallest_score
+    found = int((weighed.right & listed).sum())
+    network = np.array([c.evidence.score for case in weighed.cases for c in case.candidates])
+    one_class = weighed.sick.all() or not weighed.sick.any()
     return {
-        "candidates": len(judged.right),
-        "right": int(judged.right.sum()),
-        "metastases": sum(case.metastases for case in judged.cases),
+        "candidates": len(weighed.right),
+        "right": int(weighed.right.sum()),
+        "metastases": sum(case.metastases for case in weighed.cases),
         "found": found,
         "listed": int(listed.sum()),
-        "recall": round(found / max(sum(case.metastases for case in judged.cases), 1), 4),
+        "recall": round(found / max(sum(case.metastases for case in weighed.cases), 1), 4),
         "precision": round(found / max(int(listed.sum()), 1), 4),
-        "gains": {gain.evidence: round(gain.average_precision, 4) for gain in judged.gains},
-        "lesion_ece_network": _ece(judged.right, network),
-        "lesion_ece": _ece(judged.right, judged.scores),
-        "patient_ece": None if one_class else _ece(judged.sick, judged.patient_scores),
+        "gains": {gain.evidence: round(gain.average_precision, 4) for gain in weighed.gains},
+        "lesion_ece_network": _ece(weighed.right, network),
+        "lesion_ece": _ece(weighed.right, weighed.scores),
+        "patient_ece": None if one_class else _ece(weighed.sick, weighed.patient_scores),
     }
 
 

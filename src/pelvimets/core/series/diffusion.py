@@ -1,4 +1,4 @@
-"""Judge diffusion images: acquired or calculated, trace or directions, ADC or another map.
+"""Assess diffusion images: acquired or calculated, trace or directions, ADC or another map.
 
 Source: DICOM PS3.3 C.8.13.5.9 (MR Diffusion Macro) and C.8.13.3.1 (image types).
 """
@@ -51,7 +51,7 @@ def is_calculated(facts: SeriesFacts) -> bool:
     )
 
 
-def judge_diffusion(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
+def assess_diffusion(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
     """Say what a diffusion volume is; a candidate is an ADC map or an acquired high b-value."""
     types = set(facts.image_type)
     if types & _MAP_TYPES or has_word(_MAP_NAMES, facts.description):
@@ -65,7 +65,7 @@ def judge_diffusion(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
         )
     if facts.b_value is None:
         return Verdict(SeriesRole.OTHER, f"{NO_B_VALUE}: {_what_to_do(facts)}")
-    return _judge_b_value(facts, facts.b_value, settings)
+    return _assess_b_value(facts, facts.b_value, settings)
 
 
 def _what_to_do(facts: SeriesFacts) -> str:
@@ -82,7 +82,7 @@ def _is_adc(facts: SeriesFacts) -> bool:
     return bool(types) or has_word(_ADC_NAMES, facts.description)
 
 
-def _judge_b_value(facts: SeriesFacts, b_value: float, settings: SelectionSettings) -> Verdict:
+def _assess_b_value(facts: SeriesFacts, b_value: float, settings: SelectionSettings) -> Verdict:
     if b_value < settings.smallest_b:
         reason = f"b = {b_value:g}, below {settings.smallest_b:g} s/mm2"
         return Verdict(SeriesRole.LOW_B_DWI, reason)

@@ -1,4 +1,4 @@
-"""Judge one volume: what it is, whether it covers enough, and whether it may be taken."""
+"""Assess one volume: what it is, whether it covers enough, and whether it may be taken."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from pelvimets.config import SelectionSettings
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.series.diffusion import is_diffusion, judge_diffusion
+from pelvimets.core.series.diffusion import assess_diffusion, is_diffusion
 from pelvimets.core.series.facts import (
     SeriesFacts,
     Verdict,
     axial_cosine,
     orientation_name,
 )
-from pelvimets.core.series.t1 import judge_t1
+from pelvimets.core.series.t1 import assess_t1
 from pelvimets.core.series.words import LOCALISER, PROJECTION, REFORMAT, SUBTRACTION
 from pelvimets.core.study import SeriesRole
 
@@ -40,7 +40,7 @@ _COPY_NAMES = (
 )
 
 
-def judge(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
+def assess(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
     """Say what a volume is and whether it is a candidate."""
     verdict = kind_of(facts, settings)
     if not verdict.candidate:
@@ -56,7 +56,7 @@ def kind_of(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
         return Verdict(SeriesRole.OTHER, facts.unusable)
     if copy := _copy_kind(facts):
         return Verdict(SeriesRole.OTHER, copy)
-    return judge_diffusion(facts, settings) if is_diffusion(facts) else judge_t1(facts, settings)
+    return assess_diffusion(facts, settings) if is_diffusion(facts) else assess_t1(facts, settings)
 
 
 def same_kind(first: SeriesFacts, second: SeriesFacts) -> bool:

@@ -16,7 +16,7 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.series.asked import NONE, asked_dwi, asked_t1
 from pelvimets.core.series.completeness import lost_slices
 from pelvimets.core.series.facts import SeriesFacts, Verdict
-from pelvimets.core.series.kind import T1_ROLES, judge
+from pelvimets.core.series.kind import T1_ROLES, assess
 from pelvimets.core.series.ranking import alike, fitting, preference, share_place
 from pelvimets.core.series.table import Choice, refusal_of, series_table
 from pelvimets.core.study import SeriesDecision, SeriesRole
@@ -69,7 +69,7 @@ def select(
 
 
 def _verdicts(volumes: Sequence[SeriesFacts], settings: SelectionSettings) -> list[Verdict]:
-    kinds = [_as_station(judge(facts, settings), facts) for facts in volumes]
+    kinds = [_as_station(assess(facts, settings), facts) for facts in volumes]
     return [replace(kind, lost=lost_slices(n, volumes, kinds)) for n, kind in enumerate(kinds)]
 
 

@@ -1,4 +1,4 @@
-"""Judge whether a volume is a T1 in phase, an ordinary T1, or neither.
+"""Assess whether a volume is a T1 in phase, an ordinary T1, or neither.
 
 Fat and water are 3.4 ppm apart: they are in phase every 4.6 ms at 1.5 T and every 2.3 ms at
 3 T. Image types by DICOM PS3.3 C.8.3.1.1.1 and C.8.13.3.1, and as the vendors write them.
@@ -45,7 +45,7 @@ _NOT_T1 = (
 _T1_NAMES = r"t1[a-z]*|vibe|lava|thrive|[bm]?dixon|spgr|fspgr|flash|ideal"
 
 
-def judge_t1(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
+def assess_t1(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
     """Say what an image without diffusion is; anything but an in-phase T1 gets a flag."""
     if reason := _not_t1_weighted(facts, settings):
         return Verdict(SeriesRole.OTHER, reason)

@@ -103,7 +103,7 @@ class PatientFigures:
         return positives + self.true_negatives + self.false_positives + self.withheld.patients
 
 
-def judge(
+def patient_figures(
     calls: Sequence[PatientCall],
     settings: EvaluationSettings,
     rng: np.random.Generator | None,

@@ -97,7 +97,7 @@ def _made_up(study: Study) -> tuple[BoneMasks, LesionMasks]:
         bones[sequence] = image.with_array(bone)
         lesions[sequence] = image.with_array(lesion)
         probability[sequence] = image.with_array(lesion.astype(np.float32))
-    return BoneMasks(bones), LesionMasks(lesions, probability)
+    return BoneMasks(bones), LesionMasks.of(lesions, probability)
 
 
 def what_failed(error: Exception, headers: Iterable[Dataset]) -> str:

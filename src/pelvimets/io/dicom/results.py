@@ -71,10 +71,7 @@ def write_dicom_results(
     }
     _make(folder)
     with _names_as_given():
-        parts = [
-            run.segmented(source, s, bones.by_sequence[s], lesions.by_sequence[s])
-            for s, source in sources.items()
-        ]
+        parts = [run.segmented(source, s, bones[s], lesions[s]) for s, source in sources.items()]
         segmentations = [run.path_of(part) for part in parts if part.segmentation]
         return (*segmentations, *run.reported(parts, report_pdf))
 

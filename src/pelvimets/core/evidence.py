@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
-from pelvimets.config import JudgeSettings, LesionSettings
-from pelvimets.core.findings import LesionMasks
+from pelvimets.config import EvidenceWeights, LesionSettings
+from pelvimets.core.findings import LesionMasks, MarkedLesions
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.joint import covered, other_of
 from pelvimets.core.lesions import faint_score, inside_bone, lesion_score, renumbered
@@ -32,7 +32,7 @@ _LEAST_SURE = 0.001
 _FAINT_SHARE = 0.25
 _RIM_MM = 3.0  # bone less deep than this is the border of its mask
 FEATURES = ("score", "mean", "volume", "other", "alone", "adc", "no_adc", "rim", "outside")
-"""Names of the features, each with its weight in ``JudgeSettings``."""
+"""Names of the features, each with its weight in ``EvidenceWeights``."""
 
 
 @dataclass(frozen=True)
@@ -81,28 +81,28 @@ def features(evidence: Evidence) -> npt.NDArray[np.float64]:
     )
 
 
-def chance_of_metastasis(evidence: Evidence, judge: JudgeSettings | None) -> float:
-    """Score of a candidate, 0-1; without a judge it is the network's own."""
-    if judge is None:
+def chance_of_metastasis(evidence: Evidence, weights: EvidenceWeights | None) -> float:
+    """Score of a candidate, 0-1; without weights it is the network's own."""
+    if weights is None:
         return evidence.score
-    weights = [getattr(judge, name) for name in FEATURES]
-    return float(expit(judge.intercept + features(evidence) @ weights))
+    of_features = [getattr(weights, name) for name in FEATURES]
+    return float(expit(weights.intercept + features(evidence) @ of_features))
 
 
-def chance_of_faint(score: float, judge: JudgeSettings | None) -> float:
+def chance_of_faint(score: float, weights: EvidenceWeights | None) -> float:
     """Score of what stays below the threshold of a candidate, 0-1, to rank patients without one.
 
-    A judge has learned on candidates and would be sure of wide faint places; so the probability
-    counts, at a quarter, below nearly all candidates.
+    The weights were fitted to candidates and would be sure of wide faint places; so the
+    probability counts, at a quarter, below nearly all candidates.
     """
-    return score if judge is None else _FAINT_SHARE * score
+    return score if weights is None else _FAINT_SHARE * score
 
 
-def chance_of_metastases(highest: float, judge: JudgeSettings | None) -> float:
+def chance_of_metastases(highest: float, weights: EvidenceWeights | None) -> float:
     """Score of a patient, 0-1, from the highest score of his candidates."""
-    if judge is None:
+    if weights is None:
         return highest
-    return float(expit(judge.patient_intercept + judge.patient_slope * _logit(highest)))
+    return float(expit(weights.patient_intercept + weights.patient_slope * _logit(highest)))
 
 
 def _logit(probability: float) -> float:
@@ -130,7 +130,7 @@ class Surroundings:
 def surroundings(
     sequence: Sequence, own: Mapping[Sequence, Volume], adc: Volume | None, bones: Volume
 ) -> Surroundings:
-    """What there is to judge the candidates of a sequence by.
+    """What there is to weigh the candidates of a sequence by.
 
     Args:
         sequence: The sequence on which they were found.
@@ -149,44 +149,52 @@ def _depth_in_bone(bones: Volume) -> npt.NDArray[np.float32]:
     return np.asarray(edt.edt(inside, anisotropy=bones.geometry.spacing, black_border=False))
 
 
-def judge_lesions(found: Segmented, adc: Volume | None, settings: LesionSettings) -> LesionMasks:
+def weigh_lesions(
+    found: Mapping[Sequence, Segmented], adc: Volume | None, settings: LesionSettings
+) -> LesionMasks:
     """Score all candidates of a study and drop those below ``settings.smallest_score``.
 
     Args:
-        found: Bones, candidates and probabilities.
+        found: Bones, candidates and probabilities of each sequence.
         adc: ADC map in um2/s on its own grid, or None.
-        settings: With the judge of each sequence.
+        settings: With the weights of each sequence.
 
     Returns:
         Lesions numbered by falling volume, with their scores and those of the patient.
     """
-    kept: dict[Sequence, Volume] = {}
-    scores: dict[Sequence, dict[int, float]] = {}
-    patient: dict[Sequence, float] = {}
-    for sequence, labels in found.candidates.items():
-        around = surroundings(sequence, found.own, adc, found.bones.by_sequence[sequence])
-        judge = settings.judge(sequence)
-        judged = candidate_scores(labels, around, judge, settings)
-        good = [n for n, score in judged.items() if score >= settings.smallest_score]
-        kept[sequence] = labels.with_array(renumbered(labels.array, good))
-        scores[sequence] = {new: judged[n] for new, n in enumerate(good, start=1)}
-        highest = max(judged.values()) if judged else _highest_faint(sequence, found, settings)
-        patient[sequence] = chance_of_metastases(highest, judge)
-    return LesionMasks(kept, dict(found.probability), scores, patient)
+    own = {s: one.own for s, one in found.items()}
+    around = {s: surroundings(s, own, adc, one.bones) for s, one in found.items()}
+    return LesionMasks({s: _weighed(s, one, around[s], settings) for s, one in found.items()})
 
 
-def _highest_faint(sequence: Sequence, found: Segmented, settings: LesionSettings) -> float:
-    bones = found.bones.by_sequence[sequence]
-    inside = inside_bone(found.probability[sequence], bones, settings)
-    return chance_of_faint(faint_score(inside, settings), settings.judge(sequence))
+def _weighed(
+    sequence: Sequence, found: Segmented, around: Surroundings, settings: LesionSettings
+) -> MarkedLesions:
+    labels, weights = found.candidates, settings.of(sequence).evidence
+    scores = candidate_scores(labels, around, weights, settings)
+    good = [n for n, score in scores.items() if score >= settings.smallest_score]
+    highest = max(scores.values()) if scores else _highest_faint(found, weights, settings)
+    return MarkedLesions(
+        mask=labels.with_array(renumbered(labels.array, good)),
+        probability=found.probability,
+        scores={new: scores[n] for new, n in enumerate(good, start=1)},
+        patient_score=chance_of_metastases(highest, weights),
+    )
+
+
+def _highest_faint(
+    found: Segmented, weights: EvidenceWeights | None, settings: LesionSettings
+) -> float:
+    inside = inside_bone(found.probability, found.bones, settings)
+    return chance_of_faint(faint_score(inside, settings), weights)
 
 
 def candidate_scores(
-    labels: Volume, around: Surroundings, judge: JudgeSettings | None, settings: LesionSettings
+    labels: Volume, around: Surroundings, weights: EvidenceWeights | None, settings: LesionSettings
 ) -> dict[int, float]:
     """Score of each label of a sequence's label map."""
     evidence = gather_evidence(labels, around, settings)
-    return {n: chance_of_metastasis(found, judge) for n, found in evidence.items()}
+    return {n: chance_of_metastasis(found, weights) for n, found in evidence.items()}
 
 
 def gather_evidence(

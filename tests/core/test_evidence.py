@@ -5,18 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pelvimets.config import JudgeSettings, LesionSettings, settings_from_dict, settings_to_dict
-from pelvimets.core.findings import BoneMasks
-from pelvimets.core.geometry import Geometry
-from pelvimets.core.judging import (
+from pelvimets.config import (
+    EvidenceWeights,
+    LesionSettings,
+    SequenceSettings,
+    settings_from_dict,
+    settings_to_dict,
+)
+from pelvimets.core.evidence import (
     FEATURES,
     Evidence,
     chance_of_metastasis,
     features,
     gather_evidence,
-    judge_lesions,
     surroundings,
+    weigh_lesions,
 )
+from pelvimets.core.geometry import Geometry
 from pelvimets.core.lesions import label_lesions
 from pelvimets.core.segmentation import Segmented
 from pelvimets.core.volume import Volume
@@ -41,19 +46,21 @@ def study(dwi: Volume, t1: Volume | None, settings=SETTINGS):
         for s, p in probability.items()
     }
     labels = {s: label_lesions(p, bones[s], settings) for s, p in probability.items()}
-    return BoneMasks(bones), labels, probability
+    return {s: Segmented(bones[s], p, p, labels[s]) for s, p in probability.items()}
 
 
-def evidence_on_dwi(labels, probability, adc) -> Evidence:
-    bones = probability[Sequence.DWI].with_array(np.ones(FINE.shape, np.uint8))
-    around = surroundings(Sequence.DWI, probability, adc, bones)
-    return gather_evidence(labels[Sequence.DWI], around, SETTINGS)[1]
+def evidence_on_dwi(found, adc) -> Evidence:
+    dwi = found[Sequence.DWI]
+    bones = dwi.own.with_array(np.ones(FINE.shape, np.uint8))
+    own = {s: one.own for s, one in found.items()}
+    around = surroundings(Sequence.DWI, own, adc, bones)
+    return gather_evidence(dwi.candidates, around, SETTINGS)[1]
 
 
 def test_evidence_on_one_lesion() -> None:
     adc = Volume(np.full((24, 30, 30), 800.0, np.float32), OTHER)
-    _, labels, probability = study(blob(FINE, 0.9), blob(OTHER, 0.7))
-    found = evidence_on_dwi(labels, probability, adc)
+    found = study(blob(FINE, 0.9), blob(OTHER, 0.7))
+    found = evidence_on_dwi(found, adc)
     assert found.score == pytest.approx(0.9)
     assert found.mean_probability == pytest.approx(0.9)
     assert found.volume_cm3 == pytest.approx(4 / 3 * np.pi * 0.9**3, rel=0.1)
@@ -62,8 +69,8 @@ def test_evidence_on_one_lesion() -> None:
 
 
 def test_what_is_not_there_is_no_evidence() -> None:
-    _, labels, probability = study(blob(FINE, 0.9), None)
-    alone = evidence_on_dwi(labels, probability, None)
+    found = study(blob(FINE, 0.9), None)
+    alone = evidence_on_dwi(found, None)
     assert alone.other_score is None
     assert alone.adc_um2_per_s is None
 
@@ -71,35 +78,35 @@ def test_what_is_not_there_is_no_evidence() -> None:
 def test_a_place_outside_the_other_field_is_no_evidence_against() -> None:
     elsewhere = Geometry.from_axes(OTHER.shape, OTHER.spacing, (200.0, 0.0, 0.0))
     empty = Volume(np.zeros(OTHER.shape, np.float32), elsewhere)
-    _, labels, probability = study(blob(FINE, 0.9), empty)
-    found = evidence_on_dwi(labels, probability, None)
+    found = study(blob(FINE, 0.9), empty)
+    found = evidence_on_dwi(found, None)
     assert found.other_score is None
 
 
 def test_a_place_that_the_other_sequence_denies_is_evidence_against() -> None:
     empty = Volume(np.zeros(OTHER.shape, np.float32), OTHER)
-    _, labels, probability = study(blob(FINE, 0.9), empty)
-    found = evidence_on_dwi(labels, probability, None)
+    found = study(blob(FINE, 0.9), empty)
+    found = evidence_on_dwi(found, None)
     assert found.other_score == 0.0
-    judge = JudgeSettings(score=1.0, other=0.5)
+    weights = EvidenceWeights(score=1.0, other=0.5)
     confirmed = replace(found, other_score=0.9)
-    assert chance_of_metastasis(found, judge) < 0.5 < chance_of_metastasis(confirmed, judge)
+    assert chance_of_metastasis(found, weights) < 0.5 < chance_of_metastasis(confirmed, weights)
 
 
-def test_without_a_judge_the_network_decides() -> None:
+def test_without_weights_the_network_decides() -> None:
     assert chance_of_metastasis(Evidence(0.37, 0.5, 1.0, 0.9, 700.0), None) == 0.37
 
 
-def test_a_neutral_judge_gives_the_score_back() -> None:
+def test_neutral_weights_give_the_score_back() -> None:
     evidence = Evidence(0.37, 0.5, 1.0)
-    assert chance_of_metastasis(evidence, JudgeSettings()) == pytest.approx(0.37)
+    assert chance_of_metastasis(evidence, EvidenceWeights()) == pytest.approx(0.37)
 
 
 def test_each_weight_belongs_to_its_feature() -> None:
     evidence = Evidence(0.8, 0.6, 2.0, 0.3, 900.0)
     for name, value in zip(FEATURES, features(evidence), strict=True):
-        judge = JudgeSettings(**{"score": 0.0, name: 1.0})
-        assert chance_of_metastasis(evidence, judge) == pytest.approx(1 / (1 + np.exp(-value)))
+        weights = EvidenceWeights(**{"score": 0.0, name: 1.0})
+        assert chance_of_metastasis(evidence, weights) == pytest.approx(1 / (1 + np.exp(-value)))
 
 
 def test_lesions_below_the_smallest_score_go_and_the_rest_is_numbered_anew() -> None:
@@ -107,33 +114,34 @@ def test_lesions_below_the_smallest_score_go_and_the_rest_is_numbered_anew() -> 
     small = blob(FINE, 0.95, centre=(15.0, 15.0, 25.0), radius=8.0)
     dwi = two.with_array(np.maximum(two.array, small.array))
     settings = LesionSettings(smallest_score=0.8)
-    bones, labels, probability = study(dwi, None, settings)
-    assert labels[Sequence.DWI].array.max() == 2
-    masks = judge_lesions(Segmented(bones, labels, probability, probability), None, settings)
-    np.testing.assert_array_equal(masks.by_sequence[Sequence.DWI].array > 0, small.array > 0)
-    assert masks.scores[Sequence.DWI] == {1: pytest.approx(0.95)}
-    assert masks.patient_scores[Sequence.DWI] == pytest.approx(0.95)
+    two_found = study(dwi, None, settings)
+    assert two_found[Sequence.DWI].candidates.array.max() == 2
+    listed = weigh_lesions(two_found, None, settings).by_sequence[Sequence.DWI]
+    np.testing.assert_array_equal(listed.mask.array > 0, small.array > 0)
+    assert listed.scores == {1: pytest.approx(0.95)}
+    assert listed.patient_score == pytest.approx(0.95)
 
 
 def test_a_patient_without_a_lesion_still_has_a_score() -> None:
-    bones, labels, probability = study(blob(FINE, 0.3), None)
-    assert not labels[Sequence.DWI].array.any()
-    masks = judge_lesions(Segmented(bones, labels, probability, probability), None, SETTINGS)
-    assert masks.patient_scores[Sequence.DWI] == pytest.approx(0.3)
-    assert masks.scores[Sequence.DWI] == {}
+    faint = study(blob(FINE, 0.3), None)
+    assert not faint[Sequence.DWI].candidates.array.any()
+    listed = weigh_lesions(faint, None, SETTINGS).by_sequence[Sequence.DWI]
+    assert listed.patient_score == pytest.approx(0.3)
+    assert listed.scores == {}
 
 
 def test_a_wide_faint_place_does_not_make_a_patient_suspicious() -> None:
-    """A judge that likes large candidates has never seen what is no candidate."""
-    settings = LesionSettings(judge_dwi=JudgeSettings(volume=5.0))
-    bones, labels, probability = study(blob(FINE, 0.3, radius=30.0), None)
-    found = Segmented(bones, labels, probability, probability)
-    patient = judge_lesions(found, None, settings).patient_scores[Sequence.DWI]
-    assert patient == pytest.approx(0.25 * 0.3)
+    """Weights that like large candidates were never fitted to what is no candidate."""
+    settings = LesionSettings(dwi=SequenceSettings(EvidenceWeights(volume=5.0)))
+    found = study(blob(FINE, 0.3, radius=30.0), None)
+    listed = weigh_lesions(found, None, settings).by_sequence[Sequence.DWI]
+    assert listed.patient_score == pytest.approx(0.25 * 0.3)
 
 
-def test_judges_survive_a_bundle() -> None:
-    settings = LesionSettings(judge_dwi=JudgeSettings(adc=-2.0), weak_sequences=("t1",))
+def test_weights_survive_a_bundle() -> None:
+    settings = LesionSettings(
+        dwi=SequenceSettings(EvidenceWeights(adc=-2.0)), t1=SequenceSettings(decides=False)
+    )
     assert settings_from_dict(LesionSettings, settings_to_dict(settings)) == settings
 
 
@@ -153,10 +161,10 @@ def test_place_in_bone_is_measured_from_the_border_of_its_mask() -> None:
     assert 0.4 < outside < 0.65 and outside + 0.05 < rim < 0.9
 
 
-def test_a_judge_of_an_earlier_version_scores_as_before() -> None:
+def test_weights_of_an_earlier_version_score_as_before() -> None:
     stored = {"intercept": -1.0, "score": 0.7, "volume": 0.2, "threshold": 0.35}
-    judge = settings_from_dict(JudgeSettings, stored)
-    assert judge.grow_to is None
+    weights = settings_from_dict(EvidenceWeights, stored)
+    assert weights.grow_to is None
     inside = Evidence(0.8, 0.7, 2.0)
     spilt = replace(inside, rim_share=1.0, outside_share=0.6)
-    assert chance_of_metastasis(inside, judge) == chance_of_metastasis(spilt, judge)
+    assert chance_of_metastasis(inside, weights) == chance_of_metastasis(spilt, weights)
