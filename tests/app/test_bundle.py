@@ -192,7 +192,7 @@ def test_a_calibrated_bundle_reads_with_its_weights(
 ) -> None:
     fixed = replace(known_study.segmenter, weights_sha256="0" * 64)
     monkeypatch.setattr(calibration, "load_segmenter", lambda folder: fixed)
-    request = CalibrationRequest(bundle, cohort, tmp_path / "calibrated")
+    request = CalibrationRequest(bundle, (cohort,), tmp_path / "calibrated")
     with pytest.raises(CohortError, match="Too few candidates"):
         calibrate(request, Silent())
     assert not request.out.exists()
@@ -208,7 +208,14 @@ def test_a_calibrated_bundle_reads_with_its_weights(
 
 def test_an_unknown_split_is_refused(bundle: Path, cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(CohortError, match=r"Unknown split.*best.*validation"):
-        calibrate(CalibrationRequest(bundle, cohort, tmp_path / "out", "best"), Silent())
+        calibrate(CalibrationRequest(bundle, (cohort,), tmp_path / "out", "best"), Silent())
+
+
+def test_patients_of_the_same_name_in_two_cohorts_are_refused(
+    bundle: Path, cohort: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(CohortError, match=r"same name.*p0"):
+        calibrate(CalibrationRequest(bundle, (cohort, cohort), tmp_path / "out"), Silent())
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ def test_a_cohort_of_unseen_people_is_refused(tmp_path: Path) -> None:
     cohort = cohort_of(tmp_path, (TRAINING_SOURCES[0], UNSEEN_SOURCES[0]))
     with pytest.raises(CohortError, match=f"kept for measuring.*{UNSEEN_SOURCES[0]}"):
         refuse_unseen(cohort)
-    request = CalibrationRequest(Path("first"), cohort, tmp_path / "bundle")
+    request = CalibrationRequest(Path("first"), (cohort,), tmp_path / "bundle")
     with pytest.raises(CohortError, match="kept for measuring"):
         calibrate(request, observer=None)  # type: ignore[arg-type]
     assert not (tmp_path / "bundle").exists()

@@ -38,7 +38,7 @@ def drawn_case(number: int, rng: np.random.Generator, sequence=Sequence.DWI) -> 
         volume = float(np.exp(rng.normal(0.5, 0.6)))
         candidates.append(Candidate(Evidence(score, score - 0.1, volume, other, adc), right))
     return CandidateCase(
-        f"p{number}", sequence, 3 if sick else 0, tuple(candidates), 0.0, (10, 12, 14)
+        f"p{number}", f"p{number}", sequence, 3 if sick else 0, tuple(candidates), 0.0, (10, 12, 14)
     )
 
 
@@ -54,6 +54,23 @@ def test_evidence_beyond_the_network_pays_and_is_told() -> None:
         assert gains[-1] > gains[0] + 0.1
         assert own["lesion_ece"] < own["lesion_ece_network"] / 2
         assert 0.7 < own["precision"] <= 1 and 0.7 < own["recall"] <= 1
+
+
+def test_the_images_of_one_person_are_left_out_together() -> None:
+    """Ten copies of one person, marked by a volume that no other has: not learned by heart."""
+    others = [drawn_case(n, np.random.default_rng(n)) for n in range(40)]
+    false = Candidate(Evidence(0.95, 0.9, 50.0, 0.7, 800), right=False)
+    copies = [
+        CandidateCase(f"c{n}", "c", Sequence.DWI, 0, (false,), 0.0, (0, 9, 0)) for n in range(10)
+    ]
+    apart = [replace(case, person=case.patient) for case in copies]
+    precision = [
+        fit_reading({Drawing(0.5): (*others, *own)}, LesionSettings()).record["sequences"]["dwi"][
+            "precision"
+        ]
+        for own in (copies, apart)
+    ]
+    assert precision[0] < precision[1]
 
 
 def test_the_way_of_drawing_with_the_best_f1_is_taken() -> None:
@@ -164,7 +181,7 @@ def test_patients_without_a_candidate_are_ranked_by_what_is_faint() -> None:
     """Below those whom the weights suspect, and by how near a candidate they come."""
     cases = [case for case in cohort() if case.candidates]
     empty = [
-        CandidateCase(f"q{n}", s, 0, (), faint, (0, 0, 0))
+        CandidateCase(f"q{n}", f"q{n}", s, 0, (), faint, (0, 0, 0))
         for n, faint in enumerate((0.01, 0.2, 0.4))
         for s in Sequence
     ]

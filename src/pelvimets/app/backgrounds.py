@@ -91,7 +91,7 @@ def _prepare(
     now = stamp([patient.image_path(sequence), *masks])
     if last in store.names() and index.stamp_of(last) == now:
         return
-    image, bones = _read(patient, sequence, segmenter)
+    image, bones = read_background(patient, sequence, segmenter)
     for sample in background_samples(
         patient.key, sequence, image, bones, settings.sample_grid, settings.intensity
     ):
@@ -99,9 +99,14 @@ def _prepare(
     index.note(last, now)
 
 
-def _read(
+def read_background(
     patient: CohortPatient, sequence: Sequence, segmenter: Segmenter
 ) -> tuple[Volume, Volume]:
+    """A real image without metastases, and its bones: from their mask, or as the bundle draws them.
+
+    Raises:
+        CohortError: if a metastasis is marked in it, or no bone is found.
+    """
     case = read_case(patient, sequence)
     if case.lesions is not None and case.lesions.array.any():
         raise CohortError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
 from pelvimets.evaluation.measures.lesions import find_overlaps
 from pelvimets.evaluation.settings import EvaluationSettings
-from pelvimets.io.cohort.folder import CohortPatient, Split, read_case, read_cohort
+from pelvimets.io.cohort.folder import Cohort, CohortPatient, Split, read_case, read_cohort
 from pelvimets.io.nifti.study import read_nifti_study
 from pelvimets.io.phantom.record import phantom_command, refuse_unseen
 from pelvimets.io.record.arrays import ArrayFolder
@@ -69,14 +70,14 @@ class CalibrationRequest:
 
     Attributes:
         bundle: Folder of the bundle, or the name of a shipped one.
-        cohort: Validation cohort; none of its patients may have been trained or tested on.
+        cohorts: Validation cohorts; none of their patients may have been trained or tested on.
         out: Folder of the calibrated bundle.
         split: Patients of this split only; None takes all.
         overwrite: Replace an older bundle there.
     """
 
     bundle: Path
-    cohort: Path
+    cohorts: tuple[Path, ...]
     out: Path
     split: str | None = None
     overwrite: bool = False
@@ -92,11 +93,12 @@ def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dic
         The record that the model card shows.
 
     Raises:
-        CohortError: if there are too few candidates, a patient lacks masks, or the cohort
-            is of anatomies kept for measuring.
+        CohortError: if there are too few candidates, a patient lacks masks, two cohorts have a
+            patient of the same name, or one is of anatomies kept for measuring.
         OutputError: if the bundle exists and is not to be replaced.
     """
-    refuse_unseen(request.cohort)
+    for cohort in request.cohorts:
+        refuse_unseen(cohort)
     source = bundle_folder(request.bundle)
     check_output(request.out, overwrite=request.overwrite, result_marker=DESCRIPTION_NAME)
     segmenter = load_segmenter(source)
@@ -104,8 +106,12 @@ def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dic
     found = FoundPatients(_patients(request), segmenter, work, observer)
     fitted = fit_calibration(found, segmenter.settings.lesions)
     settings = replace(segmenter.settings, lesions=fitted.settings)
-    made = phantom_command(request.cohort)
-    record = {**fitted.record, "cohort": request.cohort.name, "made_by": made}
+    made = [command for cohort in request.cohorts if (command := phantom_command(cohort))]
+    record = {
+        **fitted.record,
+        "cohort": ", ".join(cohort.name for cohort in request.cohorts),
+        "made_by": "; pelvimets ".join(made) or None,
+    }
     description = {
         **read_description(source),
         "settings": settings_to_dict(settings),
@@ -206,6 +212,7 @@ def _case(
     found, real = labels.array > 0, truth.array > 0
     return CandidateCase(
         patient=patient.key,
+        person=patient.person,
         sequence=sequence,
         metastases=len(np.unique(truth.array[real])),
         candidates=tuple(Candidate(e, n in right) for n, e in evidence.items()),
@@ -218,7 +225,18 @@ def _patients(request: CalibrationRequest) -> tuple[CohortPatient, ...]:
     if request.split is not None and request.split not in list(Split):
         known = ", ".join(Split)
         raise CohortError("Unknown split", got=request.split, remedy=f"Known: {known}")
-    cohort = read_cohort(request.cohort)
+    patients = [p for folder in request.cohorts for p in _chosen(read_cohort(folder), request)]
+    twice = [key for key, count in Counter(p.key for p in patients).items() if count > 1]
+    if twice:
+        raise CohortError(
+            "Two cohorts have a patient of the same name",
+            got=", ".join(sorted(twice)[:5]),
+            remedy="Rename the patients of one of them",
+        )
+    return tuple(patients)
+
+
+def _chosen(cohort: Cohort, request: CalibrationRequest) -> tuple[CohortPatient, ...]:
     if request.split is None:
         return cohort.patients
     patients = cohort.of_split(Split(request.split))
@@ -240,11 +258,13 @@ class FoundPatient:
 
     Attributes:
         key: Of the patient.
+        person: Whose images they are; one may have several patients' worth.
         sequences: Each sequence that he has.
         adc: ADC map in um2/s, or None.
     """
 
     key: str
+    person: str
     sequences: dict[Sequence, FoundAndTrue]
     adc: Volume | None
 
@@ -290,7 +310,8 @@ class FoundPatients:
         for s, image in study.images.items():
             own = image.with_array(kept[f"{s.value}_lesions"].astype(np.float32))
             found[s] = FoundAndTrue(image.with_array(kept[f"{s.value}_bones"]), own, truth[s])
-        return FoundPatient(patient.key, found, adc)
+        person = patient.details.get("person") or patient.key
+        return FoundPatient(patient.key, person, found, adc)
 
     def _read_once(self, patient: CohortPatient, study: Study) -> dict[str, npt.NDArray[Any]]:
         folder = ArrayFolder(self.work, compressed=True)

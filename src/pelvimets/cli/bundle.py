@@ -81,7 +81,9 @@ def _patient_bar() -> Iterator[_PatientBar]:
 
 def calibrate(
     bundle: Annotated[Path, typer.Argument(help="Bundle: folder or name.")],
-    data: Annotated[Path, typer.Option("--data", help="Validation cohort with its masks.")],
+    data: Annotated[
+        list[Path], typer.Option("--data", help="Validation cohort with its masks; repeatable.")
+    ],
     out: OutOption,
     split: Annotated[str | None, typer.Option(help="Patients of this split only.")] = None,
     overwrite: OverwriteOption = False,
@@ -94,7 +96,7 @@ def calibrate(
     from pelvimets.app.calibrate import calibrate as run
 
     with _patient_bar() as observer:
-        record = run(CalibrationRequest(bundle, data, out, split, overwrite), observer)
+        record = run(CalibrationRequest(bundle, tuple(data), out, split, overwrite), observer)
     for sequence, own in record["sequences"].items():
         console.line(
             f"{sequence}: recall {own['recall']:.3f}, precision {own['precision']:.3f}, "

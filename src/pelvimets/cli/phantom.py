@@ -127,6 +127,30 @@ def cohort(
 
 
 @app.command()
+def insert(
+    cohort: Annotated[Path, typer.Argument(help="Real images in which no metastasis is known.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder.")],
+    copies: Annotated[int, typer.Option(min=1, help="Of each patient with metastases.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Decides what is put in.")] = 0,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Draws bones where no mask is. [default: the shipped one]")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier one.")] = False,
+) -> None:
+    """Put simulated metastases into real images: a cohort with truth on real texture."""
+    from pelvimets.app.insertion import InsertionOrder, insert_into_cohort
+
+    order = InsertionOrder(cohort, out, copies, seed, bundle, overwrite)
+    with console.progress_bar() as progress:
+        task = progress.add_task("patients", total=None)
+        insert_into_cohort(
+            order,
+            lambda key, done, total: progress.update(task, completed=done, total=total),
+        )
+    console.line(f"Cohort with metastases put in: {out}")
+
+
+@app.command()
 def check(
     patients: Annotated[int, typer.Option(min=1, help="Digital patients to measure.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first.")] = 0,

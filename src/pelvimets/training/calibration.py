@@ -72,6 +72,7 @@ class CandidateCase:
 
     Attributes:
         patient, sequence: Whose.
+        person: Whose images they are: all of one person are left out together.
         metastases: Reference lesions on the sequence.
         candidates: As they are drawn.
         faint: See ``core.lesions.faint_score``; counts where there are no candidates.
@@ -79,6 +80,7 @@ class CandidateCase:
     """
 
     patient: str
+    person: str
     sequence: Sequence
     metastases: int
     candidates: tuple[Candidate, ...]
@@ -235,8 +237,10 @@ def _weigh(sequence: Sequence, way: Drawing, cases: tuple[CandidateCase, ...]) -
             remedy=f"Give a cohort with at least {FEWEST} of each",
         )
     owner = np.array([n for n, _ in found])
+    persons = {name: n for n, name in enumerate(dict.fromkeys(case.person for case in cases))}
+    person = np.array([persons[cases[n].person] for n in owner])
     evidence = [c.evidence for _, c in found]
-    scores = _left_out(evidence, right, owner, FEATURES)
+    scores = _left_out(evidence, right, person, FEATURES)
     weights = fit_weights(evidence, right, FEATURES)
     weights = replace(weights, threshold=way.threshold, grow_to=way.grow_to)
     patients = _patient_maxima(cases, owner, scores, weights)
@@ -244,7 +248,7 @@ def _weigh(sequence: Sequence, way: Drawing, cases: tuple[CandidateCase, ...]) -
     intercept, slope = _platt(patients, sick)
     weights = replace(weights, patient_intercept=intercept, patient_slope=slope)
     gains = tuple(
-        Gain(name, _average_precision(right, _left_out(evidence, right, owner, used)))
+        Gain(name, _average_precision(right, _left_out(evidence, right, person, used)))
         for name, used in _STEPS
     )
     chances = 1 / (1 + np.exp(-(intercept + slope * _log_odds(patients))))
@@ -292,11 +296,11 @@ def _chances(weights: EvidenceWeights, evidence: list[Evidence]) -> FloatArray:
 
 
 def _left_out(
-    evidence: list[Evidence], right: BoolArray, owner: npt.NDArray[Any], used: tuple[str, ...]
+    evidence: list[Evidence], right: BoolArray, person: npt.NDArray[Any], used: tuple[str, ...]
 ) -> FloatArray:
-    """Score of each candidate by weights that were fitted without its patient."""
+    """Score of each candidate by weights that were fitted without its person."""
     scores = np.zeros(len(evidence))
-    fold = owner % FOLDS
+    fold = person % FOLDS
     for number in np.unique(fold):
         own = fold == number
         weights = fit_weights(

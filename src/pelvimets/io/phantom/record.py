@@ -12,6 +12,8 @@ from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES, UNSEEN_SOURCES
 
 PATIENT_RECORD = "patient.json"
 COHORT_RECORD = "cohort.json"
+INSERTED_RECORD = "inserted.json"
+"""Of real images into which metastases were put."""
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -82,6 +84,10 @@ def refuse_unseen(folder: Path) -> None:
 
 def phantom_command(folder: Path) -> str | None:
     """The command that made a cohort of digital patients, without its folder; None for others."""
+    inserted = folder / INSERTED_RECORD
+    if inserted.is_file():
+        order = read_record(inserted)
+        return f"phantom insert {order['images']} --copies {order['copies']} --seed {order['seed']}"
     path = folder / COHORT_RECORD
     if not path.is_file():
         return None
