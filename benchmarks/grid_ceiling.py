@@ -19,8 +19,9 @@ from pelvimets.core.resample import labels_from_probabilities, prepare, resample
 from pelvimets.core.volume import Volume
 from pelvimets.evaluation import dice
 from pelvimets.labels import Bone, Sequence
+from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.build import build_patient
-from pelvimets.phantom.cohort.population import Population, draw_cohort
+from pelvimets.phantom.cohort.population import draw_cohort
 from pelvimets.phantom.physics.imaging import examine
 from pelvimets.phantom.physics.scanner import scanner_named
 

@@ -37,10 +37,11 @@ def main() -> None:
     parser.add_argument("--scanner", default="discovery")
     arguments = parser.parse_args()
     clock = Clock()
-    from pelvimets.app.phantom import PhantomOrder, make_phantom
+    from pelvimets.app.phantom import make_phantom
+    from pelvimets.app.requests.phantom import Examined, PhantomOrder
 
     with tempfile.TemporaryDirectory() as folder:
-        order = PhantomOrder(arguments.seed, scanner=arguments.scanner)
+        order = PhantomOrder(arguments.seed, examined=Examined(scanner=arguments.scanner))
         make_phantom(order, Path(folder) / "patient", clock.stage)
         clock.stage("end")
     print(f"{'stage':<12}{'wall s':>8}{'CPU s':>8}")

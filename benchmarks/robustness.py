@@ -25,8 +25,9 @@ from pelvimets.core.volume import Volume
 from pelvimets.evaluation import dice
 from pelvimets.labels import Bone, Sequence
 from pelvimets.model.bundle import load_segmenter
+from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.build import build_patient
-from pelvimets.phantom.cohort.population import PatientPlan, Population, draw_cohort
+from pelvimets.phantom.cohort.population import PatientPlan, draw_cohort
 from pelvimets.phantom.physics.imaging import examine
 from pelvimets.phantom.physics.scanner import AVANTO, DISCOVERY, Scanner
 

@@ -23,9 +23,9 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import resample_image
 from pelvimets.core.volume import Volume
 from pelvimets.phantom.anatomy.patient import DigitalPatient, MimicKind
+from pelvimets.phantom.choices import Artefacts
 from pelvimets.phantom.cohort.build import PatientSettings, build_patient
 from pelvimets.phantom.disease.mimics import MimicSettings
-from pelvimets.phantom.physics.examination import Artefacts
 from pelvimets.phantom.physics.imaging import ImagedPatient, examine
 from pelvimets.phantom.physics.scanner import DISCOVERY, SCANNERS, Scanner
 from pelvimets.phantom.physics.sequences import DixonImage

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page
 
-from pelvimets.app.phantom import PhantomOrder, make_phantom
+from pelvimets.app.phantom import make_phantom
 from pelvimets.app.predict import StudyInput, predict
+from pelvimets.app.requests.phantom import PhantomOrder
 from pelvimets.app.view import open_desk
 from pelvimets.config import ReadingSettings
 from pelvimets.core.segmenter import FixedSegmenter

@@ -24,9 +24,9 @@ from tests.io import dicom_samples
 
 DWI, T1 = Sequence
 PUBLIC = """
-    Bone CohortOrder EvaluationRequest EvaluationSettings Findings Geometry Lesion PelvimetsError
-    PhantomOrder Result Sequence Study Volume __version__ evaluate make_cohort make_phantom predict
-    read_study
+    Bone CohortOrder DigitalPatients EvaluationRequest EvaluationSettings Examined Findings Geometry
+    Lesion PelvimetsError PhantomOrder Result Sequence Study TrainRequest Volume __version__
+    evaluate make_cohort make_phantom predict read_study train
 """
 
 

@@ -11,24 +11,25 @@ import numpy as np
 import pytest
 
 from pelvimets.app.phantom import (
-    CohortOrder,
-    PhantomOrder,
     _man_drawn,
     check_cohort,
     cohort_members,
     make_cohort,
     make_phantom,
 )
+from pelvimets.app.requests.phantom import CohortOrder, Examined, PhantomOrder
 from pelvimets.errors import CohortError, OutputError
 from pelvimets.io.cohort.folder import Split, read_case, read_cohort
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.labels import Sequence
 from pelvimets.phantom.anatomy.healthy import AnatomySettings
+from pelvimets.phantom.choices import Part, Population
 from pelvimets.phantom.cohort.build import PatientSettings
-from pelvimets.phantom.cohort.population import Part, Population
 
 COARSE = PatientSettings(anatomy=AnatomySettings(spacing_mm=5.0))
-ORDER = CohortOrder(Population.LESIONS, 2, seed=3, scanner="achieva", settings=COARSE)
+ORDER = CohortOrder(
+    Population.LESIONS, 2, seed=3, examined=Examined(scanner="achieva", base=COARSE)
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +73,9 @@ def test_a_patient_made_alone_has_the_same_bytes(cohort_folder: Path, tmp_path: 
     member = cohort_members(ORDER)[1]
     alone = PhantomOrder(
         member.plan.seed,
-        scanner="achieva",
         population=Population.LESIONS,
         part=member.plan.part,
-        settings=COARSE,
+        examined=Examined(scanner="achieva", base=COARSE),
     )
     make_phantom(alone, tmp_path / "alone")
     assert files(tmp_path / "alone") == files(cohort_folder / member.key)
@@ -126,7 +126,7 @@ def test_external_patients_are_test_patients():
 
 def test_second_time_point_lies_beside_the_first(tmp_path: Path):
     diseased = replace(COARSE, metastases_probability=1.0)
-    order = PhantomOrder(5, scanner="achieva", follow_up=True, settings=diseased)
+    order = PhantomOrder(5, examined=Examined(scanner="achieva", follow_up=True, base=diseased))
     make_phantom(order, tmp_path / "man")
     first, later = (
         json.loads((tmp_path / "man" / part / "patient.json").read_text())
@@ -136,7 +136,11 @@ def test_second_time_point_lies_beside_the_first(tmp_path: Path):
     assert first["drawn"] == later["drawn"] and first["examination"] != later["examination"]
     assert {lesion["course"] for lesion in first["lesions"]} == {"first"}
     assert {lesion["course"] for lesion in later["lesions"]} - {"first"}
-    make_phantom(replace(order, follow_up=False), tmp_path / "man", overwrite=True)
+    make_phantom(
+        replace(order, examined=replace(order.examined, follow_up=False)),
+        tmp_path / "man",
+        overwrite=True,
+    )
     assert not (tmp_path / "man" / "follow_up").exists()
 
 

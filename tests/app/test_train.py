@@ -17,6 +17,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from pelvimets.app.requests.train import TrainRequest
 from pelvimets.app.samples import (
     PhantomPool,
     begin_pool,
@@ -25,7 +26,7 @@ from pelvimets.app.samples import (
     sample_store,
 )
 from pelvimets.app.start import adopted, load_start, start_source
-from pelvimets.app.train import Backgrounds, run_settings, train_run
+from pelvimets.app.train import RunSummary, run_settings, train_run
 from pelvimets.cli.main import app
 from pelvimets.cli.training_bar import duration, epoch_words
 from pelvimets.core.geometry import Geometry
@@ -89,24 +90,32 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
 
 
 def settings_of(task: str, small: Path) -> TrainingSettings:
-    return run_settings(task, small.parent / "new", changes=small)
+    return chosen(task, small.parent / "new", settings=small)
+
+
+def chosen(task: str, run: Path, **more: Any) -> TrainingSettings:
+    return run_settings(TrainRequest(task, "phantom", run, **more))
+
+
+def trained(settings: TrainingSettings, data: Path | str, run: Path, **more: Any) -> RunSummary:
+    return train_run(settings, TrainRequest(settings.task.value, data, run, **more))
 
 
 def test_from_bones_to_lesions_and_on(cohort: Path, small: Path, tmp_path: Path) -> None:
     """A run of each network; the second starts from the first, then goes on."""
     bones, lesions = tmp_path / "bones", tmp_path / "lesions"
     (cohort / "patients.csv").write_text("patient\np0\np1\np2\n")
-    done = train_run(settings_of("bones", small), cohort, bones, workers=0)
+    done = trained(settings_of("bones", small), cohort, bones, workers=0)
     assert done.steps == 2 and done.data == "cohort cohort"
     assert done.best is not None and 0 <= done.best <= 1
     kept = RunFolder(bones).read_splits()
     assert kept is not None and sorted(map(len, kept.values())) == [1, 1, 1]
     assert [p.name for p in (bones / "pictures").iterdir()] == ["epoch_0001.png"]
     options = {"start_from": bones, "split_of": bones, "workers": 0}
-    begun = train_run(settings_of("lesions", small), cohort, lesions, **options)
+    begun = trained(settings_of("lesions", small), cohort, lesions, **options)
     assert begun.data == "cohort cohort, starting from run bones"
     assert RunFolder(lesions).read_splits() == kept
-    on = train_run(run_settings("lesions", lesions, epochs=2), cohort, lesions, workers=0)
+    on = trained(chosen("lesions", lesions, epochs=2), cohort, lesions, workers=0)
     assert on.steps == 4
     assert len(RunFolder(lesions).read_curve()) == 2
 
@@ -119,20 +128,20 @@ def test_real_backgrounds_stand_beside_the_cohort(
     write_patient(real / "r1", 7)
     (real / "r1" / "dwi_lesions.nii.gz").unlink()
     (real / "patients.csv").write_text("patient\nr1\n")
-    run, backgrounds = tmp_path / "run", Backgrounds(real)
+    run = tmp_path / "run"
     settings = settings_of("lesions", small)
-    done = train_run(settings, cohort, run, backgrounds=backgrounds, workers=0)
+    done = trained(settings, cohort, run, backgrounds=real, workers=0)
     assert done.data == "cohort cohort, real images of hospital with metastases put in"
     store = sample_store(run / "samples" / "train")
     made = [store.read(name) for name in store.names() if name.startswith("real-r1-")]
     assert len(made) == 12
     assert 0 < sum(len(sample.lesion_centres) > 0 for sample in made) < 12
     with pytest.raises(SettingsError, match="lesion network alone"):
-        train_run(settings_of("bones", small), cohort, tmp_path / "b", backgrounds=backgrounds)
+        trained(settings_of("bones", small), cohort, tmp_path / "b", backgrounds=real)
     write_patient(real / "r2", 8)
     (real / "patients.csv").write_text("patient\nr1\nr2\n")
     with pytest.raises(CohortError, match="r2 has metastases"):
-        train_run(settings, cohort, tmp_path / "c", backgrounds=backgrounds)
+        trained(settings, cohort, tmp_path / "c", backgrounds=real)
 
 
 def test_a_network_of_one_sequence_learns_from_it_alone(
@@ -144,10 +153,10 @@ def test_a_network_of_one_sequence_learns_from_it_alone(
                 cohort / patient / f"dwi{kind}.nii.gz", cohort / patient / f"t1{kind}.nii.gz"
             )
     run = tmp_path / "run"
-    settings = run_settings("bones", run, changes=small, sequence=Sequence.T1)
+    settings = chosen("bones", run, settings=small, sequence=Sequence.T1)
     assert settings.sequences == ("t1",)
-    train_run(settings, cohort, run, workers=0)
-    assert run_settings("bones", run).sequences == ("t1",)  # a begun run keeps it
+    trained(settings, cohort, run, workers=0)
+    assert chosen("bones", run).sequences == ("t1",)  # a begun run keeps it
     store = sample_store(run / "samples" / "train")
     assert store.names() == ("p0_dwi", "p0_t1", "p1_dwi", "p1_t1")
     assert replace(store, sequences=("t1",)).names() == ("p0_t1", "p1_t1")
@@ -160,21 +169,21 @@ def test_a_network_of_one_sequence_learns_from_it_alone(
 
 def test_a_run_goes_on_as_it_began_or_not_at_all(cohort: Path, small: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train_run(settings_of("bones", small), cohort, run, workers=0)
+    trained(settings_of("bones", small), cohort, run, workers=0)
     before = (run / "settings.json").read_bytes()
     with pytest.raises(SettingsError, match="for the other network"):
-        run_settings("lesions", run)
-    other = run_settings("bones", run, preset="default", epochs=3)
+        chosen("lesions", run)
+    other = chosen("bones", run, preset="default", epochs=3)
     with pytest.raises(SettingsError, match=r"steps_per_epoch 100 instead of 2"):
-        train_run(other, cohort, run)
-    same = run_settings("bones", run)
+        trained(other, cohort, run)
+    same = chosen("bones", run)
     assert same.precision in ("bf16-mixed", "32-true")  # timed once, then kept
     assert same == replace(settings_of("bones", small), precision=same.precision)
     with pytest.raises(InputError, match=r"began on other data \(got cohort cohort\)"):
-        train_run(same, None, run)
+        trained(same, "phantom", run)
     (cohort / "patients.csv").write_text("patient,split\np0,train\np1,test\np2,validation\n")
     with pytest.raises(CohortError, match=r"have changed since this run began \(got p1\)"):
-        train_run(same, cohort, run)
+        trained(same, cohort, run)
     assert (run / "settings.json").read_bytes() == before
 
 
@@ -186,11 +195,11 @@ def test_the_paper_preset_runs_on_its_own_path(cohort: Path, tmp_path: Path) -> 
     (tmp_path / "paper.yaml").write_text(
         f"{json.dumps(changes)[:-1]}, network: {{channels: [4, 8]}}}}"
     )
-    settings = run_settings(
-        "bones", tmp_path / "run", preset="paper", changes=tmp_path / "paper.yaml", epochs=2
+    settings = chosen(
+        "bones", tmp_path / "run", preset="paper", settings=tmp_path / "paper.yaml", epochs=2
     )
     assert settings.loss == PAPER_BONES.loss and settings.patience == PAPER_BONES.patience
-    done = train_run(settings, cohort, tmp_path / "run", workers=0)
+    done = trained(settings, cohort, tmp_path / "run", workers=0)
     assert done.steps == 4
     with np.load(tmp_path / "run/samples/train/p0_dwi.npz") as sample:
         assert sample["image"].shape == (8, 16, 24)
@@ -240,7 +249,7 @@ def test_samples_are_prepared_once_and_again_when_a_file_changes(
     assert {name for name in first if first[name] != second[name]} == {"p1_dwi.npz"}
     with np.load(store / "train" / "p1_dwi.npz") as sample:
         assert sample["truth"].max() < 16
-    other = run_settings("bones", tmp_path / "new")
+    other = chosen("bones", tmp_path / "new")
     with pytest.raises(SettingsError, match="another sample_grid"):
         prepare_cohort(read_cohort(cohort), other, store)
     with pytest.raises(SettingsError, match="another sample_grid"):
@@ -288,7 +297,7 @@ def test_faulty_cases_are_refused_before_the_first_epoch(
 ) -> None:
     spoil(cohort / "p1")
     with pytest.raises(CohortError, match=message):
-        train_run(settings_of("lesions", small), cohort, tmp_path / "run")
+        trained(settings_of("lesions", small), cohort, tmp_path / "run")
     assert not (tmp_path / "run" / "settings.json").exists()
 
 
@@ -307,9 +316,9 @@ def test_splits_of_a_cohort(cohort: Path, small: Path, tmp_path: Path) -> None:
     bones.write_splits({"train": ["p2"], "validation": [], "test": ["p7"]})
     settings = settings_of("lesions", small)
     with pytest.raises(CohortError, match="p2: validation of this run, train of run bones"):
-        train_run(settings, cohort, tmp_path / "lesions", split_of=bones.folder)
+        trained(settings, cohort, tmp_path / "lesions", split_of=bones.folder)
     with pytest.raises(InputError, match="keeps no splits"):
-        train_run(settings, cohort, tmp_path / "lesions", split_of=tmp_path)
+        trained(settings, cohort, tmp_path / "lesions", split_of=tmp_path)
     (cohort / "patients.csv").write_text("patient,split\np0,train\n")
     with pytest.raises(CohortError, match="no patient in the split validation"):
         cohort_splits(read_cohort(cohort), None, 0)
@@ -325,11 +334,11 @@ def test_a_run_starts_from_the_shipped_bundle(cohort: Path, small: Path, tmp_pat
     assert start.task is Task.LESIONS and set(start.weights) == set(other.weights)
     assert not torch.equal(start.weights["head.bias"], other.weights["head.bias"])
     with pytest.raises(SettingsError, match="another kind of grid"):
-        run_settings("bones", tmp_path, preset="paper", start_from="first")
+        chosen("bones", tmp_path, preset="paper", start_from="first")
     with pytest.raises(InputError, match=r"nothing to start from.*shipped bundle: first"):
         start_source(tmp_path / "nothing")
     with pytest.raises(InputError, match=r"bundle first [\d.]+ do not fit.*stem\.weight is 24 x 1"):
-        train_run(settings_of("bones", small), cohort, tmp_path / "run", start_from="first")
+        trained(settings_of("bones", small), cohort, tmp_path / "run", start_from="first")
     assert not (tmp_path / "run").exists()
 
 

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from pelvimets.app.requests.train import TuneOptions
 from pelvimets.app.samples import PhantomPool
-from pelvimets.app.tune import TuneOptions, TuneSummary, open_search, run_search
+from pelvimets.app.tune import TuneSummary, open_search, run_search
 from pelvimets.app.tune_output import Study
 from pelvimets.app.tune_samples import tune_data
 from pelvimets.cli.main import app

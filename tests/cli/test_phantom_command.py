@@ -9,9 +9,8 @@ from typer.testing import CliRunner
 
 from pelvimets.app import phantom as app_phantom
 from pelvimets.cli.phantom import app
-from pelvimets.io.phantom.series import DicomStyle
+from pelvimets.phantom.choices import DicomStyle, Part, Population
 from pelvimets.phantom.cohort.checks import CheckRow, Reference
-from pelvimets.phantom.cohort.population import Part, Population
 
 
 @pytest.fixture
@@ -34,10 +33,12 @@ def test_one_patient(ordered):
     result = CliRunner().invoke(app, [*words, "--split", "test"])
     assert result.exit_code == 0, result.output
     ((order, out, _),) = ordered
-    assert (order.seed, order.dicom, order.follow_up, out) == (7, DicomStyle.GE, True, Path("man"))
-    assert order.artefacts.ghost == 2.5 and order.artefacts.noise == 0.0
+    assert (order.seed, out) == (7, Path("man"))
+    how = order.examined
+    assert (how.dicom, how.follow_up) == (DicomStyle.GE, True)
+    assert how.artefacts.ghost == 2.5 and how.artefacts.noise == 0.0
     assert (order.population, order.part) == (Population.BONES, Part.TEST)
-    assert order.settings.anatomy.sources == ("ct",)
+    assert how.settings.anatomy.sources == ("ct",)
 
 
 def test_cohort(ordered):
@@ -46,7 +47,7 @@ def test_cohort(ordered):
     assert result.exit_code == 0, result.output
     ((order, out, options),) = ordered
     assert (order.population, order.patients, order.seed) == (Population.EXTERNAL, 63, 5)
-    assert (order.scanner, out, options["jobs"]) == ("avanto", Path("c"), 2)
+    assert (order.examined.scanner, out, options["jobs"]) == ("avanto", Path("c"), 2)
 
 
 @pytest.mark.parametrize(

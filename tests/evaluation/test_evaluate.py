@@ -16,8 +16,9 @@ from PIL import Image
 from synthetic_cohort import GRIDS, balls_on, write_cohort
 
 from pelvimets.app.card import evaluation_facts
-from pelvimets.app.evaluate import EvaluationRequest, evaluate, headlines, measure_cohort
+from pelvimets.app.evaluate import evaluate, headlines, measure_cohort
 from pelvimets.app.evaluation_output import flow_arms, flow_steps
+from pelvimets.app.requests.evaluate import EvaluationRequest
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError

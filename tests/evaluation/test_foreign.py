@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from synthetic_cohort import GRIDS, write_cohort
 
-from pelvimets.app.evaluate import EvaluationRequest, evaluate
+from pelvimets.app.evaluate import evaluate
+from pelvimets.app.requests.evaluate import EvaluationRequest
 from pelvimets.errors import InputError
 from pelvimets.evaluation import dice
 from pelvimets.evaluation.settings import EvaluationSettings, LesionInstances
-from pelvimets.io.exchange.foreign import PredictionForm, form_of, target_of
+from pelvimets.io.exchange.foreign import form_of, target_of
+from pelvimets.io.exchange.forms import PredictionForm
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.labels import Bone
 from pelvimets.labels import Sequence as MrSequence

@@ -13,10 +13,11 @@ import typer
 from synthetic_cohort import GRIDS, write_cohort
 from typer.testing import CliRunner
 
-from pelvimets.app.agreement import AgreementRequest, agree
+from pelvimets.app.agreement import agree
 from pelvimets.app.compare_models import compare
-from pelvimets.app.evaluate import EvaluationRequest, evaluate
+from pelvimets.app.evaluate import evaluate
 from pelvimets.app.replicate import InSilico, ReplicationRequest, replicate
+from pelvimets.app.requests.evaluate import AgreementRequest, EvaluationRequest
 from pelvimets.cli import evaluate as commands
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume

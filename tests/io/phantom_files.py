@@ -20,8 +20,8 @@ from small_scanner import coarse
 
 from pelvimets.core.study import Acquisition
 from pelvimets.core.volume import Volume
-from pelvimets.io.phantom.series import DicomStyle
 from pelvimets.io.phantom.study import write_phantom_study
+from pelvimets.phantom.choices import DicomStyle
 from pelvimets.phantom.physics.imaging import ImagedPatient, examine
 from pelvimets.phantom.physics.scanner import scanner_of
 from pelvimets.phantom.physics.sequences import DixonImage

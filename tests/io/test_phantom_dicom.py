@@ -21,9 +21,9 @@ from small_scanner import coarse
 
 from pelvimets.core.study import SeriesRole
 from pelvimets.errors import OutputError
-from pelvimets.io.phantom.series import DicomStyle
 from pelvimets.io.phantom.study import write_phantom_study
 from pelvimets.io.study import read_study
+from pelvimets.phantom.choices import DicomStyle
 from pelvimets.phantom.physics.imaging import ImagedPatient, examine
 from pelvimets.phantom.physics.scanner import Scanner, scanner_of
 from pelvimets.phantom.physics.sequences import DixonImage

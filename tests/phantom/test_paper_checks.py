@@ -9,8 +9,9 @@ import pytest
 
 from pelvimets.errors import CohortError
 from pelvimets.phantom.anatomy.patient import MimicKind
+from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.paper_checks import ManDrawn, paper_table
-from pelvimets.phantom.cohort.population import Population, draw_cohort
+from pelvimets.phantom.cohort.population import draw_cohort
 
 
 def men_of(population, patients=400, seed=6):

@@ -10,11 +10,10 @@ from scipy import stats
 
 from pelvimets.errors import SettingsError
 from pelvimets.phantom.anatomy.patient import LesionKind, MimicKind
+from pelvimets.phantom.choices import Part, Population
 from pelvimets.phantom.cohort.build import PatientSettings
 from pelvimets.phantom.cohort.population import (
     FIGURES,
-    Part,
-    Population,
     draw_cohort,
     draw_plan,
     enrolment_flow,

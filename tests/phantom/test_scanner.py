@@ -14,9 +14,9 @@ from small_scanner import small
 from pelvimets.errors import SettingsError
 from pelvimets.labels import Bone
 from pelvimets.phantom.anatomy.patient import Tissue
+from pelvimets.phantom.choices import Artefacts
 from pelvimets.phantom.physics.diffusion import adc_map
 from pelvimets.phantom.physics.epi import distorted, with_ghost
-from pelvimets.phantom.physics.examination import Artefacts
 from pelvimets.phantom.physics.field_map import field_offset_ppm
 from pelvimets.phantom.physics.imaging import examine
 from pelvimets.phantom.physics.reception import averaged_magnitude, coil_field

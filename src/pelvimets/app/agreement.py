@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pelvimets import __version__
 from pelvimets.app.evaluate import check_study_extra
+from pelvimets.app.requests.evaluate import AgreementRequest
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, PelvimetsError
 from pelvimets.evaluation.checks import Problem, Weight
 from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE, NOTICE_IN_SILICO
-from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.evaluation.statistics.readers import (
     PairCase,
     PairSummary,
@@ -30,21 +30,6 @@ from pelvimets.io.record.results import write_figures, write_tables
 from pelvimets.labels import Sequence as MrSequence
 
 MODEL = "model"
-
-
-@dataclass(frozen=True)
-class AgreementRequest:
-    """Whose masks to compare.
-
-    Attributes:
-        observers: Cohort folder by observer and session, such as ``A1.2``.
-        model: Cohort folder of a model's masks; None without.
-        settings: How lesions are told apart and matched.
-    """
-
-    observers: Mapping[str, Path]
-    model: Path | None = None
-    settings: EvaluationSettings = field(default_factory=EvaluationSettings)
 
 
 @dataclass(frozen=True, eq=False)

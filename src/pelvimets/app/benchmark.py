@@ -13,8 +13,10 @@ from typing import Any
 
 from pelvimets import __version__
 from pelvimets.app.card import evaluation_facts
-from pelvimets.app.evaluate import EvaluationRequest, check_study_extra, measure_cohort
-from pelvimets.app.phantom import CohortOrder, make_cohort
+from pelvimets.app.evaluate import check_study_extra, measure_cohort
+from pelvimets.app.phantom import make_cohort
+from pelvimets.app.requests.evaluate import EvaluationRequest
+from pelvimets.app.requests.phantom import CohortOrder, Examined
 from pelvimets.errors import CohortError, InputError
 from pelvimets.evaluation.report.plain import NOTICE_IN_SILICO, results_to_dict
 from pelvimets.evaluation.results import summarise_cohort
@@ -85,7 +87,7 @@ def make_part(
     part: BenchmarkPart, folder: Path, *, jobs: int = 1, finished: Finished = lambda p, d, t: None
 ) -> None:
     """Make one part's cohort and its inputs by nnU-Net's names."""
-    order = CohortOrder(part.population, part.patients, part.seed, settings=part.settings)
+    order = CohortOrder(part.population, part.patients, part.seed, Examined(base=part.settings))
 
     def made(patient: str, done: int, total: int) -> None:
         finished(part.name, done, total)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from pelvimets import __version__
 from pelvimets.app.evaluation_facts import development_facts, facts_of
 from pelvimets.app.evaluation_pictures import draw_pictures
+from pelvimets.app.requests.evaluate import EvaluationRequest
 from pelvimets.app.workers import each
 from pelvimets.errors import CohortError, InputError, MissingExtraError
 from pelvimets.evaluation.checks import Problem, Weight, check_flow, check_splits
@@ -31,7 +32,7 @@ from pelvimets.io.cohort.evaluation_input import (
     read_run_record,
 )
 from pelvimets.io.cohort.folder import CohortPatient
-from pelvimets.io.exchange.foreign import PredictionForm, own_form
+from pelvimets.io.exchange.foreign import own_form
 from pelvimets.io.record.output import check_output, staged_folder
 from pelvimets.io.record.results import CaseStore
 from pelvimets.phantom.anatomy.patient import MimicKind
@@ -54,34 +55,6 @@ class Quiet:
 
     def measured(self, patient: str, done: int, total: int) -> None:
         """Nothing."""
-
-
-@dataclass(frozen=True)
-class EvaluationRequest:
-    """What to evaluate.
-
-    Attributes:
-        prediction, reference: Cohort folders.
-        settings: How to compare.
-        split: Evaluate the patients of this split only; None for all.
-        trained_on: Cohorts that the models were trained on, by model name; patients of their
-            training and validation splits are refused.
-        title: Of the report.
-        figures: Draw the figures.
-        external: The patients are an external cohort: Figure 6 in place of 4, and a column of
-            their own in Tables 2 and 3 beside the cohorts of ``trained_on``.
-        form: How the predictions lie on disk; None finds out.
-    """
-
-    prediction: Path
-    reference: Path
-    settings: EvaluationSettings = field(default_factory=EvaluationSettings)
-    split: str | None = None
-    trained_on: Mapping[str, Path] | None = None
-    title: str = "Evaluation"
-    figures: bool = True
-    external: bool = False
-    form: PredictionForm | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pelvimets import __version__
+from pelvimets.app.requests.phantom import CohortOrder, PhantomOrder
 from pelvimets.app.workers import each
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
@@ -20,26 +21,17 @@ from pelvimets.io.phantom.record import (
     open_cohort_folder,
     read_record,
 )
-from pelvimets.io.phantom.series import DicomStyle
 from pelvimets.io.phantom.study import write_phantom_study
 from pelvimets.io.record.output import staged_folder, write_json
 from pelvimets.labels import Sequence
 from pelvimets.phantom.anatomy.patient import MimicKind
+from pelvimets.phantom.choices import Artefacts, Part, Population
 from pelvimets.phantom.cohort.build import PatientSettings, build_follow_up, build_patient
 from pelvimets.phantom.cohort.checks import CheckRow, check_table
 from pelvimets.phantom.cohort.paper_checks import ManDrawn, paper_table
-from pelvimets.phantom.cohort.population import (
-    ENROLMENT,
-    Part,
-    PatientPlan,
-    Population,
-    draw_cohort,
-    draw_plan,
-    enrolment_flow,
-)
-from pelvimets.phantom.physics.examination import Artefacts
+from pelvimets.phantom.cohort.population import ENROLMENT, PatientPlan, draw_cohort, enrolment_flow
 from pelvimets.phantom.physics.imaging import ImagedPatient, examine
-from pelvimets.phantom.physics.scanner import Scanner, scanner_named, scanner_of
+from pelvimets.phantom.physics.scanner import scanner_named
 from pelvimets.phantom.physics.sequences import DixonImage
 from pelvimets.phantom.physics.visibility import (
     Seen,
@@ -49,44 +41,6 @@ from pelvimets.phantom.physics.visibility import (
 
 FLOW_NAME = "flow.csv"
 Stage = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class PhantomOrder:
-    """One digital patient to be made.
-
-    Attributes:
-        seed: Decides him.
-        scanner: Name; default that of the DICOM vendor, of the plan, or ``discovery``.
-        dicom: Vendor style of a DICOM study beside the NIfTI files.
-        artefacts: Strengths.
-        follow_up: Whether to make the second time point too.
-        population, part: Draw him as a member of a population.
-        settings: What anatomy and disease are drawn from.
-    """
-
-    seed: int
-    scanner: str | None = None
-    dicom: DicomStyle | None = None
-    artefacts: Artefacts = field(default_factory=Artefacts)
-    follow_up: bool = False
-    population: Population | None = None
-    part: Part = Part.TRAIN
-    settings: PatientSettings = field(default_factory=PatientSettings)
-
-    def plan(self) -> PatientPlan | None:
-        """His place in a population, if he has one."""
-        part = Part.TEST if self.population is Population.EXTERNAL else self.part
-        return draw_plan(self.seed, self.population, part) if self.population else None
-
-    def chosen_scanner(self) -> Scanner:
-        """Where he is scanned."""
-        if self.scanner is not None:
-            return scanner_named(self.scanner)
-        plan = self.plan()
-        if plan is not None:
-            return scanner_named(plan.scanner)
-        return scanner_of(self.dicom.vendor) if self.dicom else scanner_named("discovery")
 
 
 def make_phantom(
@@ -110,7 +64,7 @@ def make_phantom(
     """
     with staged_folder(out, overwrite=overwrite, result_marker=PATIENT_RECORD) as work:
         _write_time_point(order, work, 0, stage)
-        if order.follow_up:
+        if order.examined.follow_up:
             later = work / "follow_up"
             later.mkdir()
             _write_time_point(order, later, 1, stage)
@@ -118,25 +72,25 @@ def make_phantom(
 
 
 def _write_time_point(order: PhantomOrder, folder: Path, number: int, stage: Stage) -> None:
-    plan = order.plan()
-    settings = plan.settings(order.settings) if plan else order.settings
+    plan, how = order.plan(), order.examined
+    settings = plan.settings(how.settings) if plan else how.settings
     stage("anatomy")
     build = build_follow_up if number else build_patient
     imaged = examine(
         build(order.seed, settings),
         order.chosen_scanner(),
-        artefacts=order.artefacts,
+        artefacts=how.artefacts,
         examination_number=number,
-        wanted=tuple(DixonImage) if order.dicom else (DixonImage.IN_PHASE,),
-        companions=order.dicom is not None,
+        wanted=tuple(DixonImage) if how.dicom else (DixonImage.IN_PHASE,),
+        companions=how.dicom is not None,
         stage=stage,
     )
     stage("files")
     seen = lesions_seen(imaged.read, ENROLMENT[plan.population].reader if plan else None)
     _write_images(imaged, seen, folder)
     write_json(folder / PATIENT_RECORD, _record(imaged, seen, plan, number))
-    if order.dicom:
-        write_phantom_study(folder / "dicom", imaged, order.dicom, examination=number)
+    if how.dicom:
+        write_phantom_study(folder / "dicom", imaged, how.dicom, examination=number)
 
 
 SeenBySequence = dict[Sequence, dict[int, Seen]]
@@ -252,36 +206,6 @@ def _man_drawn(record: dict[str, Any]) -> ManDrawn:
 
 
 @dataclass(frozen=True)
-class CohortOrder:
-    """A cohort to be made.
-
-    Attributes:
-        population: Which of the paper's cohorts it is like.
-        patients: How many.
-        seed: Decides all of them.
-        scanner: One scanner for all in place of the paper's mix.
-        dicom, artefacts, follow_up, settings: As for one patient.
-    """
-
-    population: Population
-    patients: int
-    seed: int
-    scanner: str | None = None
-    dicom: DicomStyle | None = None
-    artefacts: Artefacts = field(default_factory=Artefacts)
-    follow_up: bool = False
-    settings: PatientSettings = field(default_factory=PatientSettings)
-
-    def as_data(self) -> dict[str, Any]:
-        """Plain data that two runs of the same cohort share."""
-        return {
-            "made_by": f"pelvimets {__version__}",
-            "notice": "Digital patients: in-silico. Research use only.",
-            "order": asdict(self),
-        }
-
-
-@dataclass(frozen=True)
 class CohortMember:
     """One patient of a cohort: folder name and order."""
 
@@ -298,16 +222,7 @@ def cohort_members(cohort: CohortOrder) -> tuple[CohortMember, ...]:
         CohortMember(
             f"p{number:0{width}d}",
             plan,
-            PhantomOrder(
-                seed=plan.seed,
-                scanner=cohort.scanner,
-                dicom=cohort.dicom,
-                artefacts=cohort.artefacts,
-                follow_up=cohort.follow_up,
-                population=plan.population,
-                part=plan.part,
-                settings=cohort.settings,
-            ),
+            PhantomOrder(plan.seed, plan.population, plan.part, cohort.examined),
         )
         for number, plan in enumerate(plans, start=1)
     )

@@ -9,13 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from pelvimets import __version__
-from pelvimets.app.evaluate import (
-    EvaluationObserver,
-    EvaluationRequest,
-    check_study_extra,
-    headlines,
-    measure_cohort,
-)
+from pelvimets.app.evaluate import EvaluationObserver, check_study_extra, headlines, measure_cohort
+from pelvimets.app.requests.evaluate import EvaluationRequest
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.evaluation.checks import Problem, Weight
 from pelvimets.evaluation.published.beside_paper import bones_beside_paper, lesions_beside_paper
@@ -104,8 +99,9 @@ def digital_study(
 
 
 def _make_digital(like: str, patients: int, seed: int, folder: Path, jobs: int) -> None:
-    from pelvimets.app.phantom import CohortOrder, make_cohort
-    from pelvimets.phantom.cohort.population import Population
+    from pelvimets.app.phantom import make_cohort
+    from pelvimets.app.requests.phantom import CohortOrder
+    from pelvimets.phantom.choices import Population
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     make_cohort(CohortOrder(Population(like), patients, seed), folder, jobs=jobs)

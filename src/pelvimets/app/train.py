@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pelvimets.app.backgrounds import Backgrounds, prepare_backgrounds
+from pelvimets.app.requests.train import DigitalPatients, TrainRequest
 from pelvimets.app.samples import (
     PhantomPool,
     begin_pool,
@@ -25,7 +26,8 @@ from pelvimets.io.cohort.folder import read_cohort
 from pelvimets.io.phantom.record import phantom_command, refuse_unseen
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.settings_file import read_settings_file
-from pelvimets.labels import LearnedFrom, Sequence
+from pelvimets.labels import LearnedFrom
+from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES
 from pelvimets.training.overrides import check_goes_on, overridden
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.settings import TrainingSettings, training_settings
@@ -42,6 +44,7 @@ __all__ = [
     "draw_pool",
     "prepare_cohort",
     "run_settings",
+    "train",
     "train_run",
 ]
 
@@ -67,100 +70,68 @@ class RunSummary:
     data: str
 
 
-def run_settings(
-    task: str,
-    run: Path,
-    *,
-    preset: str | None = None,
-    changes: Path | None = None,
-    start_from: str | Path | None = None,
-    sequence: Sequence | None = None,
-    minutes: float | None = None,
-    epochs: int | None = None,
-) -> TrainingSettings:
+def run_settings(request: TrainRequest) -> TrainingSettings:
     """Settings of a run: preset, then the bundle started from, then a file, then the length.
 
     Without a preset and a file, a run that has begun keeps its own.
 
-    Args:
-        task: ``bones`` or ``lesions``.
-        run: Folder of the run.
-        preset: By name; None takes ``default`` for a new run.
-        changes: File of settings that replace single ones.
-        start_from: As for ``train_run``.
-        sequence: Learn from this one alone; None leaves it.
-        minutes, epochs: Length of the run; None leaves it.
-
     Raises:
         SettingsError: if a name is unknown or a value does not fit.
     """
-    folder = RunFolder(run)
-    if folder.has_trained and preset is None and changes is None:
-        settings = training_settings(folder.read_settings())
-        settings = overridden(settings, {"task": task})
-    else:
-        settings = preset_settings(task, preset or "default")
-        if start_from is not None:
-            settings = adopted(settings, start_source(start_from))
-        if changes is not None:
-            settings = overridden(settings, read_settings_file(changes))
-    if sequence is not None:
-        settings = replace(settings, sequences=(sequence.value,))
-    if minutes is not None:
-        settings = replace(settings, minutes=minutes)
-    return settings if epochs is None else replace(settings, epochs=epochs)
+    settings = _chosen(request)
+    if request.sequence is not None:
+        settings = replace(settings, sequences=(request.sequence.value,))
+    if request.minutes is not None:
+        settings = replace(settings, minutes=request.minutes)
+    return settings if request.epochs is None else replace(settings, epochs=request.epochs)
 
 
-def train_run(
-    settings: TrainingSettings,
-    data: Path | None,
-    run: Path,
-    *,
-    start_from: str | Path | None = None,
-    start_sequence: Sequence = Sequence.DWI,
-    split_of: Path | None = None,
-    samples: Path | None = None,
-    pool: PhantomPool | None = None,
-    backgrounds: Backgrounds | None = None,
-    workers: int = 1,
-    observer: RunObserver | None = None,
-) -> RunSummary:
+def _chosen(request: TrainRequest) -> TrainingSettings:
+    folder = RunFolder(request.out)
+    if folder.has_trained and request.preset is None and request.settings is None:
+        return overridden(training_settings(folder.read_settings()), {"task": request.task})
+    settings = preset_settings(request.task, request.preset or "default")
+    if request.start_from is not None:
+        settings = adopted(settings, start_source(request.start_from))
+    if request.settings is not None:
+        settings = overridden(settings, read_settings_file(request.settings))
+    return settings
+
+
+def train(request: TrainRequest, observer: RunObserver | None = None) -> RunSummary:
     """Train a network, or go on with a run that was stopped.
 
     Of several processes the first one prepares and writes.
 
     Args:
-        settings: Of the run; kept in ``settings.json``.
-        data: Cohort folder; None draws digital patients.
-        run: Folder of the run.
-        start_from: Run, bundle or checkpoint whose weights a new run starts with.
-        start_sequence: Network to take from a bundle that has one for each sequence.
-        split_of: Run whose patients keep their split.
-        samples: Where prepared samples are kept; None in the run.
-        pool: Number of digital patients.
-        backgrounds: Real images to put metastases into, beside the others.
-        workers: Processes that draw patches.
+        request: What to train, on what.
         observer: Is told of progress.
 
     Raises:
-        SettingsError: if the run began with other settings.
+        SettingsError: if a setting is unknown, or the run began with other ones.
         CohortError: if the cohort contradicts itself or cannot be used, with all its faults.
         InputError: if the run began on other data, or the weights to start with do not fit.
     """
+    return train_run(run_settings(request), request, observer)
+
+
+def train_run(
+    settings: TrainingSettings, request: TrainRequest, observer: RunObserver | None = None
+) -> RunSummary:
+    """Train with settings that are chosen already; see ``train``."""
     from pelvimets.training.processes import first_alone, launched
     from pelvimets.training.run import train
 
-    folder, pool = RunFolder(run), pool or PhantomPool()
+    folder = RunFolder(request.out)
     settings = _with_precision(settings, folder)
-    source = None if start_from is None else start_source(start_from)
+    source = None if request.start_from is None else start_source(request.start_from)
     shown = _Keeper(observer or SilentObserver(), folder)
-    store = samples or run / "samples"
-    job = _Job(settings, data, folder, source, split_of, store, pool, backgrounds, shown)
+    job = _Job(settings, request, source, shown)
     new = source is not None and not folder.has_trained
-    start = load_start(source, settings, start_sequence) if source and new else None
+    start = load_start(source, settings, request.from_sequence) if source and new else None
     chosen = first_alone(job.prepare)
-    background = data is None and launched().first
-    filler = fill_pool(settings, job.store, pool) if background else None
+    background = job.data is None and launched().first
+    filler = fill_pool(settings, job.store, job.pool) if background else None
     training, validation = (
         replace(sample_store(job.store / part, chosen.get(part)), sequences=settings.sequences)
         for part in ("train", "validation")
@@ -170,9 +141,9 @@ def train_run(
             settings,
             training,
             validation,
-            run,
+            request.out,
             start=start,
-            workers=workers,
+            workers=request.workers,
             observer=shown,
         )
     finally:
@@ -184,6 +155,16 @@ def train_run(
         score=module.score,
         best=module.best_score,
         data=folder.read_data(),
+    )
+
+
+def pool_of(digital: DigitalPatients) -> PhantomPool:
+    """The digital patients that a run draws."""
+    return PhantomPool(
+        digital.patients,
+        digital.simulated,
+        start_with=min(digital.patients, 40),
+        sources=digital.anatomy or TRAINING_SOURCES,
     )
 
 
@@ -202,14 +183,40 @@ class _Job:
     """One run before it begins: what it was asked for, and the checks of that."""
 
     settings: TrainingSettings
-    data: Path | None
-    folder: RunFolder
+    request: TrainRequest
     source: StartSource | None
-    split_of: Path | None
-    store: Path
-    pool: PhantomPool
-    backgrounds: Backgrounds | None
     observer: RunObserver
+
+    @property
+    def data(self) -> Path | None:
+        """The cohort; None for digital patients."""
+        return self.request.cohort
+
+    @property
+    def folder(self) -> RunFolder:
+        """Of the run."""
+        return RunFolder(self.request.out)
+
+    @property
+    def store(self) -> Path:
+        """Where prepared samples are kept."""
+        return self.request.samples or self.request.out / "samples"
+
+    @property
+    def pool(self) -> PhantomPool:
+        """The digital patients."""
+        return pool_of(self.request.digital)
+
+    @property
+    def backgrounds(self) -> Backgrounds | None:
+        """Real images to put metastases into, beside the others."""
+        cohort = self.request.backgrounds
+        return None if cohort is None else Backgrounds(cohort)
+
+    @property
+    def split_of(self) -> Path | None:
+        """Run whose patients keep their split."""
+        return self.request.split_of
 
     def prepare(self) -> Mapping[str, tuple[str, ...]]:
         """Check everything, prepare the samples, and write what the run keeps of itself.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pelvimets.app.requests.train import TuneOptions, TuneRequest
 from pelvimets.app.samples import PhantomPool
 from pelvimets.app.tune_output import Study, write_outputs, write_tables
 from pelvimets.app.tune_samples import TuneData, prepared_samples, tune_data
@@ -34,41 +35,7 @@ if TYPE_CHECKING:
     from pelvimets.training.search.records import TrialRecord
     from pelvimets.training.search.searching import Objective, RunningTrial, Search
 
-SEARCH_POOL = PhantomPool(patients=200, simulated=20, validation_per_sequence=6)
 _POLL_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class TuneOptions:
-    """How a worker searches.
-
-    Attributes:
-        trials: Of the whole study, all workers together.
-        timeout_minutes: No new trial is begun after this; None has no end.
-        sampler: ``random`` or ``tpe``.
-        pruner: ``median``, ``hyperband`` or ``none``.
-        seed: Of the drawn values.
-        storage: URL of the database; None keeps it in the folder.
-        study: Name in the database; None takes that of the folder.
-        keep: Checkpoints are kept of so many of the best trials.
-        workers: Processes that draw patches.
-        pool: Digital patients to learn from, and set aside.
-        samples: Where prepared samples are kept; None in the folder.
-        split_of: Run whose patients keep their part of the cohort.
-    """
-
-    trials: int = 30
-    timeout_minutes: float | None = None
-    sampler: str = "random"
-    pruner: str = "median"
-    seed: int = 0
-    storage: str | None = None
-    study: str | None = None
-    keep: int = 3
-    workers: int = 1
-    pool: PhantomPool = SEARCH_POOL
-    samples: Path | None = None
-    split_of: Path | None = None
 
 
 class TuneObserver(Protocol):
@@ -108,54 +75,32 @@ class TuneSummary:
     notes: tuple[str, ...]
 
 
-def described_study(
-    task: str,
-    out: Path,
-    *,
-    preset: str = "default",
-    changes: Path | None = None,
-    minutes: float | None = None,
-    epochs: int | None = None,
-    space: Path | None = None,
-    in_silico: bool = False,
-) -> Study:
-    """A study as the command line names it.
-
-    Args:
-        task: ``bones`` or ``lesions``.
-        out: Folder of the study.
-        preset: Settings to start from.
-        changes: File of settings that replace single ones of the preset.
-        minutes, epochs: Length of a trial; at most one; without one, that of the settings.
-        space: File of the settings to search; None takes ``default_space``.
-        in_silico: Whether its patients are digital.
+def described_study(request: TuneRequest) -> Study:
+    """A search as it was asked for.
 
     Raises:
         SettingsError: if a name is unknown or a value does not fit.
     """
-    full = preset_settings(task, preset)
-    if changes is not None:
-        full = overridden(full, read_settings_file(changes))
+    full = preset_settings(request.task, request.preset)
+    if request.settings is not None:
+        full = overridden(full, read_settings_file(request.settings))
     base = full
-    if minutes is not None:
-        base = in_minutes(full, minutes)
-    elif epochs is not None:
-        base = in_epochs(full, epochs)
-    searched = default_space()
-    if space is not None:
-        searched = space_from_dict(read_settings_file(space), base)
-    return Study(SearchFolder(out), preset, full, base, searched, in_silico)
+    if request.minutes_per_trial is not None:
+        base = in_minutes(full, request.minutes_per_trial)
+    elif request.epochs is not None:
+        base = in_epochs(full, request.epochs)
+    space = default_space()
+    if request.space is not None:
+        space = space_from_dict(read_settings_file(request.space), base)
+    in_silico = request.cohort is None
+    return Study(SearchFolder(request.out), request.preset, full, base, space, in_silico)
 
 
-def tune(
-    study: Study, data: Path | None, options: TuneOptions, observer: TuneObserver
-) -> TuneSummary:
-    """Search, or go on with a search, until the study has its number of trials.
+def tune(request: TuneRequest, observer: TuneObserver) -> TuneSummary:
+    """Search, or go on with a search, until it has its number of trials.
 
     Args:
-        study: What is searched, and where it is kept; several workers may share the folder.
-        data: Cohort folder; None draws digital patients.
-        options: How to search.
+        request: What is searched, and how; several workers may share its folder.
         observer: Hears how it goes.
 
     Raises:
@@ -165,9 +110,10 @@ def tune(
     """
     from pelvimets.training.search.trial import train_trial
 
-    base = study.base
+    study, options = described_study(request), request.options
+    base, pool = study.base, search_pool(options)
     study.folder.make()
-    source = tune_data(data, options.pool, options.split_of, base.seed)
+    source = tune_data(request.cohort, pool, options.split_of, base.seed)
     plan = plan_of(study, source, options.seed)
     url = options.storage or study.folder.url
     with open_storage(url) as storage:
@@ -192,6 +138,11 @@ def tune(
             )
 
         return run_search(search, objective, study, options, observer)
+
+
+def search_pool(options: TuneOptions) -> PhantomPool:
+    """The digital patients of a search."""
+    return PhantomPool(options.patients, options.patients // 10, options.validation)
 
 
 def open_search(

@@ -14,33 +14,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress, TaskID
 
+from pelvimets.app.requests.evaluate import AgreementRequest, EvaluationRequest
 from pelvimets.cli import console
+from pelvimets.cli.requests import from_requests
+from pelvimets.evaluation.settings import EvaluationSettings
 
 if TYPE_CHECKING:
     from pelvimets.evaluation.checks import Problem
-    from pelvimets.evaluation.settings import EvaluationSettings
-    from pelvimets.io.exchange.foreign import PredictionForm
 
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder of the result.")]
 OverwriteOption = Annotated[bool, typer.Option(help="Replace an earlier result.")]
-RuleOption = Annotated[
-    str,
-    typer.Option(
-        help="When a predicted lesion counts as found: 'one-to-one' by IoU, or 'any-overlap' as "
-        "in the paper."
-    ),
-]
-IouOption = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="Smallest IoU of a pair with one-to-one.")
-]
-ConnectivityOption = Annotated[
-    int, typer.Option(help="Neighbours that join voxels to one lesion: 6, 18 or 26.")
-]
 BootstrapOption = Annotated[int, typer.Option(min=1, help="Bootstrap samples over patients.")]
 SeedOption = Annotated[int, typer.Option(help="Of the bootstrap.")]
-InSilicoOption = Annotated[
-    bool, typer.Option("--in-silico", help="The patients are digital: say so everywhere.")
-]
 
 
 class _MeasuredBar:
@@ -60,48 +45,10 @@ def _measured_bar() -> Iterator[_MeasuredBar]:
         yield _MeasuredBar(progress, progress.add_task("patients", total=None))
 
 
+@from_requests
 def evaluate(
-    predictions: Annotated[
-        Path, typer.Option(help="Cohort folder of predicted masks; findings.json gives scores.")
-    ],
-    reference: Annotated[Path, typer.Option(help="Cohort folder of the reference masks.")],
+    request: EvaluationRequest,
     out: OutOption = Path("evaluation"),
-    split: Annotated[
-        str | None, typer.Option(help="Only this split: train, validation or test.")
-    ] = None,
-    rule: RuleOption = "one-to-one",
-    iou: IouOption = 0.1,
-    connectivity: ConnectivityOption = 26,
-    instances: Annotated[
-        str, typer.Option(help="One lesion is a connected component or a label: 'labels'.")
-    ] = "components",
-    bootstrap: BootstrapOption = 10_000,
-    seed: SeedOption = 0,
-    trained_on: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="MODEL=COHORT: training cohort of a model (bones or lesions); patients that it "
-            "saw are refused. May be repeated."
-        ),
-    ] = None,
-    title: Annotated[str, typer.Option(help="Of the report.")] = "Evaluation",
-    external: Annotated[
-        bool,
-        typer.Option(
-            "--external",
-            help="The patients are an external cohort: Figure 6 in place of 4, and a column of "
-            "their own in Tables 2 and 3 beside the cohorts of --trained-on.",
-        ),
-    ] = False,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            help="How the predictions lie on disk: cohort, nnunet, totalsegmentator or dicom-seg. "
-            "[default: found out]"
-        ),
-    ] = None,
-    in_silico: InSilicoOption = False,
-    figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time.")] = 1,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -109,20 +56,8 @@ def evaluate(
 
     An interrupted run goes on where it stopped when it is called again.
     """
-    from pelvimets.app.evaluate import EvaluationRequest
     from pelvimets.app.evaluate import evaluate as run
 
-    request = EvaluationRequest(
-        predictions,
-        reference,
-        _settings(rule, iou, connectivity, instances, bootstrap, seed, in_silico),
-        split,
-        _named_folders(trained_on or [], "--trained-on"),
-        title,
-        figures,
-        external,
-        _form(form),
-    )
     with _measured_bar() as observer:
         evaluated = run(request, out, jobs=jobs, overwrite=overwrite, observer=observer)
     _print_problems(evaluated.results.problems)
@@ -131,31 +66,15 @@ def evaluate(
     console.line(f"Report: {evaluated.report}")
 
 
+@from_requests
 def agreement(
-    observer: Annotated[
-        list[str],
-        typer.Option(
-            help="NAME=FOLDER: lesion masks of one observer and session, such as A1.1=FOLDER; "
-            "'A1.2' is the second session of A1. Repeat for each."
-        ),
-    ],
+    request: AgreementRequest,
     out: OutOption = Path("agreement"),
-    model: Annotated[
-        Path | None, typer.Option(help="Predicted masks, to be placed among the readers.")
-    ] = None,
-    rule: RuleOption = "one-to-one",
-    iou: IouOption = 0.1,
-    connectivity: ConnectivityOption = 26,
-    bootstrap: BootstrapOption = 10_000,
-    seed: SeedOption = 0,
-    in_silico: InSilicoOption = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Compare observers' lesion masks: within and between readers, consensus, the model."""
-    from pelvimets.app.agreement import AgreementRequest, agree
+    from pelvimets.app.agreement import agree
 
-    settings = _settings(rule, iou, connectivity, "components", bootstrap, seed, in_silico)
-    request = AgreementRequest(_named_folders(observer, "--observer"), model, settings)
     found = agree(request, out, overwrite=overwrite)
     _print_problems(found.problems)
     rows = [
@@ -188,7 +107,6 @@ def compare(
 ) -> None:
     """Compare two models on one cohort: paired differences, intervals, tests, cases."""
     from pelvimets.app.compare_models import compare as run
-    from pelvimets.evaluation.settings import EvaluationSettings
 
     settings = EvaluationSettings(bootstrap_samples=bootstrap, seed=seed, margin=margin)
     compared = run(first, second, out, names=names, settings=settings, overwrite=overwrite)
@@ -252,7 +170,6 @@ def replicate(
     """Recompute the paper's printed figures, and repeat its study on digital patients."""
     from pelvimets.app.replicate import ReplicationRequest, digital_study
     from pelvimets.app.replicate import replicate as run
-    from pelvimets.evaluation.settings import EvaluationSettings
 
     folder = work or out.with_name(f"{out.name}.work")
     study = (
@@ -271,55 +188,6 @@ def replicate(
     for name, results in done.results.items():
         console.line(f"{name}: {len(results.facts)} digital patients (in-silico)")
     console.line(f"Report: {done.report}")
-
-
-def _form(form: str | None) -> PredictionForm | None:
-    from pelvimets.io.exchange.foreign import PredictionForm
-
-    if form is not None and form not in list(PredictionForm):
-        raise typer.BadParameter(f"--form is one of {', '.join(PredictionForm)}, not {form!r}.")
-    return None if form is None else PredictionForm(form)
-
-
-def _settings(
-    rule: str,
-    iou: float,
-    connectivity: int,
-    instances: str,
-    bootstrap: int,
-    seed: int,
-    in_silico: bool,
-) -> EvaluationSettings:
-    from pelvimets.evaluation.settings import EvaluationSettings, LesionInstances, MatchRule
-
-    for value, kind, option in (
-        (rule, MatchRule, "--rule"),
-        (instances, LesionInstances, "--instances"),
-    ):
-        if value not in list(kind):
-            raise typer.BadParameter(f"{option} is one of {', '.join(kind)}, not {value!r}.")
-    return EvaluationSettings(
-        connectivity=connectivity,  # type: ignore[arg-type]
-        instances=LesionInstances(instances),
-        rule=MatchRule(rule),
-        smallest_iou=iou,
-        bootstrap_samples=bootstrap,
-        seed=seed,
-        in_silico=in_silico,
-    )
-
-
-def _named_folders(given: Sequence[str], option: str) -> dict[str, Path]:
-    """``NAME=FOLDER`` options as a mapping."""
-    folders: dict[str, Path] = {}
-    for text in given:
-        name, found, folder = text.partition("=")
-        if not (name and found and folder):
-            raise typer.BadParameter(f"{option} takes NAME=FOLDER, not {text!r}.")
-        if name in folders:
-            raise typer.BadParameter(f"{option} names {name!r} twice.")
-        folders[name] = Path(folder)
-    return folders
 
 
 _SHOWN_PROBLEMS = 12

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pelvimets.app.requests.phantom import SCANNER_HELP, CohortOrder, PhantomOrder
 from pelvimets.cli import console
+from pelvimets.cli.requests import from_requests
 
 if TYPE_CHECKING:
-    from pelvimets.io.phantom.series import DicomStyle
-    from pelvimets.phantom.cohort.build import PatientSettings
     from pelvimets.phantom.cohort.checks import CheckRow
-    from pelvimets.phantom.physics.examination import Artefacts
-
-Kind = TypeVar("Kind", bound=StrEnum)
 
 app = typer.Typer(
     help="Make digital patients with exact ground truth: one man, or a cohort.",
@@ -25,38 +21,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_DICOM_HELP = "Write a DICOM study too, as ge, philips, philips-classic or siemens does."
-_SCANNER_HELP = "discovery, achieva, intera (3 T) or avanto (1.5 T)."
-_ARTEFACT_HELP = "Strength of an artefact, 0 is off: NAME=VALUE, or all=0. May be repeated."
-_SOURCE_HELP = (
-    "Anatomy to draw from, unseen ones too; may be repeated. [default: all that training sees]"
-)
-DicomOption = Annotated[str | None, typer.Option("--dicom", help=_DICOM_HELP)]
-ScannerOption = Annotated[str | None, typer.Option("--scanner", help=_SCANNER_HELP)]
-ArtefactOption = Annotated[list[str] | None, typer.Option("--artefact", help=_ARTEFACT_HELP)]
-SourceOption = Annotated[list[str] | None, typer.Option("--anatomy", help=_SOURCE_HELP)]
-FollowUpOption = Annotated[
-    bool, typer.Option("--follow-up", help="Make a second time point in follow_up/.")
-]
-
 
 @app.callback()
+@from_requests
 def phantom(
     ctx: typer.Context,
+    order: PhantomOrder,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="New folder.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the patient.")] = 0,
-    scanner: ScannerOption = None,
-    dicom: DicomOption = None,
-    artefact: ArtefactOption = None,
-    anatomy: SourceOption = None,
-    like: Annotated[
-        str | None,
-        typer.Option(help="Draw him from a population: bones, lesions, external or stress."),
-    ] = None,
-    split: Annotated[
-        str, typer.Option(help="His part of the population: train, validation or test.")
-    ] = "train",
-    follow_up: FollowUpOption = False,
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier digital patient.")] = False,
 ) -> None:
     """Make one digital patient: images, truth, and a DICOM study if asked."""
@@ -64,19 +35,8 @@ def phantom(
         return
     if out is None:
         raise typer.BadParameter("Give the folder of the patient.", param_hint="--out")
-    from pelvimets.app.phantom import PhantomOrder, make_phantom
-    from pelvimets.phantom.cohort.population import Part, Population
+    from pelvimets.app.phantom import make_phantom
 
-    order = PhantomOrder(
-        seed=seed,
-        scanner=scanner,
-        dicom=_dicom_style(dicom),
-        artefacts=_artefacts(artefact),
-        follow_up=follow_up,
-        population=_one_of(Population, like, "--like") if like else None,
-        part=_one_of(Part, split, "--split"),
-        settings=_settings(anatomy),
-    )
     with console.progress_bar() as progress:
         task = progress.add_task("start", total=None)
         make_phantom(
@@ -85,45 +45,28 @@ def phantom(
             lambda name: progress.update(task, description=name),
             overwrite=overwrite,
         )
-    console.line(f"Digital patient {seed}: {out}")
+    console.line(f"Digital patient {order.seed}: {out}")
 
 
 @app.command()
+@from_requests
 def cohort(
+    order: CohortOrder,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder; an interrupted run goes on.")],
-    like: Annotated[str, typer.Option(help="bones, lesions, external or stress.")] = "lesions",
-    patients: Annotated[int, typer.Option(min=1, help="Number of patients.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the cohort.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time.")] = 1,
-    scanner: ScannerOption = None,
-    dicom: DicomOption = None,
-    artefact: ArtefactOption = None,
-    anatomy: SourceOption = None,
-    follow_up: FollowUpOption = False,
 ) -> None:
     """Make a study population as in the paper, with splits and the enrolment flow."""
-    from pelvimets.app.phantom import CohortOrder, make_cohort
-    from pelvimets.phantom.cohort.population import Population
+    from pelvimets.app.phantom import make_cohort
 
-    order = CohortOrder(
-        population=_one_of(Population, like, "--like"),
-        patients=patients,
-        seed=seed,
-        scanner=scanner,
-        dicom=_dicom_style(dicom),
-        artefacts=_artefacts(artefact),
-        follow_up=follow_up,
-        settings=_settings(anatomy),
-    )
     with console.progress_bar() as progress:
-        task = progress.add_task("patients", total=patients)
+        task = progress.add_task("patients", total=order.patients)
         make_cohort(
             order,
             out,
             jobs=jobs,
             finished=lambda key, done, total: progress.update(task, completed=done, total=total),
         )
-    console.line(f"Cohort of {patients} digital patients: {out}")
+    console.line(f"Cohort of {order.patients} digital patients: {out}")
 
 
 @app.command()
@@ -154,7 +97,7 @@ def insert(
 def check(
     patients: Annotated[int, typer.Option(min=1, help="Digital patients to measure.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first.")] = 0,
-    scanner: Annotated[str, typer.Option(help=_SCANNER_HELP)] = "discovery",
+    scanner: Annotated[str, typer.Option(help=SCANNER_HELP)] = "discovery",
     cohort: Annotated[
         Path | None,
         typer.Option(help="Compare the disease of this cohort with the paper's tables."),
@@ -192,46 +135,3 @@ def _show_checks(title: str, rows: tuple[CheckRow, ...]) -> None:
     console.table(title, columns, cells)
     if any(row.state == "off" for row in rows):
         raise typer.Exit(1)
-
-
-def _one_of(kind: type[Kind], value: str, option: str) -> Kind:
-    """Member of an enumeration, or a usage error that names the known ones."""
-    try:
-        return kind(value)
-    except ValueError:
-        known = ", ".join(kind)
-        raise typer.BadParameter(f"{value!r} is none of: {known}.", param_hint=option) from None
-
-
-def _dicom_style(value: str | None) -> DicomStyle | None:
-    from pelvimets.io.phantom.series import DicomStyle
-
-    return _one_of(DicomStyle, value, "--dicom") if value else None
-
-
-def _artefacts(values: list[str] | None) -> Artefacts:
-    from pelvimets.phantom.physics.examination import Artefacts
-
-    artefacts = Artefacts()
-    for text in values or []:
-        name, _, strength = text.partition("=")
-        try:
-            number = float(strength)
-        except ValueError:
-            raise typer.BadParameter(
-                f"{text!r} is not NAME=VALUE.", param_hint="--artefact"
-            ) from None
-        names = Artefacts.named() if name == "all" else (name.replace("-", "_"),)
-        artefacts = artefacts.with_strength(**dict.fromkeys(names, number))
-    return artefacts
-
-
-def _settings(sources: list[str] | None) -> PatientSettings:
-    from pelvimets.phantom.anatomy.healthy import AnatomySettings
-    from pelvimets.phantom.cohort.build import PatientSettings
-
-    return (
-        PatientSettings(anatomy=AnatomySettings(sources=tuple(sources)))
-        if sources
-        else PatientSettings()
-    )

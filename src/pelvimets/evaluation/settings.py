@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from pelvimets.errors import SettingsError
+from pelvimets.options import option
 
 Connectivity = Literal[6, 18, 26]
 
@@ -63,19 +64,37 @@ class EvaluationSettings:
             are compared; None makes no test of non-inferiority.
     """
 
-    connectivity: Connectivity = 26
-    instances: LesionInstances = LesionInstances.COMPONENTS
-    rule: MatchRule = MatchRule.ONE_TO_ONE
-    smallest_iou: float = 0.1
+    connectivity: Connectivity = option(
+        "Neighbours that join voxels to one lesion: 6, 18 or 26.", default=26
+    )
+    instances: LesionInstances = option(
+        "One lesion is a connected component or a label.", default=LesionInstances.COMPONENTS
+    )
+    rule: MatchRule = option(
+        "When a predicted lesion counts as found: 'one-to-one' by IoU, or 'any-overlap' as in "
+        "the paper.",
+        default=MatchRule.ONE_TO_ONE,
+    )
+    smallest_iou: float = option(
+        "Smallest IoU of a pair with one-to-one.", "--iou", default=0.1, least=0.0, most=1.0
+    )
     volume_bounds_cm3: tuple[float, ...] = (0.5, 2.0, 10.0)
     age_bounds_years: tuple[float, ...] = (60.0, 70.0)
     psa_bounds_ng_per_ml: tuple[float, ...] = (10.0, 20.0)
     false_positives_per_patient: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-    bootstrap_samples: int = 10_000
+    bootstrap_samples: int = option(
+        "Bootstrap samples over patients.", "--bootstrap", default=10_000, least=1
+    )
     confidence_level: float = 0.95
-    seed: int = 0
-    in_silico: bool = False
-    margin: float | None = None
+    seed: int = option("Of the bootstrap.", default=0)
+    in_silico: bool = option(
+        "The patients are digital: say so everywhere.", "--in-silico", default=False
+    )
+    margin: float | None = option(
+        "Test whether the second model is no worse: the largest loss that counts as none, "
+        "such as 0.05, set before the data were seen.",
+        default=None,
+    )
 
     def __post_init__(self) -> None:
         if self.connectivity not in (6, 18, 26):

@@ -19,14 +19,9 @@ from pelvimets.core.intensity import normalise
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
 from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES
+from pelvimets.phantom.choices import Artefacts, Population
 from pelvimets.phantom.cohort.build import PatientSettings, build_patient
-from pelvimets.phantom.cohort.population import (
-    Enrolment,
-    PatientPlan,
-    Population,
-    draw_cohort,
-)
-from pelvimets.phantom.physics.examination import Artefacts
+from pelvimets.phantom.cohort.population import Enrolment, PatientPlan, draw_cohort
 from pelvimets.phantom.physics.imaging import examine
 from pelvimets.phantom.physics.placement import Truth
 from pelvimets.phantom.physics.protocols import draw_artefacts, draw_scanner

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +27,7 @@ from pelvimets.errors import InputError, PelvimetsError
 from pelvimets.evaluation.measures.unions import HIP_BONE, PROXIMAL_FEMUR, BoneUnion
 from pelvimets.io.cohort.evaluation_input import STRUCTURES_NAME, patients_of, read_label_mask
 from pelvimets.io.dicom.foreign_seg import is_segmentation, read_segments
+from pelvimets.io.exchange.forms import PredictionForm
 from pelvimets.io.nifti.files import nifti_geometry, write_nifti
 from pelvimets.io.record.output import write_json
 from pelvimets.labels import Bone, Sequence
@@ -39,15 +39,6 @@ _UNION_NAMES = {"hip": HIP_BONE, "hip bone": HIP_BONE, "femur": PROXIMAL_FEMUR}
 _SIDED = re.compile(r"[-_ ]+(left|right|l|r)$", re.IGNORECASE)
 _SUFFIX = re.compile(r"[-_](dwi|t1)$", re.IGNORECASE)
 _TOTALSEGMENTATOR = ("hip_left.nii.gz", "hip_right.nii.gz", "sacrum.nii.gz")
-
-
-class PredictionForm(StrEnum):
-    """How predictions lie on disk; ``COHORT`` is our own form."""
-
-    COHORT = "cohort"
-    NNUNET = "nnunet"
-    TOTALSEGMENTATOR = "totalsegmentator"
-    DICOM_SEG = "dicom-seg"
 
 
 def form_of(folder: Path) -> PredictionForm:

@@ -18,7 +18,7 @@ from pelvimets.io.phantom.header import (
     slice_location,
 )
 from pelvimets.io.phantom.series import Series, Stack
-from pelvimets.phantom.physics.scanner import Vendor
+from pelvimets.phantom.choices import Vendor
 
 GE_B_VALUE_OFFSET = 1_000_000_000
 

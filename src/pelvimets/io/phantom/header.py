@@ -13,9 +13,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from pelvimets.core.geometry import Geometry
-from pelvimets.io.phantom.series import DicomStyle, Series
+from pelvimets.io.phantom.series import Series
+from pelvimets.phantom.choices import DicomStyle, Vendor
 from pelvimets.phantom.physics.imaging import ImagedPatient
-from pelvimets.phantom.physics.scanner import Vendor
 
 _MANUFACTURERS = {
     Vendor.GE: "GE MEDICAL SYSTEMS",

@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pelvimets.core.geometry import Geometry
+from pelvimets.phantom.choices import DicomStyle, Vendor
 from pelvimets.phantom.physics.companions import CompanionImages
 from pelvimets.phantom.physics.imaging import ImagedPatient
-from pelvimets.phantom.physics.scanner import Vendor
 from pelvimets.phantom.physics.sequences import DixonImage
-
-
-class DicomStyle(StrEnum):
-    """How a vendor's scanner exports a study; Philips exports in two ways."""
-
-    GE = "ge"
-    PHILIPS = "philips"
-    PHILIPS_CLASSIC = "philips-classic"
-    SIEMENS = "siemens"
-
-    @property
-    def vendor(self) -> Vendor:
-        """Who built the scanner."""
-        return Vendor(self.value.split("-")[0])
-
-    @property
-    def enhanced(self) -> bool:
-        """Whether diffusion and Dixon series are multi-frame objects."""
-        return self is DicomStyle.PHILIPS
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,8 @@ from pelvimets.io.phantom.header import (
     series_header,
     study_header,
 )
-from pelvimets.io.phantom.series import DicomStyle, Series, series_of
+from pelvimets.io.phantom.series import Series, series_of
+from pelvimets.phantom.choices import DicomStyle
 from pelvimets.phantom.physics.imaging import ImagedPatient
 
 FileName = Callable[[Series, int], str]

@@ -22,8 +22,8 @@ import numpy as np
 from pelvimets.core.volume import Volume
 from pelvimets.errors import SettingsError
 from pelvimets.phantom.anatomy.healthy import AnatomySettings
+from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.build import PatientSettings
-from pelvimets.phantom.cohort.population import Population
 
 SCHEMA = "1.0"
 IMAGES = ("dwi", "t1", "adc")

@@ -15,8 +15,9 @@ from scipy import stats
 
 from pelvimets.errors import CohortError
 from pelvimets.phantom.anatomy.patient import MimicKind
+from pelvimets.phantom.choices import Part, Population
 from pelvimets.phantom.cohort.checks import CheckRow, Reference
-from pelvimets.phantom.cohort.population import DATASETS, ENROLMENT, FIGURES, Part, Population
+from pelvimets.phantom.cohort.population import DATASETS, ENROLMENT, FIGURES
 from pelvimets.phantom.disease.burden import BurdenSettings, total_volume_cm3
 
 _LEVEL = 0.998

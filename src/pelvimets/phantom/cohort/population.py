@@ -14,26 +14,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import numpy as np
 from scipy import stats
 
 from pelvimets.errors import SettingsError
 from pelvimets.phantom.anatomy.patient import LesionKind, MimicKind
+from pelvimets.phantom.choices import Part, Population
 from pelvimets.phantom.cohort.build import PatientSettings
 from pelvimets.phantom.disease.burden import BurdenSettings, draw_volumes
 from pelvimets.phantom.disease.metastases import DiseaseSettings
 from pelvimets.phantom.physics.visibility import ReaderSettings
-
-
-class Population(StrEnum):
-    """Which of the paper's cohorts to draw, or the hard one."""
-
-    BONES = "bones"
-    LESIONS = "lesions"
-    EXTERNAL = "external"
-    STRESS = "stress"
 
 
 @dataclass(frozen=True)
@@ -73,14 +64,6 @@ ENROLMENT: dict[Population, Enrolment] = {
     Population.EXTERNAL: _AS_IN_THE_PAPER,
     Population.STRESS: Enrolment(),
 }
-
-
-class Part(StrEnum):
-    """Part of a cohort; the paper tells age and disease of each."""
-
-    TRAIN = "train"
-    VALIDATION = "validation"
-    TEST = "test"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.phantom.anatomy.patient import Tissue
-from pelvimets.phantom.physics.examination import Artefacts, Examination
+from pelvimets.phantom.choices import Artefacts
+from pelvimets.phantom.physics.examination import Examination
 from pelvimets.phantom.physics.field_map import patient_axes
 from pelvimets.phantom.physics.placement import placed_geometry
 from pelvimets.phantom.physics.reception import UInt16Array, averaged_magnitude, coil_field, stored

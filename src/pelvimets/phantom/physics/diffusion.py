@@ -8,8 +8,9 @@ import numpy as np
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.phantom.anatomy.patient import DigitalPatient, Tissue
+from pelvimets.phantom.choices import Artefacts
 from pelvimets.phantom.physics.epi import distorted, with_ghost
-from pelvimets.phantom.physics.examination import Artefacts, Examination, field_axes
+from pelvimets.phantom.physics.examination import Examination, field_axes
 from pelvimets.phantom.physics.field_map import field_offset_ppm, patient_axes
 from pelvimets.phantom.physics.placement import Truth, placed_geometry, truth_masks
 from pelvimets.phantom.physics.reception import UInt16Array, averaged_magnitude, coil_field, stored

@@ -9,7 +9,8 @@ import numpy as np
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.phantom.anatomy.patient import DigitalPatient, Tissue
-from pelvimets.phantom.physics.examination import Artefacts, Examination, field_axes
+from pelvimets.phantom.choices import Artefacts
+from pelvimets.phantom.physics.examination import Examination, field_axes
 from pelvimets.phantom.physics.field_map import patient_axes
 from pelvimets.phantom.physics.placement import Truth, placed_geometry, truth_masks
 from pelvimets.phantom.physics.reception import (

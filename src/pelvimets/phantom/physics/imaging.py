@@ -10,6 +10,7 @@ import numpy as np
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
 from pelvimets.phantom.anatomy.patient import DigitalPatient, Tissue
+from pelvimets.phantom.choices import Artefacts
 from pelvimets.phantom.physics.companions import (
     LOCALISERS,
     T2_AXIAL,
@@ -19,7 +20,7 @@ from pelvimets.phantom.physics.companions import (
 )
 from pelvimets.phantom.physics.diffusion import DiffusionImages, acquire_diffusion
 from pelvimets.phantom.physics.dixon import DixonImages, acquire_dixon
-from pelvimets.phantom.physics.examination import Artefacts, Examination, draw_examination
+from pelvimets.phantom.physics.examination import Examination, draw_examination
 from pelvimets.phantom.physics.placement import Truth
 from pelvimets.phantom.physics.scanner import Scanner
 from pelvimets.phantom.physics.sequences import DixonImage

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pelvimets.phantom.physics.examination import Artefacts
-from pelvimets.phantom.physics.scanner import Scanner, Vendor
+from pelvimets.phantom.choices import Artefacts, Vendor
+from pelvimets.phantom.physics.scanner import Scanner
 from pelvimets.phantom.physics.sequences import (
     FAT_SHIFT_PPM,
     GYROMAGNETIC_MHZ_PER_T,

@@ -9,18 +9,10 @@ thickness apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from pelvimets.errors import SettingsError
+from pelvimets.phantom.choices import Vendor
 from pelvimets.phantom.physics.sequences import DiffusionSequence, DixonSequence, Field
-
-
-class Vendor(StrEnum):
-    """Who built the scanner."""
-
-    GE = "ge"
-    PHILIPS = "philips"
-    SIEMENS = "siemens"
 
 
 @dataclass(frozen=True)
