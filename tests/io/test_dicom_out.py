@@ -22,10 +22,12 @@ from dicom_out_study import (
 
 from pelvimets.core.findings import LesionMasks
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.review import Origin, Verdict, begin_review
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, OutputError, VerificationError
 from pelvimets.io.dicom.report import encapsulated_pdf
 from pelvimets.io.dicom.seg import build_segmentation, segment_maps
+from pelvimets.io.dicom.signoff import SignOff
 from pelvimets.io.dicom.source import source_images
 from pelvimets.io.dicom.source_headers import read_source_headers, write_source_headers
 from pelvimets.io.dicom.verify import verify_segmentation
@@ -51,7 +53,7 @@ def write_one(folder, geometry, *, kind="BINARY", **options):
         STUDY_UID,
     )
     result = build_segmentation(
-        maps, source, Sequence.DWI, kind=kind, bundle="fixed 1.0", edited=False, moment=MOMENT
+        maps, source, Sequence.DWI, kind=kind, bundle="fixed 1.0", moment=MOMENT
     )
     path = folder / "dwi_seg.dcm"
     result.save_as(path, enforce_file_format=True)
@@ -287,11 +289,85 @@ def test_uids_follow_the_content_not_the_time(case, tmp_path, written):
     less = dataclasses.replace(marked, mask=marked.mask.with_array(edited))
     masks = LesionMasks({**case.lesions.by_sequence, Sequence.DWI: less})
     changed = dataclasses.replace(case, lesions=masks)
-    dwi, t1, sr, _ = (pydicom.dcmread(p) for p in write(tmp_path / "b", changed, edited=True))
+    dwi, t1, sr, _ = (pydicom.dcmread(p) for p in write(tmp_path / "b", changed))
     assert dwi.SOPInstanceUID != written["dwi_seg.dcm"].SOPInstanceUID
     assert sr.SOPInstanceUID != written["sr.dcm"].SOPInstanceUID
-    assert dwi.SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
     assert t1.SeriesInstanceUID != dwi.SeriesInstanceUID
+
+
+def reviewed(case, **changes):
+    """A review of a case that accepts everything."""
+    begun = begin_review(case.findings, "a" * 64, "2026-03-01T08:00:00.000+01:00")
+    entries = tuple(dataclasses.replace(e, verdict=Verdict.ACCEPTED) for e in begun.lesions)
+    return dataclasses.replace(begun, lesions=entries, **changes)
+
+
+def signoff(case, review):
+    lesions = {s: marked.mask for s, marked in case.lesions.by_sequence.items()}
+    return SignOff(review, case.bones.by_sequence, lesions)
+
+
+def made(dataset):
+    return {item.SegmentLabel: item.SegmentAlgorithmType for item in dataset.SegmentSequence}
+
+
+def test_a_segment_that_nobody_touched_stays_automatic(case, tmp_path):
+    uid = case.findings.lesions[0].tracking_uid
+    mask = case.lesions.by_sequence[Sequence.DWI].mask
+    label = case.findings.lesions[0].seen_on[Sequence.DWI].label
+    first = mask.array.copy()
+    first[tuple(np.argwhere(first == label)[0])] = 0  # the reader added this voxel
+    kept = signoff(case, reviewed(case))
+    kept = dataclasses.replace(kept, lesions={**kept.lesions, Sequence.DWI: mask.with_array(first)})
+    dwi, t1, *_ = (pydicom.dcmread(p) for p in write(tmp_path / "lesion", case, signoff=kept))
+    touched = {label for label, how in made(dwi).items() if how != "AUTOMATIC"}
+    assert len(touched) == 1 and touched.pop().startswith("lesion 1")
+    assert set(made(t1).values()) == {"AUTOMATIC"}
+    bones = case.bones.by_sequence[Sequence.T1]
+    before = bones.array.copy()
+    before[tuple(np.argwhere(before == Bone.SACROCOCCYX)[0])] = 0
+    drawn = signoff(case, reviewed(case, bones={Sequence.T1: (Bone.SACROCOCCYX,)}))
+    drawn = dataclasses.replace(drawn, bones={**drawn.bones, Sequence.T1: bones.with_array(before)})
+    dwi, t1, *_ = (pydicom.dcmread(p) for p in write(tmp_path / "bone", case, signoff=drawn))
+    assert [label for label, how in made(t1).items() if how == "SEMIAUTOMATIC"] == ["sacrococcyx"]
+    assert set(made(dwi).values()) == {"AUTOMATIC"}
+    own = reviewed(case)
+    entries = tuple(
+        dataclasses.replace(e, origin=Origin.READER) if e.tracking_uid == uid else e
+        for e in own.lesions
+    )
+    own = signoff(case, dataclasses.replace(own, lesions=entries))
+    dwi, *_ = (pydicom.dcmread(p) for p in write(tmp_path / "own", case, signoff=own))
+    manual = [s for s in dwi.SegmentSequence if s.SegmentAlgorithmType == "MANUAL"]
+    assert [s.TrackingUID for s in manual] == [uid]
+
+
+SIGNED = "2026-03-01T08:05:00.000+01:00"
+
+
+@pytest.mark.parametrize(
+    ("organisation", "signed", "flag"),
+    [("Ward 7", SIGNED, "VERIFIED"), ("", SIGNED, "UNVERIFIED"), ("Ward 7", None, "UNVERIFIED")],
+)
+def test_the_report_is_verified_where_a_named_reader_asks(
+    case, tmp_path, organisation, signed, flag
+):
+    review = reviewed(
+        case, reader="Dr. Ada Reader", comment="old fracture", signed=signed,
+        verified=True, organisation=organisation,
+    )  # fmt: skip
+    paths = write(tmp_path, case, signoff=signoff(case, review))
+    report = pydicom.dcmread(paths[-2])
+    assert report.VerificationFlag == flag
+    text = report.to_json()
+    assert "old fracture" in text and "Dr. Ada Reader^" in text
+    if flag == "VERIFIED":
+        item = report.VerifyingObserverSequence[0]
+        assert item.VerifyingObserverName == "Dr. Ada Reader^"
+        assert item.VerifyingOrganization == "Ward 7"
+        when = datetime.strptime(str(item.VerificationDateTime), "%Y%m%d%H%M%S%z")
+        assert when == datetime.fromisoformat(SIGNED)
+    assert ("signed 2026-03-01" in text) == (signed is not None)
 
 
 def test_headers_kept_beside_the_results_serve_as_well(case, tmp_path, written):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from pelvimets.app.view import ReviewDesk
 from pelvimets.cli import view as command
-from pelvimets.core.review import Verdict
+from pelvimets.core.review import Remarks, Verdict
 from pelvimets.errors import MissingExtraError
 
 
@@ -40,7 +40,7 @@ def test_a_signed_review_is_exported(out: Path, tmp_path: Path) -> None:
     desk = ReviewDesk(out)
     for lesion in desk.lesions:
         desk.decide(lesion.number, Verdict.REJECTED)
-    desk.remark(reader="Dr. Ada")
+    desk.remark(Remarks(reader="Dr. Ada"))
     desk.sign()
     app = typer.Typer()
     app.command()(command.view)

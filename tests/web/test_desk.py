@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from pelvimets.app.view import ReviewDesk, export_case
 from pelvimets.core.corrected import ReviewedStudy
-from pelvimets.core.review import Verdict
+from pelvimets.core.review import Remarks, Verdict
 from pelvimets.errors import InputError, ReviewConflictError, ReviewError
 from pelvimets.io.cohort.folder import read_case, read_cohort
 from pelvimets.io.nifti.files import read_nifti
@@ -120,7 +121,7 @@ def test_signing_carries_the_review_into_the_outputs(out: Path) -> None:
     seen: list[ReviewedStudy] = []
     desk = ReviewDesk(out, regenerate=lambda _, study: seen.append(study), clock=Ticking())
     _judge_all(desk)
-    desk.remark(reader="Dr. Ada", comment="second reading")
+    desk.remark(Remarks(reader="Dr. Ada", comment="second reading"))
     assert not desk.outputs_current
     desk.sign()
     assert desk.outputs_current
@@ -173,7 +174,7 @@ def test_a_signed_review_becomes_a_case_to_train_on(out: Path, tmp_path: Path) -
     with pytest.raises(ReviewError, match="not signed"):
         export_case(out, cohort)
     _judge_all(desk)
-    desk.remark(reader="Dr. Ada")
+    desk.remark(Remarks(reader="Dr. Ada"))
     desk.sign()
     export_case(out, cohort)
     (patient,) = read_cohort(cohort).patients
@@ -210,13 +211,13 @@ def test_a_signed_review_is_not_lost_to_a_viewer_with_an_older_state(
 ) -> None:
     older = ReviewDesk(out, clock=Ticking())
     _judge_all(desk)
-    desk.remark(reader="Dr. Ada")
+    desk.remark(Remarks(reader="Dr. Ada"))
     desk.sign()
     kept = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     for step in (
         lambda: older.decide(1, Verdict.REJECTED),
         lambda: older.draw(1, Sequence.T1, _cube(older, Sequence.T1, (70.0, 12.0, 40.0))),
-        lambda: older.remark(reader="Dr. Bo"),
+        lambda: older.remark(Remarks(reader="Dr. Bo")),
         older.update_outputs,
     ):
         with pytest.raises(ReviewConflictError, match="changed elsewhere"):
@@ -258,3 +259,54 @@ def test_two_viewers_save_one_after_the_other(desk: ReviewDesk, out: Path) -> No
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == [False, False, False, True]
+
+
+def test_a_bone_is_drawn_anew_measured_and_taken_back(desk: ReviewDesk, out: Path) -> None:
+    grid = desk.geometry(Sequence.DWI)
+    first = read_nifti(out / "dwi_bones.nii.gz").array
+    kept = (first == Bone.ILIUM) & (
+        grid.to_lps(np.moveaxis(np.indices(grid.shape), 0, -1))[..., 0] < 0
+    )
+    desk.draw_bone(Bone.ILIUM, Sequence.DWI, kept.astype(np.uint8).tobytes())
+    again = ReviewDesk(out)
+    assert again.review.bones == {Sequence.DWI: (Bone.ILIUM,)}
+    assert gzip.decompress(again.image_bytes("dwi_bones")) != gzip.decompress(
+        again.image_bytes("t1_bones")
+    )
+    ilium = next(lesion for lesion in again.lesions if lesion.number == 1)
+    assert ilium.part.bone is not Bone.ILIUM  # its bone is not there any more
+    _judge_all(again)
+    again.remark(Remarks(reader="Dr. Ada"))
+    again.sign()
+    assert (read_nifti(out / "review" / "dwi_bones.nii.gz").array == Bone.ILIUM).sum() == kept.sum()
+    burden = json.loads((out / "findings.json").read_text())["sequences"]["dwi"]["burden"]
+    assert [b["side"] for b in burden if b["bone"] == "ilium"] == ["right"]
+    assert np.array_equal(read_nifti(out / "dwi_bones.nii.gz").array, first)  # the model's own
+    again.reopen()
+    again.restore_bones(Sequence.DWI)
+    assert ReviewDesk(out).review.bones == {}
+    assert not (out / "review" / "drawn" / "dwi_bones.nii.gz").exists()
+
+
+def test_each_of_two_readers_has_a_review_of_his_own(out: Path) -> None:
+    before = (out / "findings.json").read_bytes()
+    ada, bo = ReviewDesk(out, reader="ada"), ReviewDesk(out, reader="bo")
+    _judge_all(ada, rejected=1)
+    _judge_all(bo, rejected=2)
+    ada.remark(Remarks(reader="Ada"))
+    ada.sign()
+    assert ReviewDesk(out, reader="bo").review.signed is None
+    assert ReviewDesk(out).review.pending == (1, 2, 3)
+    assert (out / "findings.json").read_bytes() == before
+    assert _labels(out / "readers" / "ada" / "review" / "dwi_lesions.nii.gz") == {2, 3}
+    assert (out / "readers" / "ada" / "review" / "dwi.nii.gz").is_file()
+
+
+def test_a_verified_report_needs_an_organisation(desk: ReviewDesk) -> None:
+    _judge_all(desk)
+    desk.remark(Remarks(reader="Ada", verified=True))
+    with pytest.raises(ReviewError, match="organisation"):
+        desk.sign()
+    desk.remark(Remarks(organisation=" Ward 7 "))
+    desk.sign()
+    assert desk.review.organisation == "Ward 7"

@@ -15,13 +15,8 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.review import LesionReview, Origin, Review, Verdict
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, ReviewError
-from pelvimets.io.record.review import (
-    ReviewFolder,
-    read_review,
-    review_from_dict,
-    review_to_dict,
-    write_review,
-)
+from pelvimets.io.record.review import ReviewFolder, read_review, write_review
+from pelvimets.io.record.review_data import review_from_dict, review_to_dict
 from pelvimets.labels import Sequence
 
 NOW = "2026-03-01T08:00:00.000+00:00"
@@ -118,14 +113,14 @@ def test_signing_needs_every_verdict_and_a_name_and_closes_the_review() -> None:
     review = _review(_entry(1, 1), _entry(2, 2, Verdict.REJECTED))
     with pytest.raises(ReviewError, match="needs a name"):
         steps.sign(review, LATER)
-    named = steps.remark(review, LATER, reader="  Dr. Ada ")
+    named = steps.remark(review, LATER, steps.Remarks(reader="  Dr. Ada "))
     with pytest.raises(ReviewError, match="pending: 1"):
         steps.sign(named, LATER)
     signed = steps.sign(steps.decide(named, 1, LATER, verdict=Verdict.ACCEPTED), LATER)
     assert (signed.signed, signed.reader) == (LATER, "Dr. Ada")
     for change in (
         lambda: steps.decide(signed, 1, LATER, note="late"),
-        lambda: steps.remark(signed, LATER, comment="late"),
+        lambda: steps.remark(signed, LATER, steps.Remarks(comment="late")),
         lambda: steps.sign(signed, LATER),
         lambda: steps.draw(signed, _drawn(c0=1), 1, Sequence.DWI, _column(1), LATER),
         lambda: steps.add_lesion(signed, _drawn(c0=1), Sequence.DWI, _column(1), LATER, "2.25.1"),

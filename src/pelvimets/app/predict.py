@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -210,7 +210,7 @@ def predict(
     *,
     segmenter: Segmenter | None = None,
     observer: Observer | None = None,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
 ) -> RunSummary:
     """Read one study into ``out``: masks, findings, lesion list, report, run record.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from pelvimets.app.predict import (
@@ -153,7 +153,7 @@ class Result:
             )
         options = RunOptions(overwrite=overwrite, dicom=dicom, labelmap=labelmap)
         with staged_folder(Path(out), overwrite=overwrite) as work:
-            failed = write_run(work, self._reading, options, datetime.now(UTC))
+            failed = write_run(work, self._reading, options, datetime.now().astimezone())
         if failed:
             raise OutputError("; ".join(failed), remedy="Masks and report are there")
         return Path(out) / "report.html"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pelvimets.errors import InputError, reason
 from pelvimets.io.dicom.rehearsal import rehearse_dicom_results
 from pelvimets.io.dicom.results import write_dicom_results
 from pelvimets.io.dicom.seg import SegmentationType
+from pelvimets.io.dicom.signoff import SignOff
 from pelvimets.io.dicom.source import HeadersBySeries
 from pelvimets.io.dicom.source_headers import (
     SOURCE_HEADERS_NAME,
@@ -80,7 +81,7 @@ def local_words(moment: datetime) -> str:
 def _reviewed(review: Review) -> Reviewed:
     signed = local_words(datetime.fromisoformat(review.signed)) if review.signed else ""
     notes = {entry.number: entry.note for entry in review.lesions if entry.note}
-    return Reviewed(review.reader, signed, comment=review.comment, notes=notes)
+    return Reviewed(review.reader, signed, review.verified, comment=review.comment, notes=notes)
 
 
 def write_result(folder: Path, result: StudyResult, content: ReportContent) -> None:
@@ -119,7 +120,7 @@ def write_dicom(
     content: ReportContent,
     created: datetime,
     *,
-    edited: bool = False,
+    signoff: SignOff | None = None,
     labelmap: bool = False,
 ) -> None:
     """Write the DICOM results and the source headers that a correction needs.
@@ -137,7 +138,7 @@ def write_dicom(
         result.findings,
         print_report(content),
         segmentation_type=_segmentation_type(labelmap),
-        edited=edited,
+        signoff=signoff,
         clock=lambda: created,
     )
     write_source_headers(folder, headers)
@@ -150,14 +151,19 @@ def regenerate(out: Path, reviewed: ReviewedStudy) -> None:
     """
     record = _record(out)
     result = _corrected(out, record, reviewed)
-    created = datetime.now(UTC)
+    created = datetime.now().astimezone()
     content = content_of(result, record["bundle"]["name"], created, reviewed.review)
     dicom = out / DICOM_FOLDER
     if (dicom / SOURCE_HEADERS_NAME).is_file():
         headers = read_source_headers(dicom)
         with staged_folder(dicom, overwrite=True, result_marker=SOURCE_HEADERS_NAME) as work:
             labelmap = bool(record.get("labelmap"))
-            write_dicom(work, result, headers, content, created, edited=True, labelmap=labelmap)
+            signoff = SignOff(
+                reviewed.review,
+                {s: read_nifti(out / f"{s}_bones.nii.gz") for s in reviewed.lesions},
+                {s: read_nifti(out / f"{s}_lesions.nii.gz") for s in reviewed.lesions},
+            )
+            write_dicom(work, result, headers, content, created, signoff=signoff, labelmap=labelmap)
     write_text(out / "report.html", render_html(content))
 
 
@@ -180,7 +186,7 @@ def _corrected(out: Path, record: dict[str, Any], reviewed: ReviewedStudy) -> St
         notes=tuple(record["notes"]),
         **{name: _acquisition(out, name, data) for name, data in record["inputs"].items()},
     )
-    bones = {s: read_nifti(out / f"{s}_bones.nii.gz") for s in reviewed.lesions}
+    bones = dict(reviewed.bones)
     masks = LesionMasks.of(reviewed.lesions)
     return StudyResult(study, BoneMasks(bones), masks, reviewed.findings)
 

@@ -7,30 +7,34 @@ carries it into ``findings.json``, ``lesions.csv`` and whatever ``regenerate`` m
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pelvimets.app.result import regenerate
-from pelvimets.config import LesionSettings, settings_from_dict
+from pelvimets.app.review_output import (
+    add_to_cohort,
+    lesion_settings,
+    reviewed_findings_to_dict,
+)
+from pelvimets.core import bone_review
 from pelvimets.core import review as steps
 from pelvimets.core.corrected import ReviewedStudy, ReviewMeasure
 from pelvimets.core.findings import Findings, Lesion
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.measure import tracking_uid
-from pelvimets.core.review import Drawing, Origin, Review, Verdict
+from pelvimets.core.review import Drawing, Remarks, Review, Verdict
+from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, ReviewConflictError, ReviewError
-from pelvimets.io.cohort.folder import is_cohort, read_cohort, write_table
 from pelvimets.io.record import review as store
 from pelvimets.io.record.output import write_text
 from pelvimets.io.record.review import ReviewFolder
-from pelvimets.labels import Sequence
-from pelvimets.report.data import findings_from_dict, findings_to_dict, lesions_csv
+from pelvimets.labels import Bone, Sequence
+from pelvimets.report.data import findings_from_dict, lesions_csv
 
 Regenerate = Callable[[Path, ReviewedStudy], None]
 """Makes the report and the DICOM outputs in OUT anew from a reviewed study."""
@@ -39,7 +43,7 @@ Clock = Callable[[], datetime]
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)
+    return datetime.now().astimezone()  # by the clock of the place, with its distance from UTC
 
 
 class ReviewDesk:
@@ -53,7 +57,9 @@ class ReviewDesk:
 
     Args:
         out: The output folder of a run.
-        regenerate: Called by ``update_outputs`` after findings.json is written.
+        reader: Key of one of several readers; his review is his own, and the outputs of the run
+            stay as they are. None is the review that they follow.
+        regenerate: Called by ``update_outputs`` before findings.json is written.
         clock: Gives the time of changes.
 
     Raises:
@@ -63,9 +69,14 @@ class ReviewDesk:
     """
 
     def __init__(
-        self, out: Path, *, regenerate: Regenerate | None = None, clock: Clock = _now
+        self,
+        out: Path,
+        *,
+        reader: str | None = None,
+        regenerate: Regenerate | None = None,
+        clock: Clock = _now,
     ) -> None:
-        self._folder, self._regenerate, self._clock = ReviewFolder(out), regenerate, clock
+        self._folder, self._regenerate, self._clock = ReviewFolder(out, reader), regenerate, clock
         self._lock, self._writing = threading.RLock(), False
         self._load()
 
@@ -76,7 +87,8 @@ class ReviewDesk:
         self.images = run.images
         self._model_lesions = run.lesions
         settings = lesion_settings(run.run)
-        self._measure = ReviewMeasure(self.findings, run.bones, run.adc, settings)
+        self._model_bones, self._bones = run.bones, store.read_bones(self._folder, run.bones)
+        self._measure = ReviewMeasure(self.findings, self._bones, run.adc, settings)
         self._drawn = store.read_drawn(self._folder, run.lesions)
         self._review = self._opened(run.findings_sha256)
         self._lesions = self._measure.lesions(self._review, self._drawn)
@@ -166,10 +178,10 @@ class ReviewDesk:
                 None if verdict is None else self._drawn,
             )
 
-    def remark(self, reader: str | None = None, comment: str | None = None) -> None:
-        """Set the reader's name or the remark on the study."""
+    def remark(self, remarks: Remarks) -> None:
+        """Set the reader's name, the remark on the study, or whether the report is verified."""
         with self.changing():
-            self._save(steps.remark(self._review, self._time(), reader=reader, comment=comment))
+            self._save(steps.remark(self._review, self._time(), remarks))
 
     def draw(self, number: int, sequence: Sequence, voxels: bytes) -> None:
         """Give a lesion a new shape.
@@ -211,8 +223,29 @@ class ReviewDesk:
                 )
             )
 
+    def draw_bone(self, bone: Bone, sequence: Sequence, voxels: bytes) -> None:
+        """Give a structure a new shape on one sequence, drawn as in ``draw``."""
+        with self.changing():
+            mask, now = self._mask(sequence, voxels), self._time()
+            drawing = bone_review.draw_bone(self._review, self._bones, bone, sequence, mask, now)
+            self._keep_bones(drawing.review, sequence, drawing.bones[sequence])
+
+    def restore_bones(self, sequence: Sequence) -> None:
+        """Take the bones of a sequence as the model left them."""
+        with self.changing():
+            review = bone_review.restore_bones(self._review, sequence, self._time())
+            self._keep_bones(review, sequence, None)
+
+    def _keep_bones(self, review: Review, sequence: Sequence, bones: Volume | None) -> None:
+        kept = {**self._bones, sequence: bones or self._model_bones[sequence]}
+        store.write_bones(self._folder, sequence, bones)
+        self._save(review)
+        self._bones = kept
+        self._measure.use_bones(kept)
+        self._lesions = self._measure.lesions(review, self._drawn)
+
     def sign(self) -> None:
-        """Sign the review, complete ``OUT/review`` as a training case, update the outputs."""
+        """Sign the review, complete it as a case of a cohort, update the outputs."""
         with self.changing():
             self._save(steps.sign(self._review, self._time()), self._drawn)
             store.complete_as_case(self._folder)
@@ -224,7 +257,12 @@ class ReviewDesk:
             self._save(steps.reopen(self._review, self._time()))
 
     def update_outputs(self) -> None:
-        """Carry the review into findings.json, lesions.csv, the report and DICOM."""
+        """Carry the review into findings.json, lesions.csv, the report and DICOM.
+
+        Of one of several readers nothing is carried: the outputs follow the settled review.
+        """
+        if self._folder.reader is not None:
+            return
         with self.changing():
             store.keep_model_findings(self._folder)
             self._save(self._review, self._drawn)
@@ -237,7 +275,7 @@ class ReviewDesk:
     @property
     def outputs_current(self) -> bool:
         """Whether findings.json shows the review as it stands."""
-        if not self._folder.review.is_file():
+        if self._folder.reader is not None or not self._folder.review.is_file():
             return True
         return store.reviewed_at(self._folder) == self._review.changed
 
@@ -269,7 +307,8 @@ class ReviewDesk:
         paths = {key: folder.image(key) for key in self.images}
         for sequence in self.sequences:
             drawn = folder.drawn(sequence)
-            paths[f"{sequence}_bones"] = folder.bones(sequence)
+            bones = folder.drawn_bones(sequence)
+            paths[f"{sequence}_bones"] = bones if bones.is_file() else folder.bones(sequence)
             paths[f"{sequence}_lesions"] = drawn if drawn.is_file() else folder.lesions(sequence)
         return paths
 
@@ -300,42 +339,13 @@ class ReviewDesk:
         return self._clock().isoformat(timespec="milliseconds")
 
 
-def lesion_settings(run: dict[str, Any]) -> LesionSettings:
-    """The settings by which a run called a lesion suspicious; the defaults if unknown."""
-    settings = run.get("settings")
-    lesions = settings.get("lesions") if isinstance(settings, dict) else None
-    return settings_from_dict(LesionSettings, lesions) if lesions else LesionSettings()
-
-
-def reviewed_findings_to_dict(reviewed: ReviewedStudy) -> dict[str, Any]:
-    """Plain data of corrected findings; ``review`` says who corrected what."""
-    return {**findings_to_dict(reviewed.findings), "review": review_summary(reviewed.review)}
-
-
-def review_summary(review: Review) -> dict[str, Any]:
-    """Who reviewed, when, and how many lesions became what."""
-    verdicts = Counter(entry.verdict for entry in review.lesions)
-    return {
-        "reader": review.reader,
-        "signed": review.signed,
-        "changed": review.changed,
-        "comment": review.comment,
-        "model_findings_sha256": review.findings_sha256,
-        "lesions": {
-            **{verdict.value: verdicts[verdict] for verdict in Verdict},
-            "edited": sum(bool(e.edited) and e.origin is Origin.MODEL for e in review.lesions),
-            "added": sum(e.origin is Origin.READER for e in review.lesions),
-        },
-        "notes": {str(e.number): e.note for e in review.lesions if e.note},
-    }
+def open_desk(out: Path) -> ReviewDesk:
+    """The desk of a run whose report and DICOM outputs are made anew from the review."""
+    return ReviewDesk(out, regenerate=regenerate)
 
 
 def export_case(out: Path, cohort: Path) -> Path:
     """Put a signed review into a cohort folder, as a patient to train on.
-
-    Args:
-        out: The output folder of a run with a signed review.
-        cohort: A cohort folder, or one that does not exist yet.
 
     Returns:
         The patient's folder.
@@ -346,42 +356,4 @@ def export_case(out: Path, cohort: Path) -> Path:
         OutputError: if it cannot be written.
     """
     desk = ReviewDesk(out)
-    if desk.review.signed is None:
-        raise ReviewError(
-            "The review is not signed", got=out, remedy="Open it with 'pelvimets view' and sign"
-        )
-    key = desk.findings.patient_key
-    rows = _table_rows(cohort)
-    if any(row["patient"] == key for row in rows):
-        raise InputError("The patient is in the cohort already", got=key)
-    folder = store.complete_as_case(ReviewFolder(out), cohort / key)
-    rows.append({"patient": key, "m_stage": "M1" if _any_kept(desk) else None})  # never M0
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    write_table(cohort / "patients.csv", [{c: row.get(c) for c in columns} for row in rows])
-    return folder
-
-
-def _any_kept(desk: ReviewDesk) -> bool:
-    return any(entry.verdict is Verdict.ACCEPTED for entry in desk.review.lesions)
-
-
-def _table_rows(cohort: Path) -> list[dict[str, object]]:
-    if not is_cohort(cohort):
-        return []
-    return [
-        {
-            "patient": p.key,
-            "split": p.split,
-            "m_stage": p.m_stage,
-            "scanner": p.scanner,
-            "age": p.age_years,
-            "psa": p.psa_ng_per_ml,
-            **p.details,
-        }
-        for p in read_cohort(cohort).patients
-    ]
-
-
-def open_desk(out: Path) -> ReviewDesk:
-    """The desk of a run whose report and DICOM outputs are made anew from the review."""
-    return ReviewDesk(out, regenerate=regenerate)
+    return add_to_cohort(ReviewFolder(out), desk.findings.patient_key, desk.review, cohort)

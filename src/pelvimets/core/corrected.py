@@ -38,11 +38,13 @@ class ReviewedStudy:
             are those of the review.
         lesions: Corrected label maps (uint16) per sequence.
         review: The review itself.
+        bones: Bone label maps per sequence, as the reader left them.
     """
 
     findings: Findings
     lesions: dict[Sequence, Volume]
     review: Review
+    bones: dict[Sequence, Volume]
 
 
 class ReviewMeasure:
@@ -63,8 +65,13 @@ class ReviewMeasure:
         settings: LesionSettings,
     ) -> None:
         self._findings, self._adc, self._settings = findings, adc, settings
-        self._parts = {s: sided_parts(b, midline_plane(b)) for s, b in bones.items()}
+        self.use_bones(bones)
         self._by_number = {lesion.number: lesion for lesion in findings.lesions}
+
+    def use_bones(self, bones: Mapping[Sequence, Volume]) -> None:
+        """Measure in these bones from now on."""
+        self._bones = dict(bones)
+        self._parts = {s: sided_parts(b, midline_plane(b)) for s, b in bones.items()}
 
     def lesions(self, review: Review, drawn: Drawn) -> tuple[Lesion, ...]:
         """Every lesion as drawn, rejected ones too; one that has no voxel left is missing."""
@@ -120,7 +127,7 @@ class ReviewMeasure:
             sequences=sequences,
             m1_suspected=any(f.m1_suspected for f in sequences.values()),
         )
-        return ReviewedStudy(findings, masks, review)
+        return ReviewedStudy(findings, masks, review, self._bones)
 
     def _sequence(
         self, found: SequenceFindings, kept: tuple[Lesion, ...], mask: Volume, review: Review

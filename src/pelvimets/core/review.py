@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pelvimets.core.findings import Findings, Lesion
 from pelvimets.core.volume import Volume
 from pelvimets.errors import ReviewError
-from pelvimets.labels import Sequence
+from pelvimets.labels import Bone, Sequence
 
 Drawn = Mapping[Sequence, Volume]
 BoolArray = npt.NDArray[np.bool_]
@@ -72,6 +72,10 @@ class Review:
         reader: Who reviews; needed for the signature.
         comment: Remark on the whole study.
         signed: When it was signed, or None while it is open.
+        verified: Whether the reader stands for the Structured Report too; means something once
+            the review is signed.
+        organisation: For whom the reader verifies.
+        bones: Structures that the reader drew anew, per sequence.
     """
 
     findings_sha256: str
@@ -81,6 +85,9 @@ class Review:
     reader: str = ""
     comment: str = ""
     signed: str | None = None
+    verified: bool = False
+    organisation: str = ""
+    bones: dict[Sequence, tuple[Bone, ...]] = field(default_factory=dict)
 
     def lesion(self, number: int) -> LesionReview:
         """The entry of a lesion.
@@ -143,32 +150,45 @@ def decide(
     return _with_entry(review, changed, now)
 
 
-def remark(
-    review: Review, now: str, *, reader: str | None = None, comment: str | None = None
-) -> Review:
-    """Set the reader's name or the remark on the study.
+@dataclass(frozen=True)
+class Remarks:
+    """What a reader says of the study as a whole; None leaves a part as it is."""
+
+    reader: str | None = None
+    comment: str | None = None
+    verified: bool | None = None
+    organisation: str | None = None
+
+
+def remark(review: Review, now: str, remarks: Remarks) -> Review:
+    """Set the reader's name, the remark on the study, or whether the report is verified.
 
     Raises:
         ReviewError: if the review is signed.
     """
-    _check_open(review)
-    return replace(
-        review,
-        changed=now,
-        reader=review.reader if reader is None else reader.strip(),
-        comment=review.comment if comment is None else comment,
-    )
+    check_open(review)
+    given = {name: value for name, value in vars(remarks).items() if value is not None}
+    for name in ("reader", "organisation"):
+        if name in given:
+            given[name] = given[name].strip()
+    return replace(review, changed=now, **given)
 
 
 def sign(review: Review, now: str) -> Review:
     """Sign: every lesion is judged and the reader is known.
 
     Raises:
-        ReviewError: if a lesion is pending, the reader is unnamed or it is signed already.
+        ReviewError: if a lesion is pending, the reader is unnamed, a verified report names no
+            organisation, or it is signed already.
     """
-    _check_open(review)
+    check_open(review)
     if not review.reader:
         raise ReviewError("A signature needs a name", remedy="Enter the reader's name")
+    if review.verified and not review.organisation:
+        raise ReviewError(
+            "A verified report names the organisation for which the reader answers",
+            remedy="Enter it, or leave the report unverified",
+        )
     if review.pending:
         raise ReviewError(
             "Not every lesion is judged",
@@ -215,7 +235,7 @@ def draw(
         edited=tuple(s for s in Sequence if s is sequence or s in entry.edited),
     )
     updated = _with_entry(review, changed, now)
-    maps = {**drawn, sequence: _painted(drawn, sequence, label, mask)}
+    maps = {**drawn, sequence: painted(drawn, sequence, label, mask)}
     _check_none_vanished(updated, maps, number)
     return Drawing(updated, maps)
 
@@ -228,7 +248,7 @@ def add_lesion(
     Raises:
         ReviewError: if the review is signed, the mask does not fit or is empty.
     """
-    _check_open(review)
+    check_open(review)
     number = max((e.number for e in review.lesions), default=0) + 1
     entry = LesionReview(number, tracking_uid, Origin.READER, {}, Verdict.ACCEPTED)
     with_it = replace(review, lesions=(*review.lesions, entry))
@@ -241,7 +261,7 @@ def remove_added(review: Review, drawn: Drawn, number: int, now: str) -> Drawing
     Raises:
         ReviewError: if the review is signed, or the model found the lesion.
     """
-    _check_open(review)
+    check_open(review)
     entry = review.lesion(number)
     if entry.origin is not Origin.READER:
         raise ReviewError(
@@ -293,12 +313,17 @@ def corrected_masks(review: Review, drawn: Drawn) -> dict[Sequence, Volume]:
 
 
 def _with_entry(review: Review, entry: LesionReview, now: str) -> Review:
-    _check_open(review)
+    check_open(review)
     lesions = tuple(entry if e.number == entry.number else e for e in review.lesions)
     return replace(review, lesions=lesions, changed=now)
 
 
-def _check_open(review: Review) -> None:
+def check_open(review: Review) -> None:
+    """Refuse a change of a signed review.
+
+    Raises:
+        ReviewError: if it is signed.
+    """
     if review.signed is not None:
         raise ReviewError(
             "The review is signed", got=review.signed, remedy="Reopen it to change it"
@@ -312,7 +337,12 @@ def _free_label(review: Review, drawn: Drawn, sequence: Sequence) -> int:
     return max([int(drawn[sequence].array.max()), *taken]) + 1
 
 
-def _painted(drawn: Drawn, sequence: Sequence, label: int, mask: BoolArray) -> Volume:
+def painted(drawn: Drawn, sequence: Sequence, label: int, mask: BoolArray) -> Volume:
+    """A label map in which a label has the voxels of a mask and no others.
+
+    Raises:
+        ReviewError: if the mask does not fit.
+    """
     volume = drawn[sequence]
     if mask.shape != volume.array.shape:
         raise ReviewError(

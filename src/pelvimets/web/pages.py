@@ -13,9 +13,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, StringConstraints
 
 from pelvimets.app.view import ReviewDesk
-from pelvimets.core.review import Verdict
+from pelvimets.core.review import Remarks, Verdict
 from pelvimets.errors import PelvimetsError, ReviewConflictError
-from pelvimets.labels import Sequence
+from pelvimets.labels import Bone, Sequence
 from pelvimets.web.guard import REPORT_POLICY
 from pelvimets.web.payload import study_payload
 
@@ -28,6 +28,7 @@ _TYPES = {
 
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Name = Annotated[str, StringConstraints(max_length=200)]
+Organisation = Annotated[str, StringConstraints(max_length=64)]
 Known = Annotated[str | None, Header(alias="If-Match")]
 """The version of the study that the page shows."""
 T = TypeVar("T")
@@ -41,10 +42,12 @@ class LesionChange(BaseModel):
 
 
 class ReviewChange(BaseModel):
-    """The reader's name, the remark on the study or both; what is absent stays."""
+    """What the reader says of the whole study; what is absent stays."""
 
     reader: Name | None = None
     comment: Text | None = None
+    verified: bool | None = None
+    organisation: Organisation | None = None
 
 
 def viewer(desk: ReviewDesk) -> FastAPI:
@@ -156,9 +159,20 @@ def _changes(desk: ReviewDesk) -> APIRouter:
     def remove(number: int, known: Known = None) -> dict[str, Any]:
         return changed(known, lambda: desk.remove(number))[0]
 
+    @router.put("/bones/{bone}/{sequence}")
+    async def draw_bone(
+        bone: Bone, sequence: Sequence, request: Request, known: Known = None
+    ) -> dict[str, Any]:
+        step = partial(desk.draw_bone, bone, sequence, await request.body())
+        return (await run_in_threadpool(changed, known, step))[0]
+
+    @router.delete("/bones/{sequence}")
+    def restore_bones(sequence: Sequence, known: Known = None) -> dict[str, Any]:
+        return changed(known, lambda: desk.restore_bones(sequence))[0]
+
     @router.patch("/review")
     def remark(change: ReviewChange, known: Known = None) -> dict[str, Any]:
-        return changed(known, lambda: desk.remark(change.reader, change.comment))[0]
+        return changed(known, lambda: desk.remark(Remarks(**change.model_dump())))[0]
 
     @router.post("/review/{step}")
     def step(step: str, known: Known = None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pelvimets.errors import OutputError, VerificationError
 from pelvimets.io.dicom.codes import Clock
 from pelvimets.io.dicom.report import build_encapsulated_pdf
 from pelvimets.io.dicom.seg import SegmentationType, build_segmentation, segment_maps
+from pelvimets.io.dicom.signoff import SignOff
 from pelvimets.io.dicom.source import HeadersBySeries, SourceImages, source_images
 from pelvimets.io.dicom.sr import SegmentedSequence, build_report, verify_report
 from pelvimets.io.dicom.verify import verify_segmentation
@@ -34,7 +35,7 @@ def write_dicom_results(
     report_pdf: bytes,
     *,
     segmentation_type: SegmentationType = "BINARY",
-    edited: bool = False,
+    signoff: SignOff | None = None,
     clock: Clock,
 ) -> tuple[Path, ...]:
     """Write ``{dwi,t1}_seg.dcm``, ``sr.dcm`` and ``report.dcm``, and prove them.
@@ -53,7 +54,7 @@ def write_dicom_results(
         findings: What was measured in these masks.
         report_pdf: The report as PDF.
         segmentation_type: BINARY, or LABELMAP for readers that know it.
-        edited: Whether a reader changed the masks.
+        signoff: A reader's review of the masks; None where there is none.
         clock: Gives the date and time of creation; asked once.
 
     Returns:
@@ -64,7 +65,7 @@ def write_dicom_results(
         VerificationError: if a written file does not hold what was meant.
         OutputError: if the report is no PDF or a file cannot be written.
     """
-    run = _Run(folder, findings, segmentation_type, edited, clock())
+    run = _Run(folder, findings, segmentation_type, signoff, clock())
     sources = {
         sequence: source_images(_acquisition(study, sequence), headers_by_series)
         for sequence in bones.by_sequence
@@ -91,7 +92,7 @@ class _Run:
     folder: Path
     findings: Findings
     kind: SegmentationType
-    edited: bool
+    signoff: SignOff | None
     moment: datetime
 
     def segmented(
@@ -99,7 +100,7 @@ class _Run:
     ) -> SegmentedSequence:
         """Write and prove the Segmentation of a sequence."""
         study_uid = source.reference.study_instance_uid
-        maps = segment_maps(bones, lesions, self.findings, sequence, study_uid)
+        maps = segment_maps(bones, lesions, self.findings, sequence, study_uid, self.signoff)
         if not maps.segments:
             return SegmentedSequence(sequence, source, maps, None)
         segmentation = build_segmentation(
@@ -108,7 +109,6 @@ class _Run:
             sequence,
             kind=self.kind,
             bundle=self.findings.bundle,
-            edited=self.edited,
             moment=self.moment,
         )
         part = SegmentedSequence(sequence, source, maps, segmentation)
@@ -123,7 +123,7 @@ class _Run:
     def reported(self, parts: list[SegmentedSequence], pdf: bytes) -> tuple[Path, Path]:
         """Write and prove the Structured Report, then the encapsulated PDF."""
         report, document = self.folder / "sr.dcm", self.folder / "report.dcm"
-        measurements = build_report(self.findings, parts, moment=self.moment)
+        measurements = build_report(self.findings, parts, moment=self.moment, signoff=self.signoff)
         _save(measurements, report)
         segmentations = {p.segmentation.SOPInstanceUID: p for p in parts if p.segmentation}
         verify_report(report, self.findings, {uid: p.maps for uid, p in segmentations.items()})

@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
+from highdicom.seg import SegmentAlgorithmTypeValues as Made
+from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
@@ -26,6 +27,7 @@ from pelvimets.core.findings import BonePart, Findings, Lesion
 from pelvimets.core.volume import Volume
 from pelvimets.errors import VerificationError
 from pelvimets.io.dicom import codes
+from pelvimets.io.dicom.signoff import SignOff, made_bone, made_lesion
 from pelvimets.io.dicom.source import SourceImages, stand_in_uid
 from pelvimets.labels import LESION_CODE, LESION_COLOUR, Sequence
 
@@ -37,13 +39,15 @@ LabelArray = npt.NDArray[np.uint16]
 class Segment:
     """One segment: a bone on one side, or a lesion.
 
-    ``number`` counts from 1 through the object; ``lesion`` is None for a bone.
+    ``number`` counts from 1 through the object; ``lesion`` is None for a bone; ``made`` says
+    whether a reader drew it.
     """
 
     number: int
     part: BonePart
     tracking_uid: str
     lesion: Lesion | None = None
+    made: Made = Made.AUTOMATIC
 
     @property
     def tracking_id(self) -> str:
@@ -78,7 +82,12 @@ class SegmentMaps:
 
 
 def segment_maps(
-    bones: Volume, lesions: Volume, findings: Findings, sequence: Sequence, study_uid: str
+    bones: Volume,
+    lesions: Volume,
+    findings: Findings,
+    sequence: Sequence,
+    study_uid: str,
+    signoff: SignOff | None = None,
 ) -> SegmentMaps:
     """Number the segments of a sequence and map them.
 
@@ -88,6 +97,7 @@ def segment_maps(
         findings: Name the lesions and their tracking UIDs.
         sequence: Which of the sequences.
         study_uid: Study Instance UID; tracking UIDs of bones derive from it.
+        signoff: The reader's review; None where there is none.
 
     Raises:
         VerificationError: if mask and findings name different lesions.
@@ -98,11 +108,22 @@ def segment_maps(
         key=lambda v: (part_of(v).bone, v),
     )
     of_bones = [
-        Segment(n, part_of(v), codes.derived_uid("bone", study_uid, part_of(v).title))
+        Segment(
+            n,
+            part_of(v),
+            codes.derived_uid("bone", study_uid, part_of(v).title),
+            made=made_bone(signoff, sequence, v, parts),
+        )
         for n, v in enumerate(values, 1)
     ]
     of_lesions = [
-        Segment(n, lesion.part, lesion.tracking_uid, lesion)
+        Segment(
+            n,
+            lesion.part,
+            lesion.tracking_uid,
+            lesion,
+            made_lesion(signoff, sequence, lesion.tracking_uid, lesions.array),
+        )
         for n, lesion in enumerate(
             (x for x in findings.lesions if sequence in x.seen_on), len(values) + 1
         )
@@ -139,7 +160,6 @@ def build_segmentation(
     *,
     kind: SegmentationType,
     bundle: str,
-    edited: bool,
     moment: datetime,
 ) -> Dataset:
     """The Segmentation object of one sequence, ready to be saved.
@@ -150,11 +170,10 @@ def build_segmentation(
         sequence: Which of the sequences.
         kind: BINARY or LABELMAP.
         bundle: Name and version of the networks.
-        edited: Whether a reader changed the masks; the segments are then SEMIAUTOMATIC.
         moment: Date and time of creation.
     """
-    identity = _identity(maps, source, (kind, bundle, f"edited {edited}"))
-    context = _Context(source, sequence, kind, bundle, edited, identity)
+    identity = _identity(maps, source, (kind, bundle))
+    context = _Context(source, sequence, kind, bundle, identity)
     if kind == "LABELMAP":
         result = context.segmentation(maps.labelmap, maps.segments)
     else:
@@ -173,7 +192,7 @@ def build_segmentation(
 def _identity(maps: SegmentMaps, source: SourceImages, made: tuple[str, ...]) -> tuple[str, ...]:
     """Everything that makes this object what it is; equal objects get equal UIDs."""
     digests = (codes.array_digest(maps.bones).hex(), codes.array_digest(maps.lesions).hex())
-    described = repr([(s.label, s.tracking_uid) for s in maps.segments])
+    described = repr([(s.label, s.tracking_uid, s.made.value) for s in maps.segments])
     reference = source.reference
     frames = repr((reference.sop_instance_uids, reference.frame_numbers))
     version = codes.SOFTWARE_VERSION
@@ -186,7 +205,6 @@ class _Context:
     sequence: Sequence
     kind: SegmentationType
     bundle: str
-    edited: bool
     identity: tuple[str, ...]
 
     def segmentation(self, array: LabelArray, segments: Ordered[Segment]) -> Segmentation:
@@ -207,13 +225,12 @@ class _Context:
             software_versions=codes.SOFTWARE_VERSION,
             device_serial_number=self.bundle[:64],
             content_label=f"PELVIC_BONES_{self.sequence.name}",
-            content_description=f"Bones and suspected metastases on {self.sequence.title}",
-            series_description=f"pelvimets {self.sequence.title}: bones and lesions",
+            content_description=f"Bones and suspected metastases on {self.source.title}",
+            series_description=f"pelvimets {self.source.title}: bones and lesions",
         )
 
     def _description(self, segment: Segment, number: int) -> SegmentDescription:
         is_lesion = segment.lesion is not None
-        kind = SegmentAlgorithmTypeValues.SEMIAUTOMATIC if self.edited else "AUTOMATIC"
         colour = LESION_COLOUR if is_lesion else segment.part.bone.colour
         description = SegmentDescription(
             segment_number=number,
@@ -224,8 +241,10 @@ class _Context:
             segmented_property_type=codes.concept(
                 LESION_CODE if is_lesion else segment.part.bone.code
             ),
-            algorithm_type=kind,
-            algorithm_identification=codes.algorithm(self.bundle),
+            algorithm_type=segment.made,
+            algorithm_identification=(
+                None if segment.made is Made.MANUAL else codes.algorithm(self.bundle)
+            ),
             tracking_uid=segment.tracking_uid,
             tracking_id=segment.tracking_id,
             anatomic_regions=[codes.concept(segment.part.bone.code)],

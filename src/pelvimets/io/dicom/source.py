@@ -47,11 +47,13 @@ class SourceImages:
             header reduced to the frames that were used, in that order.
         reference: As the study holds it.
         objects: Headers of the objects themselves, each once.
+        title: Name of the sequence as printed.
     """
 
     datasets: tuple[Dataset, ...]
     reference: SourceReference
     objects: tuple[Dataset, ...]
+    title: str = ""
 
     @property
     def enhanced(self) -> bool:
@@ -103,7 +105,7 @@ def source_images(acquisition: Acquisition, headers: HeadersBySeries) -> SourceI
             for header, number in zip(found, reference.frame_numbers, strict=True)
         )
     objects = {str(header.SOPInstanceUID): _copied(header) for header in found}
-    images = SourceImages(datasets, reference, tuple(objects.values()))
+    images = SourceImages(datasets, reference, tuple(objects.values()), acquisition.title)
     if images.stands_in:
         _give_stand_ins_one_series(images)
     if reference.stations > 1:

@@ -1,4 +1,4 @@
-"""Findings as a Structured Report after TID 1500, by a device and unverified.
+"""Findings as a Structured Report after TID 1500, by a device; verified if a reader does so.
 
 Measurement groups: one per lesion on each sequence that shows it (TID 1411; such a group
 refers to exactly one segment, the tracking UID says that it is the same lesion), one per
@@ -24,6 +24,13 @@ from pelvimets.core.findings import Burden, Findings, SequenceFindings
 from pelvimets.errors import VerificationError
 from pelvimets.io.dicom import codes
 from pelvimets.io.dicom.seg import Segment, SegmentMaps, slices_of
+from pelvimets.io.dicom.signoff import (
+    SignOff,
+    observer,
+    remarks,
+    stamp_verification,
+    verification,
+)
 from pelvimets.io.dicom.source import SourceImages
 from pelvimets.labels import LESION_CODE, Sequence
 
@@ -39,7 +46,11 @@ class SegmentedSequence:
 
 
 def build_report(
-    findings: Findings, sequences: Ordered[SegmentedSequence], *, moment: datetime
+    findings: Findings,
+    sequences: Ordered[SegmentedSequence],
+    *,
+    moment: datetime,
+    signoff: SignOff | None = None,
 ) -> Dataset:
     """The Structured Report of a study, ready to be saved.
 
@@ -47,12 +58,13 @@ def build_report(
         findings: What to report.
         sequences: The sequences read, in order, at least one.
         moment: Date and time of creation.
+        signoff: A reader's review; None where there is none.
     """
-    identity = _identity(findings, sequences)
+    identity = _identity(findings, sequences, signoff)
     report = sr.MeasurementReport(
-        observation_context=_observer(findings, moment),
+        observation_context=_observers(findings, signoff),
         procedure_reported=_procedures(sequences[0].source.datasets[0]),
-        imaging_measurements=_groups(findings, sequences),
+        imaging_measurements=_groups(findings, sequences, signoff),
         title=codes.REPORT_TITLE,
     )
     document = sr.EnhancedSR(
@@ -68,20 +80,23 @@ def build_report(
         device_serial_number=findings.bundle[:64],
         series_description="pelvimets: measurements",
         is_complete=True,
-        is_final=False,
-        is_verified=False,
+        **verification(signoff),
     )
     codes.stamp(document, moment)
+    stamp_verification(document, signoff)
     return document
 
 
-def _identity(findings: Findings, sequences: Ordered[SegmentedSequence]) -> tuple[str, ...]:
+def _identity(
+    findings: Findings, sequences: Ordered[SegmentedSequence], signoff: SignOff | None
+) -> tuple[str, ...]:
     segmentations = [s.segmentation.SOPInstanceUID for s in sequences if s.segmentation]
     series = [s.source.reference.series_instance_uid for s in sequences]
-    return (codes.SOFTWARE_VERSION, repr(findings), *series, *segmentations)
+    review = () if signoff is None else (repr(signoff.review),)
+    return (codes.SOFTWARE_VERSION, repr(findings), *series, *segmentations, *review)
 
 
-def _observer(findings: Findings, moment: datetime) -> sr.ObservationContext:
+def _observers(findings: Findings, signoff: SignOff | None) -> sr.ObservationContext:
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=codes.derived_uid("device", codes.SOFTWARE_VERSION, findings.bundle),
         name=codes.MODEL_NAME,
@@ -90,10 +105,11 @@ def _observer(findings: Findings, moment: datetime) -> sr.ObservationContext:
         serial_number=findings.bundle,
     )
     return sr.ObservationContext(
+        observer_person_context=observer(signoff),
         observer_device_context=sr.ObserverContext(
             observer_type=hd.sr.CodedConcept("121007", "DCM", "Device"),
             observer_identifying_attributes=device,
-        )
+        ),
     )
 
 
@@ -113,7 +129,9 @@ def _evidence(sequences: Ordered[SegmentedSequence]) -> list[Dataset]:
     return [*images, *(s.segmentation for s in sequences if s.segmentation)]
 
 
-def _groups(findings: Findings, sequences: Ordered[SegmentedSequence]) -> list[Any]:
+def _groups(
+    findings: Findings, sequences: Ordered[SegmentedSequence], signoff: SignOff | None
+) -> list[Any]:
     lesions = [_lesion_group(item, segment) for item, segment in _lesions_in_order(sequences)]
     burdens = [
         _burden_group(item, segment, burden)
@@ -121,7 +139,7 @@ def _groups(findings: Findings, sequences: Ordered[SegmentedSequence]) -> list[A
         for segment, burden in _bones_of(item, findings.sequences[item.sequence].burden)
     ]
     summaries = [_summary_group(item, findings) for item in sequences]
-    return [_patient_group(findings, sequences), *summaries, *lesions, *burdens]
+    return [_patient_group(findings, sequences, signoff), *summaries, *lesions, *burdens]
 
 
 def _lesions_in_order(
@@ -236,7 +254,7 @@ def _summary_group(
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
             codes.derived_uid("summary", item.source.reference.series_instance_uid),
-            f"patient on {item.sequence.title}",
+            f"patient on {item.source.title}",
         ),
         finding_type=codes.concept(LESION_CODE),
         measurements=[
@@ -254,7 +272,7 @@ def _summary_group(
 
 
 def _patient_group(
-    findings: Findings, sequences: Ordered[SegmentedSequence]
+    findings: Findings, sequences: Ordered[SegmentedSequence], signoff: SignOff | None
 ) -> sr.MeasurementsAndQualitativeEvaluations:
     """TID 1501: the statement on the study; a lesion on at least one sequence counts."""
     study = sequences[0].source.reference.study_instance_uid
@@ -273,8 +291,11 @@ def _patient_group(
         qualitative_evaluations=_evaluations(findings.reliable, findings.m1_suspected),
     )
     group[0].ContentSequence.append(_comment(findings.learned_from.words))
+    titles = {item.sequence: f"{item.source.title}: " for item in sequences}
+    for line in remarks(signoff):
+        group[0].ContentSequence.append(_comment(line))
     for flag in findings.flags:
-        where = f"{flag.sequence.title}: " if flag.sequence else ""
+        where = titles.get(flag.sequence, "") if flag.sequence else ""
         group[0].ContentSequence.append(_comment(f"{flag.level}: {where}{flag.message}"))
     return group
 

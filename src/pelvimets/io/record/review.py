@@ -8,7 +8,9 @@
     OUT/review/{dwi,t1}_lesions.nii.gz                                   corrected
     OUT/review/drawn/{dwi,t1}_lesions.nii.gz                             with the rejected lesions
     OUT/review/findings_of_model.json                                    findings before the review
+    OUT/review/drawn/{dwi,t1}_bones.nii.gz                               where bones were changed
     OUT/review/{dwi,t1,adc}.nii.gz, {dwi,t1}_bones.nii.gz                once it is signed
+    OUT/readers/NAME/review.json, OUT/readers/NAME/review/...            of one of several readers
 
 Once signed, ``OUT/review`` is a patient's folder of a cohort.
 """
@@ -22,25 +24,21 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.review import LesionReview, Origin, Review, Verdict
+from pelvimets.core.review import Review
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError, reason, shown
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.record.locks import held
 from pelvimets.io.record.output import tidy, write_bytes
+from pelvimets.io.record.review_data import review_from_dict, review_to_dict
 from pelvimets.labels import Sequence
 
-REVIEW_VERSION = "1.0"
 REVIEW_NAME = "review.json"
-NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
+READERS = "readers"
 _ADC = "adc"
 _LOCK_NAME = ".review.lock"
 _LONGEST_WAIT_S = 60.0
@@ -48,9 +46,18 @@ _LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class ReviewFolder:
-    """Where the parts of a run and of its review lie in ``OUT``."""
+    """Where the parts of a run and of its review lie in ``OUT``.
+
+    ``reader`` is the key of one of several readers, each with a review of his own.
+    """
 
     out: Path
+    reader: str | None = None
+
+    @property
+    def base(self) -> Path:
+        """Where ``review.json`` and the folder ``review`` lie."""
+        return self.out if self.reader is None else self.out / READERS / self.reader
 
     @property
     def findings(self) -> Path:
@@ -65,7 +72,12 @@ class ReviewFolder:
     @property
     def review(self) -> Path:
         """The review."""
-        return self.out / REVIEW_NAME
+        return self.base / REVIEW_NAME
+
+    @property
+    def case(self) -> Path:
+        """The patient's folder of a cohort that a signed review becomes."""
+        return self.base / "review"
 
     @property
     def report(self) -> Path:
@@ -86,11 +98,15 @@ class ReviewFolder:
 
     def drawn(self, sequence: Sequence) -> Path:
         """Lesion label map as drawn, rejected lesions included."""
-        return self.out / "review" / "drawn" / f"{sequence.value}_lesions.nii.gz"
+        return self.case / "drawn" / f"{sequence.value}_lesions.nii.gz"
+
+    def drawn_bones(self, sequence: Sequence) -> Path:
+        """Bone label map as the reader left it, where he changed it."""
+        return self.case / "drawn" / f"{sequence.value}_bones.nii.gz"
 
     def corrected(self, sequence: Sequence) -> Path:
         """Lesion label map without the rejected lesions."""
-        return self.out / "review" / f"{sequence.value}_lesions.nii.gz"
+        return self.case / f"{sequence.value}_lesions.nii.gz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,6 +235,7 @@ def read_drawn(folder: ReviewFolder, original: Mapping[Sequence, Volume]) -> dic
 
 def keep_model_findings(folder: ReviewFolder) -> None:
     """Keep a copy of the model's findings before the first review changes them."""
+    folder.case.mkdir(parents=True, exist_ok=True)
     if folder.model_findings.is_file():
         return
     folder.model_findings.parent.mkdir(exist_ok=True)
@@ -251,6 +268,33 @@ def write_masks(
         write_nifti(folder.corrected(sequence), corrected[sequence])
 
 
+def read_bones(folder: ReviewFolder, original: Mapping[Sequence, Volume]) -> dict[Sequence, Volume]:
+    """The bone label maps as the reader left them; the model's own where nothing was drawn.
+
+    Raises:
+        GeometryError: if a drawn map lies on another grid.
+    """
+    paths = {s: folder.drawn_bones(s) for s in original}
+    return {
+        s: _on_grid(paths[s], bones.geometry) if paths[s].is_file() else bones
+        for s, bones in original.items()
+    }
+
+
+def write_bones(folder: ReviewFolder, sequence: Sequence, bones: Volume | None) -> None:
+    """Write a changed bone label map, whole or not at all; None removes it.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    path = folder.drawn_bones(sequence)
+    if bones is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_nifti(path, bones)
+
+
 def complete_as_case(folder: ReviewFolder, target: Path | None = None) -> Path:
     """Make a patient's folder of a cohort out of a reviewed run.
 
@@ -258,7 +302,7 @@ def complete_as_case(folder: ReviewFolder, target: Path | None = None) -> Path:
 
     Args:
         folder: The run's output with corrected masks.
-        target: The patient's folder; ``OUT/review`` if None.
+        target: The patient's folder; that of the review if None.
 
     Returns:
         The patient's folder.
@@ -266,10 +310,11 @@ def complete_as_case(folder: ReviewFolder, target: Path | None = None) -> Path:
     Raises:
         OutputError: if it cannot be written.
     """
-    target = folder.out / "review" if target is None else target
+    target = folder.case if target is None else target
     parts = {f"{key}.nii.gz": folder.image(key) for key in (*Sequence, _ADC)}
     for sequence in Sequence:
-        parts[f"{sequence}_bones.nii.gz"] = folder.bones(sequence)
+        drawn = folder.drawn_bones(sequence)
+        parts[f"{sequence}_bones.nii.gz"] = drawn if drawn.is_file() else folder.bones(sequence)
         parts[f"{sequence}_lesions.nii.gz"] = folder.corrected(sequence)
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -319,77 +364,6 @@ def reviewed_at(folder: ReviewFolder) -> str | None:
     """Time of the review that findings.json shows; None if it shows none."""
     review = _json(read_whole(folder.findings), folder.findings).get("review")
     return review.get("changed") if isinstance(review, dict) else None
-
-
-@cache
-def review_schema() -> dict[str, Any]:
-    """The published JSON Schema of ``review.json``."""
-    path = resources.files("pelvimets.resources") / "schemas" / "review.schema.json"
-    schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return schema
-
-
-def review_to_dict(review: Review) -> dict[str, Any]:
-    """Plain data of a review, valid under the published schema."""
-    return {
-        "schema": REVIEW_VERSION,
-        "notice": NOTICE,
-        "findings_sha256": review.findings_sha256,
-        "started": review.started,
-        "changed": review.changed,
-        "signed": review.signed,
-        "reader": review.reader,
-        "comment": review.comment,
-        "lesions": [_entry_to_dict(entry) for entry in review.lesions],
-    }
-
-
-def review_from_dict(data: dict[str, Any]) -> Review:
-    """Rebuild a review from plain data.
-
-    Raises:
-        InputError: if the data do not follow the schema; the first violation is named.
-    """
-    problem = next(iter(Draft202012Validator(review_schema()).iter_errors(data)), None)
-    if problem is not None:
-        raise InputError(
-            "review.json does not follow its schema",
-            got=f"{problem.message} at {problem.json_path}",
-            remedy="Mend the place named, or move the file away to begin anew",
-        )
-    return Review(
-        findings_sha256=data["findings_sha256"],
-        started=data["started"],
-        changed=data["changed"],
-        lesions=tuple(_entry_from_dict(entry) for entry in data["lesions"]),
-        reader=data["reader"],
-        comment=data["comment"],
-        signed=data["signed"],
-    )
-
-
-def _entry_to_dict(entry: LesionReview) -> dict[str, Any]:
-    return {
-        "number": entry.number,
-        "tracking_uid": entry.tracking_uid,
-        "origin": entry.origin.value,
-        "labels": {s.value: label for s, label in entry.labels.items()},
-        "verdict": entry.verdict.value,
-        "note": entry.note,
-        "edited": [s.value for s in entry.edited],
-    }
-
-
-def _entry_from_dict(data: dict[str, Any]) -> LesionReview:
-    return LesionReview(
-        number=data["number"],
-        tracking_uid=data["tracking_uid"],
-        origin=Origin(data["origin"]),
-        labels={Sequence(s): label for s, label in data["labels"].items()},
-        verdict=Verdict(data["verdict"]),
-        note=data["note"],
-        edited=tuple(Sequence(s) for s in data["edited"]),
-    )
 
 
 def _json(text: bytes, path: Path) -> dict[str, Any]:
