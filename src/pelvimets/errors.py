@@ -30,7 +30,7 @@ from pathlib import PurePath
 
 _OWN_NAMES = re.compile(
     r"(?:dwi|t1|adc)(?:_(?:bones|lesions|mimics|seg))?\.(?:nii|nii\.gz|dcm)|(?:sr|report)\.dcm"
-    r"|(?:findings|run|review|results|dataset|splits_final|cohort|patient|acquisition)\.json"
+    r"|(?:findings|run|review|results|dataset|splits_final|cohort|patient|acquisition|annotation)\.json"
     r"|(?:lesions|patients|flow)\.csv|report\.html|source_headers\.json\.gz"
     r"|(?:images|labels)(?:Tr|Ts)"
 )

@@ -110,6 +110,34 @@ class Bone(IntEnum):
 
 
 @dataclass(frozen=True)
+class BoneUnion:
+    """A structure that holds several of the eight.
+
+    Attributes:
+        key: Identifier in files.
+        value: In a bone mask, beyond those of ``Bone``.
+        members: The bones in it.
+        reaches_further: It goes on where our structures end: only slices that hold some of
+            them are compared.
+    """
+
+    key: str
+    value: int
+    members: tuple[Bone, ...]
+    reaches_further: bool = False
+
+    @property
+    def title(self) -> str:
+        """Name as printed, e.g. ``hip bone``."""
+        return self.key.replace("_", " ")
+
+
+HIP_BONE = BoneUnion("hip_bone", 21, (Bone.ILIUM, Bone.ACETABULUM, Bone.ISCHIUM, Bone.PUBIS))
+PROXIMAL_FEMUR = BoneUnion("proximal_femur", 22, (Bone.FEMORAL_HEAD, Bone.FEMORAL_NECK), True)
+UNIONS = (HIP_BONE, PROXIMAL_FEMUR)
+
+
+@dataclass(frozen=True)
 class Code:
     """A coded concept: value, scheme designator (``SCT``, ``DCM``), meaning."""
 

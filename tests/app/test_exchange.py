@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pelvimets.app.exchange import export_nnunet, import_nifti, import_nnunet
+from pelvimets.app.exchange import ImportJob, export_nnunet, import_nifti, import_nnunet
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
@@ -200,24 +200,24 @@ def test_splits_held_out_cases_and_men_with_two_images(tmp_path: Path):
         tmp_path / "Dataset012_A", labels, cases, held_out=("m0_a", "m0_b", "m1_a")
     )
     options = NnunetOptions(person="^(m[0-9])")
-    summary = import_nnunet([source], tmp_path / "x", options, seed=1, dry_run=True)
+    summary = import_nnunet([source], tmp_path / "x", options, ImportJob(seed=1, dry_run=True))
     splits = {key: split for key, split, *_ in summary.rows}
     assert not (tmp_path / "x").exists()
     assert splits["m1_b"] == "test" and summary.counts[Split.TEST] == 4
     assert all(splits[f"m{n}_a"] == splits[f"m{n}_b"] for n in range(10))
     assert summary.counts[Split.VALIDATION] == 2
-    import_nnunet([source], tmp_path / "cohort", options, seed=1)
+    import_nnunet([source], tmp_path / "cohort", options, ImportJob(seed=1))
     rows = list(csv.DictReader((tmp_path / "cohort" / "patients.csv").read_text().splitlines()))
     assert {row["patient"]: row["split"] for row in rows} == splits
     assert {row["person"] for row in rows} == {f"m{n}" for n in range(10)}
     folds = [{"train": [c for c in cases if c[1] not in "019"] + ["m1_b"], "val": ["m9_a", "m9_b"]}]
     (tmp_path / "splits.json").write_text(json.dumps(folds))
     given = NnunetOptions(splits=tmp_path / "splits.json")
-    counts = import_nnunet([source], tmp_path / "x", given, dry_run=True).counts
+    counts = import_nnunet([source], tmp_path / "x", given, ImportJob(dry_run=True)).counts
     assert counts == {Split.TRAIN: 15, Split.VALIDATION: 2, Split.TEST: 3}
     with pytest.raises(CohortError, match="two splits"):
         torn = NnunetOptions(splits=tmp_path / "splits.json", person="^(m[0-9])")
-        import_nnunet([source], tmp_path / "x", torn, dry_run=True)
+        import_nnunet([source], tmp_path / "x", torn, ImportJob(dry_run=True))
 
 
 def test_all_problems_are_named_before_anything_is_written(tmp_path: Path):
@@ -241,9 +241,9 @@ def test_an_earlier_import_is_replaced_only_on_demand(cohort: Path, tmp_path: Pa
     import_nnunet([folder], out, NnunetOptions())
     with pytest.raises(OutputError, match="exists already"):
         import_nnunet([folder], out, NnunetOptions())
-    import_nnunet([folder], out, NnunetOptions(), overwrite=True)
+    import_nnunet([folder], out, NnunetOptions(), ImportJob(overwrite=True))
     with pytest.raises(OutputError, match="something else"):
-        import_nnunet([folder], cohort, NnunetOptions(), overwrite=True)
+        import_nnunet([folder], cohort, NnunetOptions(), ImportJob(overwrite=True))
 
 
 def test_pairs_by_their_names(tmp_path: Path):

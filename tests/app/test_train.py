@@ -30,13 +30,15 @@ from pelvimets.app.train import RunSummary, run_settings, train_run
 from pelvimets.cli.main import app
 from pelvimets.cli.training_bar import duration, epoch_words
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.judged import Judged
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, PelvimetsError, SettingsError
+from pelvimets.io.cohort.annotation import write_judged
 from pelvimets.io.cohort.folder import read_cohort
 from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.settings_file import read_settings_file
-from pelvimets.labels import Sequence
+from pelvimets.labels import Bone, Sequence
 from pelvimets.training.observing import RunState
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS, PAPER_BONES
 from pelvimets.training.run import load_trained
@@ -367,3 +369,15 @@ def test_what_is_printed_of_an_epoch() -> None:
         "about 1 h 30 min left"
     )
     assert duration(59.7) == "1 min" and duration(3599) == "1 h 0 min"
+
+
+def test_a_run_says_which_bones_networks_drew(cohort: Path, small: Path, tmp_path: Path) -> None:
+    predicted = frozenset(bone.key for bone in Bone)
+    for patient in ("p0", "p1"):
+        write_judged(cohort / patient, {Sequence.DWI: Judged(frozenset(), predicted, "first 0.4")})
+    run = tmp_path / "run"
+    done = train_run(settings_of("lesions", small), cohort, run, workers=0)
+    assert done.data == "cohort cohort (bones of 2 of 3 images drawn by first 0.4)"
+    assert RunFolder(run).read_data() == done.data
+    with np.load(run / "samples/train/p0_dwi.npz") as sample:
+        assert not sample["values"].any() and sample["truth"].any()

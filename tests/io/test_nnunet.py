@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pelvimets.app.exchange import import_nnunet
+from pelvimets.core.judged import UNJUDGED_BONE
 from pelvimets.errors import CohortError, InputError
 from pelvimets.io.cohort.importing import PlannedPatient, check_names
 from pelvimets.io.exchange.nnunet import Channel, NnunetOptions, plan_nnunet
@@ -79,10 +80,10 @@ def test_voxels_that_nobody_judged_are_never_background(tmp_path: Path, labels):
     folder = dataset(tmp_path / "Dataset001_A", labels=named, cases={"a": ONE, "b": unsure})
     options = NnunetOptions(labels=labels, empty_lesions=True)
     plan = plan_nnunet([folder], options)
-    assert plan.notes[-1] == "Dataset001_A: cases with voxels labelled 'ignore' are refused"
-    with pytest.raises(InputError, match=r"nobody judged them.*3 of 360 voxels") as caught:
-        import_nnunet([folder], tmp_path / "out", options)
-    assert "b.nii.gz" in str(caught.value) and not (tmp_path / "out").exists()
+    assert "labelled 'ignore' are kept apart" in plan.notes[-1]
+    import_nnunet([folder], tmp_path / "out", options)
+    kept = read_nifti(tmp_path / "out" / "b" / "dwi_bones.nii.gz").array
+    assert (kept[unsure == 2] == UNJUDGED_BONE).all() and (kept[unsure == 1] == Bone.ILIUM).all()
     with pytest.raises(InputError, match="nothing else"):
         plan_nnunet([folder], replace(options, labels={"ignore": "lesion"}))
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pelvimets.config import JointSettings, LesionSettings, settings_to_dict
 from pelvimets.core.evidence import Surroundings, gather_evidence, surroundings
 from pelvimets.core.joint import log_odds, other_of, read_together
+from pelvimets.core.judged import UNJUDGED_LESION
 from pelvimets.core.lesions import (
     faint_score,
     inside_bone,
@@ -309,6 +310,8 @@ class FoundPatients:
         found = {}
         for s, image in study.images.items():
             own = image.with_array(kept[f"{s.value}_lesions"].astype(np.float32))
+            left_open = truth[s].array == UNJUDGED_LESION
+            own.array[left_open], truth[s].array[left_open] = 0, 0  # neither right nor wrong
             found[s] = FoundAndTrue(image.with_array(kept[f"{s.value}_bones"]), own, truth[s])
         person = patient.details.get("person") or patient.key
         return FoundPatient(patient.key, person, found, adc)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from pelvimets import __version__
+from pelvimets.core.segmentation import segment_bones
+from pelvimets.core.volume import Volume
 from pelvimets.io.cohort.folder import Split, read_cohort
-from pelvimets.io.cohort.importing import (
-    ImportPlan,
-    check_sources,
-    write_cohort,
-)
+from pelvimets.io.cohort.importing import Fault, check_sources, write_cohort
+from pelvimets.io.cohort.plan import ImportPlan
 from pelvimets.io.cohort.splits import with_splits
 from pelvimets.io.exchange.nnunet import NnunetOptions, plan_nnunet
 from pelvimets.io.exchange.nnunet_export import (
@@ -27,6 +27,8 @@ from pelvimets.io.exchange.nnunet_export import (
 )
 from pelvimets.io.nifti.pairs import FoundFile, PairsOptions, find_files, plan_pairs
 from pelvimets.io.record.output import check_output, staged_folder, write_json
+from pelvimets.labels import Sequence
+from pelvimets.model.bundle import load_segmenter
 
 MARKER = "exchange.json"
 
@@ -55,21 +57,39 @@ class ImportSummary:
         rows: Patient, split, and the files of each sequence.
         counts: Patients of each split.
         notes: What the user should know.
+        faults: What is wrong with the source; of a dry run, else it was refused.
+        filled: Images whose bones networks drew, in part or as a whole.
     """
 
     rows: tuple[tuple[str, str, str, str], ...]
     counts: dict[Split, int]
     notes: tuple[str, ...]
+    faults: tuple[Fault, ...] = ()
+    filled: int = 0
+
+
+@dataclass(frozen=True)
+class ImportJob:
+    """How an import is done, whatever its source.
+
+    Attributes:
+        seed: Decides the splits where the source has none.
+        dry_run: Read and check everything as the import would, and write nothing.
+        overwrite: Replace an earlier import.
+        fill_bones: Bundle that draws the bones which no person drew; None leaves them out.
+    """
+
+    seed: int = 0
+    dry_run: bool = False
+    overwrite: bool = False
+    fill_bones: Path | None = None
 
 
 def import_nnunet(
     datasets: Ordered[Path],
     out: Path,
     options: NnunetOptions,
-    *,
-    seed: int = 0,
-    dry_run: bool = False,
-    overwrite: bool = False,
+    job: ImportJob | None = None,
     observer: ExchangeObserver | None = None,
 ) -> ImportSummary:
     """Make a cohort of nnU-Net raw data sets; the source stays as it is.
@@ -78,9 +98,7 @@ def import_nnunet(
         datasets: Folders; cases of one name are joined.
         out: Folder of the cohort; it appears when all is written.
         options: What the names do not say.
-        seed: Decides the splits where the source has none.
-        dry_run: Say what would be written, and check the files' names alone.
-        overwrite: Replace an earlier import.
+        job: How.
         observer: Told of each patient.
 
     Raises:
@@ -88,7 +106,7 @@ def import_nnunet(
         OutputError: if the cohort cannot be written.
     """
     plan = plan_nnunet(datasets, options)
-    return _import(plan, out, "nnunet", seed, dry_run, overwrite, observer or Quiet())
+    return _import(plan, out, "nnunet", job or ImportJob(), observer or Quiet())
 
 
 def recognised(folder: Path, options: PairsOptions) -> tuple[FoundFile, ...]:
@@ -104,10 +122,7 @@ def import_nifti(
     folder: Path,
     out: Path,
     options: PairsOptions,
-    *,
-    seed: int = 0,
-    dry_run: bool = False,
-    overwrite: bool = False,
+    job: ImportJob | None = None,
     observer: ExchangeObserver | None = None,
 ) -> ImportSummary:
     """Make a cohort of a folder of NIfTI images and masks; the source stays as it is.
@@ -115,29 +130,52 @@ def import_nifti(
     Args and errors as ``import_nnunet``.
     """
     plan = plan_pairs(folder, find_files(folder, options), options)
-    return _import(plan, out, "nifti", seed, dry_run, overwrite, observer or Quiet())
+    return _import(plan, out, "nifti", job or ImportJob(), observer or Quiet())
 
 
 def _import(
-    plan: ImportPlan,
-    out: Path,
-    kind: str,
-    seed: int,
-    dry_run: bool,
-    overwrite: bool,
-    observer: ExchangeObserver,
+    plan: ImportPlan, out: Path, kind: str, job: ImportJob, observer: ExchangeObserver
 ) -> ImportSummary:
-    splits = with_splits(plan.patients, plan.table, np.random.default_rng(seed))
+    splits = with_splits(plan.patients, plan.table, np.random.default_rng(job.seed))
     summary = _summary(plan, splits)
-    if dry_run:
+    fill = None if job.fill_bones is None else BoneFill(job.fill_bones)
+    if not job.dry_run:
+        check_output(out, overwrite=job.overwrite, result_marker=MARKER)
+    checked = check_sources(plan, lambda done, total: observer.step("check", done, total))
+    summary = replace(summary, notes=summary.notes + checked.notes, faults=checked.faults)
+    if job.dry_run:
         return summary
-    check_output(out, overwrite=overwrite, result_marker=MARKER)
-    check_sources(plan, lambda done, total: observer.step("check", done, total))
-    with staged_folder(out, overwrite=overwrite, result_marker=MARKER) as work:
-        write_cohort(plan, splits, work, lambda done, total: observer.step("write", done, total))
+    checked.refuse_faults()
+    with staged_folder(out, overwrite=job.overwrite, result_marker=MARKER) as work:
+        write_cohort(
+            plan, splits, work, lambda done, total: observer.step("write", done, total), fill
+        )
         read_cohort(work)
-        write_json(work / MARKER, _record(f"import {kind}", seed=seed, notes=list(plan.notes)))
-    return summary
+        filled = {} if fill is None else {"bones_drawn_by": fill.name, "images": fill.images}
+        notes = list(summary.notes)
+        write_json(work / MARKER, _record(f"import {kind}", seed=job.seed, notes=notes, **filled))
+    return replace(summary, filled=0 if fill is None else fill.images)
+
+
+class BoneFill:
+    """Draws bones with the first network of a bundle; counts the images.
+
+    Args:
+        bundle: Its folder, or the name of a shipped one.
+
+    Attributes:
+        name: Of the bundle.
+        images: Drawn so far.
+    """
+
+    def __init__(self, bundle: Path) -> None:
+        self._segmenter = load_segmenter(bundle)
+        self.name, self.images = self._segmenter.name, 0
+
+    def __call__(self, image: Volume, sequence: Sequence) -> tuple[npt.NDArray[np.uint8], str]:
+        """Bones of an image (``Bone`` values, on its grid), and the name of the bundle."""
+        self.images += 1
+        return segment_bones(image, sequence, self._segmenter).array, self.name
 
 
 def _summary(plan: ImportPlan, splits: dict[str, Split]) -> ImportSummary:

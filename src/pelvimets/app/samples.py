@@ -12,14 +12,16 @@ import numpy as np
 
 from pelvimets.app.workers import beside, fault_of
 from pelvimets.config import GridSettings, IntensitySettings, settings_to_dict
+from pelvimets.core.judged import UNJUDGED_BONE
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, SettingsError
+from pelvimets.io.cohort.annotation import ANNOTATION_NAME
 from pelvimets.io.cohort.folder import Case, Cohort, CohortPatient, read_case
 from pelvimets.io.cohort.sample_index import SampleIndex
 from pelvimets.io.record.arrays import ArrayFolder
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.stamps import stamp
-from pelvimets.labels import Bone, Sequence
+from pelvimets.labels import UNIONS, Bone, Sequence
 from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES, UNSEEN_SOURCES
 from pelvimets.phantom.cohort.population import PatientPlan
 from pelvimets.phantom.samples.sampler import SamplerSettings
@@ -211,7 +213,7 @@ class _Maker:
         name = f"{patient.key}_{sequence.value}"
         self.names.append(name)
         masks = [patient.mask_path(sequence, kind) for kind in _KINDS]
-        now = stamp([patient.image_path(sequence), *masks])
+        now = stamp([patient.image_path(sequence), *masks, *_annotation_of(patient)])
         if name in self._there and self._index.stamp_of(name) == now:
             return
         case = read_case(patient, sequence)
@@ -229,7 +231,14 @@ def _sample(name: str, case: Case, settings: TrainingSettings) -> Sample:
         case.mimics,
         settings.sample_grid,
         settings.intensity,
+        case.judged,
     )
+
+
+def _annotation_of(patient: CohortPatient) -> tuple[Path, ...]:
+    """The file that says what was judged, where there is one."""
+    path = patient.folder / ANNOTATION_NAME
+    return (path,) if path.is_file() else ()
 
 
 def _check_masks(patient: CohortPatient, sequence: Sequence, task: Task) -> None:
@@ -242,11 +251,13 @@ def _check_masks(patient: CohortPatient, sequence: Sequence, task: Task) -> None
 def _checked_bones(case: Case) -> Volume:
     assert case.bones is not None  # checked before
     values = np.unique(case.bones.array)
-    if not np.isin(values, [0, *Bone]).all():
+    known = {0, UNJUDGED_BONE, *map(int, Bone), *(union.value for union in UNIONS)}
+    if not set(values.tolist()) <= known:
         raise CohortError(
             "Unknown values in the mask of the bones",
-            got=sorted(set(values.tolist()) - {0, *Bone}),
-            remedy=f"Use 0 and {min(Bone):d} to {max(Bone):d}, in the order of 'labels'",
+            got=sorted(set(values.tolist()) - known),
+            remedy=f"Use 0 and {min(Bone):d} to {max(Bone):d}, in the order of 'labels'; "
+            f"{UNJUDGED_BONE} where nobody judged",
         )
     if not case.bones.array.any():
         raise CohortError(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pelvimets.app.annotations import cohort_words
 from pelvimets.app.backgrounds import Backgrounds, prepare_backgrounds
 from pelvimets.app.requests.train import DigitalPatients, TrainRequest
 from pelvimets.app.samples import (
@@ -266,7 +267,7 @@ class _Job:
 
     @property
     def _data_words(self) -> str:
-        words = self.pool.words if self.data is None else f"cohort {self.data.absolute().name}"
+        words = self.pool.words if self.data is None else cohort_words(self.data)
         return words if self.backgrounds is None else f"{words}, {self.backgrounds.words}"
 
     def _check_same_data(self) -> None:

@@ -16,6 +16,7 @@ from pelvimets.cli.train import require_torch
 if TYPE_CHECKING:
     from pelvimets.app.exchange import ExchangeObserver, ImportSummary
     from pelvimets.core.annotation import Structure
+    from pelvimets.io.cohort.rules import ImportRules
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -45,6 +46,14 @@ class MissingBones(StrEnum):
 
     REFUSE = "refuse"
     LEAVE = "leave"
+
+
+class ReadersName(StrEnum):
+    """What becomes of several masks of one image."""
+
+    REFUSE = "refuse"
+    CONSENSUS = "consensus"
+    ALL = "all"
 
 
 class TaskName(StrEnum):
@@ -97,7 +106,35 @@ BonesOption = Annotated[
     MissingBones, typer.Option(help="Images without a file of bones, where others have one.")
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would become what; write nothing.")
+    bool, typer.Option("--dry-run", help="Read and check all as the import would; write nothing.")
+]
+LabelMapOption = Annotated[
+    Path | None,
+    typer.Option(help="JSON or YAML file, NAME: NAME or VALUE: NAME, as many --map at once."),
+]
+AnnotatedOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Bones that were drawn, such as ilium,sacrococcyx; 'values': in each case those "
+        "whose values occur. [default: all that have a label]",
+    ),
+]
+IgnoreOption = Annotated[
+    list[int] | None, typer.Option(help="Value of voxels that nobody judged. Repeatable.")
+]
+LeaveOutOption = Annotated[
+    list[str] | None, typer.Option(metavar="PATIENT", help="Leave one out. Repeatable.")
+]
+ResampleOption = Annotated[
+    bool, typer.Option("--resample-masks", help="Bring masks to the grid of their image.")
+]
+ReadersOption = Annotated[
+    ReadersName, typer.Option(help="Several masks of one image: what most say, or all of them.")
+]
+FillOption = Annotated[
+    Path | None,
+    typer.Option(metavar="BUNDLE", help="Bundle that draws the bones which nobody drew."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier one.")]
 
@@ -108,7 +145,7 @@ def import_nnunet(
         list[Path], typer.Argument(help="Folders DatasetNNN_Name; cases of one name are joined.")
     ],
     out: OutOption,
-    label_map: MapOption = None,
+    mapped: MapOption = None,
     channel: Annotated[
         list[str] | None,
         typer.Option(help="What a channel is: NUMBER=dwi, t1, adc or none. Repeatable."),
@@ -121,16 +158,24 @@ def import_nnunet(
     table: TableOption = None,
     missing_lesions: LesionsOption = MissingLesions.REFUSE,
     missing_bones: BonesOption = MissingBones.REFUSE,
+    label_map: LabelMapOption = None,
+    annotated: AnnotatedOption = None,
+    ignore: IgnoreOption = None,
+    readers: ReadersOption = ReadersName.REFUSE,
+    fill_bones: FillOption = None,
+    leave_out: LeaveOutOption = None,
+    resample_masks: ResampleOption = False,
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make a cohort of nnU-Net (version 2) raw data: a data set per task and sequence."""
+    from pelvimets.app.exchange import ImportJob
     from pelvimets.app.exchange import import_nnunet as run
     from pelvimets.io.exchange.nnunet import Channel, NnunetOptions
 
     options = NnunetOptions(
-        labels=_assigned(label_map, "--map", str, _structure),
+        labels=_structures(label_map, mapped, str),
         channels=_assigned(channel, "--channel", int, Channel),
         person=person,
         splits=splits,
@@ -138,17 +183,11 @@ def import_nnunet(
         table=table,
         optional=_optional(missing_lesions, missing_bones),
         empty_lesions=missing_lesions is MissingLesions.EMPTY,
+        rules=_rules(annotated, ignore, readers, leave_out, resample=resample_masks),
     )
+    job = ImportJob(seed, dry_run, overwrite, fill_bones)
     with _progress() as observer:
-        summary = run(
-            datasets,
-            out,
-            options,
-            seed=seed,
-            dry_run=dry_run,
-            overwrite=overwrite,
-            observer=observer,
-        )
+        summary = run(datasets, out, options, job, observer)
     _report(summary, out, dry_run=dry_run)
 
 
@@ -163,7 +202,7 @@ def import_nifti(
             "t1, adc, dwi_bones, ... Given one, no name is guessed. Repeatable."
         ),
     ] = None,
-    value_map: Annotated[
+    mapped: Annotated[
         list[str] | None,
         typer.Option("--map", help="What a value in the masks of bones is: 3=ilium. Repeatable."),
     ] = None,
@@ -171,28 +210,36 @@ def import_nifti(
     table: TableOption = None,
     missing_lesions: LesionsOption = MissingLesions.REFUSE,
     missing_bones: BonesOption = MissingBones.REFUSE,
+    label_map: LabelMapOption = None,
+    annotated: AnnotatedOption = None,
+    ignore: IgnoreOption = None,
+    readers: ReadersOption = ReadersName.REFUSE,
+    fill_bones: FillOption = None,
+    leave_out: LeaveOutOption = None,
+    resample_masks: ResampleOption = False,
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make a cohort of a folder of NIfTI images and masks, by the names of the files."""
+    from pelvimets.app.exchange import ImportJob
     from pelvimets.app.exchange import import_nifti as run
     from pelvimets.io.nifti.pairs import PairsOptions
 
     options = PairsOptions(
         patterns=tuple(_pair(text, "--pattern") for text in pattern or ()),
-        values=_assigned(value_map, "--map", int, _structure),
+        values=_structures(label_map, mapped, int),
         person=person,
         table=table,
         optional=_optional(missing_lesions, missing_bones),
         empty_lesions=missing_lesions is MissingLesions.EMPTY,
+        rules=_rules(annotated, ignore, readers, leave_out, resample=resample_masks),
     )
+    job = ImportJob(seed, dry_run, overwrite, fill_bones)
     if dry_run:
         _show_files(folder, options)
     with _progress() as observer:
-        summary = run(
-            folder, out, options, seed=seed, dry_run=dry_run, overwrite=overwrite, observer=observer
-        )
+        summary = run(folder, out, options, job, observer)
     _report(summary, out, dry_run=dry_run)
 
 
@@ -265,7 +312,9 @@ def _optional(lesions: MissingLesions, bones: MissingBones) -> tuple[str, ...]:
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
-    name, found, value = text.rpartition("=") if option == "--map" else text.partition("=")
+    name, found, value = (
+        text.rpartition("=") if option in ("--map", "--label-map") else text.partition("=")
+    )
     if not found or not name or not value:
         raise typer.BadParameter(f"{text!r} is not NAME=VALUE.", param_hint=option)
     return name.strip(), value.strip()
@@ -287,13 +336,44 @@ def _assigned(
     return found
 
 
-def _structure(name: str) -> Structure | None:
-    from pelvimets.core.annotation import NOTHING, known_names, structure_of
+def _structures(
+    file: Path | None, mapped: list[str] | None, key: Callable[[str], Key]
+) -> dict[Key, Structure | None]:
+    """What labels are, by the file of the label map and then by --map."""
+    from pelvimets.core.annotation import given_structure
 
-    found = structure_of(name)
-    if found is None and name != NOTHING:
-        raise ValueError(f"known are {known_names()}")
-    return found
+    texts = []
+    if file is not None:
+        from pelvimets.io.record.settings_file import read_settings_file
+
+        texts = [f"{name}={meaning}" for name, meaning in read_settings_file(file).items()]
+    return {
+        **_assigned(texts, "--label-map", key, given_structure),
+        **_assigned(mapped, "--map", key, given_structure),
+    }
+
+
+def _rules(
+    annotated: str | None,
+    ignore: list[int] | None,
+    readers: ReadersName,
+    leave_out: list[str] | None,
+    *,
+    resample: bool,
+) -> ImportRules:
+    from pelvimets.core.judged import structure_names
+    from pelvimets.io.cohort.rules import ImportRules, Readers
+
+    from_values = annotated == "values"
+    named = None if annotated is None or from_values else structure_names(annotated.split(","))
+    return ImportRules(
+        annotated=named,
+        from_values=from_values,
+        unjudged=frozenset(ignore or ()),
+        leave_out=tuple(leave_out or ()),
+        resample=resample,
+        readers=Readers(readers.value),
+    )
 
 
 class _Steps:
@@ -324,6 +404,15 @@ def _report(summary: ImportSummary, out: Path, *, dry_run: bool) -> None:
         console.table("Cohort to be", columns, summary.rows)
     for note in summary.notes:
         console.line(f"note: {note}", style="yellow")
+    for fault in summary.faults:
+        console.line(f"{fault}. Mend: {fault.remedy}.", style="red")
+    if summary.filled:
+        console.line(f"bones of {summary.filled} images drawn by the networks, marked as predicted")
     counts = ", ".join(f"{count} {split.value}" for split, count in summary.counts.items())
     done = "nothing written" if dry_run else f"cohort: {out}"
     console.line(f"{len(summary.rows)} patients ({counts}); {done}")
+    if dry_run:
+        wrong = {fault.patient for fault in summary.faults}
+        console.line(f"{len(summary.faults)} faults in {len(wrong)} of them")
+    if summary.faults:
+        raise typer.Exit(1)

@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from pelvimets.core.judged import UNJUDGED_BONE, UNJUDGED_LESION
 from pelvimets.errors import InputError
-from pelvimets.labels import Bone
+from pelvimets.labels import HIP_BONE, PROXIMAL_FEMUR, UNIONS, Bone, BoneUnion
 
 LESION: Final = "lesion"
 NOTHING: Final = "none"
 IGNORE: Final = "ignore"  # nnU-Net's name for voxels that nobody judged
-Structure = Bone | Literal["lesion"]
+Structure = Bone | BoneUnion | Literal["lesion", "ignore"]
 
 _BACKGROUND = ("background", "bg", "nothing")
 _SIDES = frozenset({"left", "right", "l", "r", "lt", "rt"})
@@ -52,13 +53,13 @@ class ValueMap:
     """What the values of a label map stand for.
 
     Attributes:
-        bones: Bone of each value that lies in one.
+        bones: Bone, or union of bones, of each value that lies in one.
         lesions: Values that are metastasis; a value may be both.
         known: All values that may occur, background and left-out ones with them.
         unjudged: Values of voxels that nobody judged: neither background nor anything else.
     """
 
-    bones: Mapping[int, Bone]
+    bones: Mapping[int, Bone | BoneUnion]
     lesions: frozenset[int]
     known: frozenset[int]
     unjudged: frozenset[int] = frozenset()
@@ -70,8 +71,18 @@ class ValueMap:
 
     @property
     def missing_bones(self) -> tuple[Bone, ...]:
-        """Bones for which there is no value, if there are any bones at all."""
-        return tuple(b for b in Bone if self.bones and b not in self.bones.values())
+        """Bones for which there is no value, alone or in a union, if there are any bones at all."""
+        drawn = {bone for there in self.bones.values() for bone in _members(there)}
+        return tuple(b for b in Bone if self.bones and b not in drawn)
+
+    @property
+    def structures(self) -> frozenset[str]:
+        """Keys of the bones and unions that have a value."""
+        return frozenset(there.key for there in self.bones.values())
+
+
+def _members(there: Bone | BoneUnion) -> tuple[Bone, ...]:
+    return (there,) if isinstance(there, Bone) else there.members
 
 
 OWN_BONES = ValueMap({int(b): b for b in Bone}, frozenset(), frozenset({0, *map(int, Bone)}))
@@ -79,7 +90,12 @@ OWN_BONES = ValueMap({int(b): b for b in Bone}, frozenset(), frozenset({0, *map(
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Masks of one image (z, y, x): ``Bone`` values in uint8, lesion numbers in uint16."""
+    """Masks of one image (z, y, x).
+
+    Attributes:
+        bones: uint8, values of ``Bone`` and of unions; ``UNJUDGED_BONE`` where nobody judged.
+        lesions: uint16, numbers of the lesions; ``UNJUDGED_LESION`` where nobody judged.
+    """
 
     bones: npt.NDArray[np.uint8] | None
     lesions: npt.NDArray[np.uint16] | None
@@ -88,11 +104,34 @@ class Truth:
 def structure_of(name: str) -> Structure | None:
     """The bone, or ``lesion``, that a label's name means; sides are dropped.
 
+    Unions and ``ignore`` are not guessed here (see ``given_structure``).
+
     >>> structure_of("Left_Femoral-Head"), structure_of("mets"), structure_of("prostate")
     (<Bone.FEMORAL_HEAD: 5>, 'lesion', None)
     """
     words = [w for w in re.split(r"[^a-z0-9]+", name.lower()) if w and w not in _SIDES]
     return _STRUCTURES.get(" ".join(words))
+
+
+def given_structure(name: str) -> Structure | None:
+    """What a user says that a label is; None for ``none``.
+
+    Raises:
+        ValueError: if the name is unknown.
+
+    >>> given_structure("hip bone").key, given_structure("ignore"), given_structure("none")
+    ('hip_bone', 'ignore', None)
+    """
+    plain = " ".join(re.split(r"[^a-z0-9]+", name.lower())).strip()
+    further: dict[str, Structure | None] = {
+        NOTHING: None,
+        IGNORE: IGNORE,
+        **{union.key.replace("_", " "): union for union in UNIONS},
+    }
+    found = further.get(plain, structure_of(name))
+    if found is None and plain != NOTHING:
+        raise ValueError(f"known are {known_names()}")
+    return found
 
 
 def known_names() -> str:
@@ -101,7 +140,8 @@ def known_names() -> str:
     >>> known_names()[:34]
     'lumbar_vertebra, sacrococcyx, iliu'
     """
-    return ", ".join([*(b.key for b in Bone), LESION, NOTHING])
+    names = [b.key for b in Bone]
+    return ", ".join([*names, HIP_BONE.key, PROXIMAL_FEMUR.key, LESION, IGNORE, NOTHING])
 
 
 def value_map(
@@ -120,19 +160,19 @@ def value_map(
     ('bones', 'lesions')
     """
     _check_given(labels, given)
-    bones: dict[int, Bone] = {}
+    bones: dict[int, Bone | BoneUnion] = {}
     lesions: set[int] = set()
     known = {0}
     unjudged: set[int] = set()
     for name, structure in _named(labels, given).items():
         values = _values(labels[name])
-        if name.lower() == IGNORE:
+        if structure == IGNORE or name.lower() == IGNORE:
             unjudged.update(values)
             continue
         known.update(values)
         if structure == LESION:
             lesions.update(values)
-        elif isinstance(structure, Bone):
+        elif isinstance(structure, Bone | BoneUnion):
             _add_bone(bones, structure, values)
     if not bones and not lesions:
         raise InputError(
@@ -158,11 +198,12 @@ def _named(
 ) -> dict[str, Structure | None]:
     names = [n for n in labels if n in given or n.lower() not in _BACKGROUND]
     found = {name: given[name] if name in given else structure_of(name) for name in names}
-    if meant := [name for name in names if name.lower() == IGNORE and found[name] is not None]:
+    open_ones = [name for name in names if name.lower() == IGNORE]
+    if meant := [name for name in open_ones if found[name] not in (None, IGNORE)]:
         raise InputError(
             "Voxels that nobody judged can be taken as nothing else",
             got=f"--map {meant[0]}={given[meant[0]]}",
-            remedy="Leave it out of --map; cases without such voxels are imported",
+            remedy="Leave it out of --map: such voxels are kept apart",
         )
     judged = [name for name in names if name.lower() != IGNORE]
     unknown = [name for name in judged if found[name] is None and name not in given]
@@ -180,7 +221,9 @@ def _values(label: int | Iterable[int]) -> tuple[int, ...]:
     return (label,) if isinstance(label, int) else tuple(label)
 
 
-def _add_bone(bones: dict[int, Bone], bone: Bone, values: tuple[int, ...]) -> None:
+def _add_bone(
+    bones: dict[int, Bone | BoneUnion], bone: Bone | BoneUnion, values: tuple[int, ...]
+) -> None:
     for value in values:
         if bones.setdefault(value, bone) is not bone:
             raise InputError(
@@ -196,7 +239,7 @@ def truth_of(
     """Bones and lesions of a label map.
 
     Where one map holds both and a lesion's voxel names no bone, it takes the bone of the
-    nearest bone voxel: a metastasis lies in its bone.
+    nearest bone voxel: a metastasis lies in its bone. Voxels that nobody judged are marked.
 
     Args:
         array: Whole numbers (z, y, x), of any number type.
@@ -208,31 +251,29 @@ def truth_of(
     """
     numbers = whole_numbers(array)
     found = {int(v) for v in np.unique(numbers)}
-    if found & values.unjudged:
-        count = int(np.isin(numbers, sorted(values.unjudged)).sum())
-        raise InputError(
-            f"A mask holds voxels labelled '{IGNORE}': nobody judged them, and as background they "
-            "would teach and measure what is not true",
-            got=f"{count} of {numbers.size} voxels",
-            remedy="Judge them, or leave the case out",
-        )
-    if not found <= values.known:
+    if not found <= values.known | values.unjudged:
         raise InputError(
             "A mask holds values that no label explains",
-            got=", ".join(map(str, sorted(found - values.known))),
-            remedy=f"Values with a label: {', '.join(map(str, sorted(values.known)))}",
+            got=", ".join(map(str, sorted(found - values.known - values.unjudged))),
+            remedy=f"Values with a label: {', '.join(map(str, sorted(values.known)))}; say what "
+            "another is with --map VALUE=NAME (none leaves it out, ignore: nobody judged it)",
         )
     lesion = np.isin(numbers, sorted(values.lesions))
     bones = _bones(numbers, values) if values.bones else None
     if bones is not None and values.lesions:
         bones = _with_bone_under(lesion, bones, spacing_mm)
-    return Truth(bones, numbered(lesion) if values.lesions else None)
+    lesions = numbered(lesion) if values.lesions else None
+    unjudged = np.isin(numbers, sorted(values.unjudged))
+    for mask, value in ((bones, UNJUDGED_BONE), (lesions, UNJUDGED_LESION)):
+        if mask is not None:
+            mask[unjudged] = value
+    return Truth(bones, lesions)
 
 
 def _bones(numbers: npt.NDArray[np.int64], values: ValueMap) -> npt.NDArray[np.uint8]:
     bones = np.zeros(numbers.shape, dtype=np.uint8)
     for value, bone in values.bones.items():
-        bones[numbers == value] = bone
+        bones[numbers == value] = bone.value
     return bones
 
 
@@ -255,15 +296,23 @@ def numbered(lesion: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint16]:
     return np.asarray(cc3d.connected_components(lesion, connectivity=26), dtype=np.uint16)
 
 
-def lesion_numbers(array: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
+def lesion_numbers(
+    array: npt.NDArray[Any], unjudged: frozenset[int] = frozenset()
+) -> npt.NDArray[np.uint16]:
     """Numbers of the lesions in a mask of lesions alone.
 
     A mask of one value is numbered part by part; several values are taken as the numbers.
+
+    Args:
+        array: Whole numbers (z, y, x).
+        unjudged: Values of voxels that nobody judged; they become ``UNJUDGED_LESION``.
 
     Raises:
         InputError: if a value is no whole number, negative or beyond 65535.
     """
     numbers = whole_numbers(array)
+    left_open = np.isin(numbers, sorted(unjudged)) | (numbers == UNJUDGED_LESION)
+    numbers = np.where(left_open, 0, numbers)
     if numbers.min() < 0 or numbers.max() > np.iinfo(np.uint16).max:
         raise InputError(
             "A mask of lesions holds values that are no numbers of lesions",
@@ -271,7 +320,9 @@ def lesion_numbers(array: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
             remedy="Use 0 and 1, or 0 and the number of each lesion",
         )
     several = len(np.unique(numbers[numbers > 0])) > 1
-    return numbers.astype(np.uint16) if several else numbered(numbers > 0)
+    found = numbers.astype(np.uint16) if several else numbered(numbers > 0)
+    found[left_open] = UNJUDGED_LESION
+    return found
 
 
 def whole_numbers(array: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -18,7 +18,6 @@ from pelvimets.evaluation.measures.matched import (
     matched_pairs,
     summarise_matched,
 )
-from pelvimets.evaluation.measures.unions import UNIONS
 from pelvimets.evaluation.measures.voxel import MEASURES, Summary, VoxelMeasures, summarise
 from pelvimets.evaluation.readings import (
     Reading,
@@ -40,7 +39,7 @@ from pelvimets.evaluation.statistics.sequence_tests import (
     compare_structures,
 )
 from pelvimets.evaluation.tables.facts import Characteristics, PatientFacts, characterise
-from pelvimets.labels import Bone
+from pelvimets.labels import UNIONS, Bone
 from pelvimets.labels import Sequence as MrSequence
 
 STRUCTURES = (*(bone.key for bone in Bone), *(union.key for union in UNIONS), LESIONS)

@@ -20,8 +20,9 @@ from pelvimets.training.patches import (
     jittered_bones,
     lesion_weights,
     lesions_of,
+    open_to_lesions,
 )
-from pelvimets.training.sample import REAL, SIMULATED, Sample, SampleSource, bones_of
+from pelvimets.training.sample import REAL, SIMULATED, Sample, SampleSource, drawn_bones
 from pelvimets.training.settings import Stage, Task, TrainingSettings
 
 Item = dict[str, Any]
@@ -97,15 +98,17 @@ def network_item(
 ) -> Item:
     """Input, target and region of one patch as tensors."""
     item = {"group": list(Sequence).index(sample.sequence), "name": sample.name}
-    bones = bones_of(patch.truth)
     if settings.task is Task.BONES:
+        bones = drawn_bones(patch.truth, sample.values)
         return item | {
             "image": torch.from_numpy(bone_input(patch.image)),
             "target": torch.from_numpy(np.ascontiguousarray(bones)),
+            "values": torch.tensor(sample.values),
         }
     mask = jittered_bones(patch.truth, spacing_mm, rng)
     lesions = lesions_of(patch.truth)
     region = ndimage.binary_dilation(mask, iterations=settings.region_margin_voxels)
+    region &= ~open_to_lesions(patch.truth)
     voxel_cm3, small_cm3 = np.prod(spacing_mm) / 1000, settings.loss.small_lesion_cm3
     return item | {
         "image": torch.from_numpy(lesion_input(patch.image, mask, sample.sequence)),

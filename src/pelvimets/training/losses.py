@@ -6,24 +6,72 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pelvimets.labels import UNIONS
+from pelvimets.training.sample import OPEN_BONE, UNION_VALUES
 from pelvimets.training.settings import LossSettings
 
 _SMOOTH = 1.0
+_VALUES = max(UNION_VALUES.values()) + 1
+_ENDING_ELSEWHERE = [UNION_VALUES[union.value] for union in UNIONS if union.reaches_further]
 
 
-def bone_loss(logits: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
+def bone_loss(
+    logits: Tensor, target: Tensor, settings: LossSettings, values: Tensor | None = None
+) -> Tensor:
     """Loss of the bone network.
+
+    Where a person drew some bones alone, the background of his mask may be any of the others:
+    its probability is the sum of theirs, and the overlap is taken of what he drew (marginal
+    loss: Shi et al., Med Image Anal 2021;70:101979). So it is for bones drawn as one.
 
     Args:
         logits: (batch, classes, z, y, x).
-        target: Class of each voxel (batch, z, y, x), integer.
+        target: Value of each voxel (batch, z, y, x), integer: a class, a union of some, or
+            ``OPEN_BONE``, which counts for nothing.
         settings: Weights.
+        values: Value under which each class lies in each patch (batch, classes); None where
+            each has its own.
     """
     log_probability = logits.float().log_softmax(dim=1)
+    classes = logits.shape[1]
+    if values is not None and not _one_by_one(target, values, classes):
+        return _marginal_loss(log_probability, target.long(), values, settings)
     loss = settings.cross_entropy * functional.nll_loss(log_probability, target.long())
-    truth = torch.stack([target == number for number in range(logits.shape[1])], dim=-1)
+    truth = torch.stack([target == number for number in range(classes)], dim=-1)
     overlap = _overlap(log_probability.exp(), truth.movedim(-1, 1).float(), settings)[1:]
     return loss + settings.overlap * (1 - overlap.mean())
+
+
+def _one_by_one(target: Tensor, values: Tensor, classes: int) -> bool:
+    own = torch.arange(classes, device=values.device)
+    return bool((values == own).all()) and int(target.max()) < classes
+
+
+def _marginal_loss(
+    log_probability: Tensor, target: Tensor, values: Tensor, settings: LossSettings
+) -> Tensor:
+    known = target != OPEN_BONE
+    target = target.masked_fill(~known, 0)
+    merged = torch.stack([_merged(*own) for own in zip(log_probability, values, strict=True)])
+    entropy = -merged.gather(1, target[:, None])[:, 0]
+    loss = settings.cross_entropy * (entropy * known).sum() / known.sum().clamp(min=1)
+    drawn = merged.isfinite().flatten(2).any(2)  # (batch, values)
+    drawn[:, [0, *_ENDING_ELSEWHERE]] = False
+    counted = (drawn[:, :, None, None, None] & known[:, None]).float()
+    truth = torch.stack([target == number for number in range(merged.shape[1])], dim=1)
+    overlap = _overlap(merged.exp() * counted, truth.float() * counted, settings)[drawn.any(0)]
+    return loss + settings.overlap * (1 - overlap.mean()) if len(overlap) else loss
+
+
+def _merged(log_probability: Tensor, values: Tensor) -> Tensor:
+    """Log probability of each value (values, z, y, x) from that of the classes of one patch."""
+    result = log_probability.new_full((_VALUES, *log_probability.shape[1:]), -torch.inf)
+    members = {int(value): torch.nonzero(values == value)[:, 0] for value in torch.unique(values)}
+    for value, own in members.items():
+        if value in _ENDING_ELSEWHERE:  # what lies beyond our structures is drawn with it
+            own = torch.cat([own, own.new_zeros(1)])
+        result[value] = log_probability[own].logsumexp(0)
+    return result
 
 
 def lesion_loss(

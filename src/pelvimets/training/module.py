@@ -202,7 +202,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def _loss(self, logits: Tensor, batch: Item) -> Tensor:
         if self.settings.task is Task.BONES:
-            return bone_loss(logits, batch["target"], self.settings.loss)
+            return bone_loss(logits, batch["target"], self.settings.loss, batch["values"])
         return lesion_loss(
             logits,
             batch["target"],

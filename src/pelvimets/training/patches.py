@@ -14,7 +14,13 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from pelvimets.phantom.anatomy.lattice import smooth_noise
-from pelvimets.training.sample import LESION_BIT, Sample, UInt8Array, bones_of
+from pelvimets.training.sample import (
+    LESION_BIT,
+    OPEN_LESION_BIT,
+    Sample,
+    UInt8Array,
+    any_bone,
+)
 from pelvimets.training.settings import Augmentation, PatchCentres, Stage
 
 FloatArray = npt.NDArray[np.float32]
@@ -265,7 +271,7 @@ def jittered_bones(
         rng: Source of randomness.
         largest_error_mm: Largest standard deviation of the surface's error.
     """
-    mask = bones_of(truth) > 0
+    mask = any_bone(truth)
     if not mask.any():
         return mask
     outside, inside = (
@@ -286,6 +292,11 @@ def jittered_bones(
 def lesions_of(truth: UInt8Array) -> npt.NDArray[np.bool_]:
     """Voxels of metastases."""
     return (truth & np.uint8(LESION_BIT)) > 0
+
+
+def open_to_lesions(truth: UInt8Array) -> npt.NDArray[np.bool_]:
+    """Voxels in which nobody looked for metastases."""
+    return (truth & np.uint8(OPEN_LESION_BIT)) > 0
 
 
 def lesion_weights(

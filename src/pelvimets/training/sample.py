@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cc3d
@@ -10,13 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from pelvimets.config import GridSettings, IntensitySettings
+from pelvimets.core.judged import UNJUDGED_BONE, UNJUDGED_LESION, Judged
 from pelvimets.core.resample import prepare, resample_labels
 from pelvimets.core.volume import Volume
-from pelvimets.labels import Sequence
+from pelvimets.labels import UNIONS, Bone, Sequence
 
 UInt8Array = npt.NDArray[np.uint8]
 
-LESION_BIT, MIMIC_BIT = 16, 32
+LESION_BIT, MIMIC_BIT, OPEN_LESION_BIT = 16, 32, 64
+OPEN_BONE = 15
+"""Low bits of a voxel of which nobody said which bone it is."""
+UNION_VALUES = {union.value: max(Bone) + 1 + n for n, union in enumerate(UNIONS)}
+"""Low bits of each union, by its value in a mask of the bones."""
+ONE_BY_ONE = tuple(range(len(Bone) + 1))
+"""Low bits under which background and each bone lie where all were drawn."""
 SIMULATED = "simulated-"
 """Names of samples from whole simulated examinations begin so."""
 REAL = "real-"
@@ -33,9 +40,12 @@ class Sample:
         sequence: Which input it is.
         spacing_mm: Voxel distance (z, y, x).
         image: float16 (z, y, x), normalised, 0 outside the field.
-        truth: uint8 (z, y, x); bones in the low bits, plus ``LESION_BIT`` and ``MIMIC_BIT``.
+        truth: uint8 (z, y, x); bones in the low bits, plus ``LESION_BIT``, ``MIMIC_BIT``, and
+            ``OPEN_LESION_BIT`` where nobody looked for lesions.
         lesion_centres: Index (n, 3) of a voxel near each metastasis' centre.
         mimic_centres: The same for mimics.
+        values: Low bits under which background and each bone lie: its own, those of a union, or
+            0 where no person drew it, though networks may have.
     """
 
     name: str
@@ -45,6 +55,7 @@ class Sample:
     truth: UInt8Array
     lesion_centres: npt.NDArray[np.int16]
     mimic_centres: npt.NDArray[np.int16]
+    values: tuple[int, ...] = ONE_BY_ONE
 
 
 class SampleSource(Protocol):
@@ -68,10 +79,11 @@ def prepare_sample(
     mimics: Volume | None,
     grid: GridSettings,
     intensity: IntensitySettings,
+    judged: Judged | None = None,
 ) -> Sample:
     """Bring an image and its masks to the sample grid, by the same steps as in reading."""
     prepared = prepare(image, grid, intensity)
-    bones_there = resample_labels(bones, prepared.geometry).array
+    bones_there = _low_bits(resample_labels(bones, prepared.geometry).array)
     lesions_there, mimics_there = (
         np.zeros(bones_there.shape, dtype=bool)
         if mask is None
@@ -79,9 +91,9 @@ def prepare_sample(
             mask.with_array((mask.array > 0).astype(np.uint8)), prepared.geometry
         ).array
         > 0
-        for mask in (lesions, mimics)
+        for mask in (_judged_lesions(lesions), mimics)
     )
-    return sample_from_arrays(
+    sample = sample_from_arrays(
         name,
         sequence,
         prepared.geometry.spacing,
@@ -90,6 +102,28 @@ def prepare_sample(
         lesions_there,
         mimics_there,
     )
+    if lesions is not None and (lesions.array == UNJUDGED_LESION).any():
+        left_open = lesions.with_array((lesions.array == UNJUDGED_LESION).astype(np.uint8))
+        there = resample_labels(left_open, prepared.geometry).array > 0
+        sample.truth[there] |= np.uint8(OPEN_LESION_BIT)
+    return replace(sample, values=_values(judged or Judged()))
+
+
+def _low_bits(bones: npt.NDArray[np.integer]) -> UInt8Array:
+    low = bones.astype(np.uint8)
+    for value, bits in {**UNION_VALUES, UNJUDGED_BONE: OPEN_BONE}.items():
+        low[bones == value] = bits
+    return low
+
+
+def _values(judged: Judged) -> tuple[int, ...]:
+    return (0, *(UNION_VALUES.get(value, value) for value in judged.values.values()))
+
+
+def _judged_lesions(lesions: Volume | None) -> Volume | None:
+    if lesions is None:
+        return None
+    return lesions.with_array(np.where(lesions.array == UNJUDGED_LESION, 0, lesions.array))
 
 
 def sample_from_arrays(
@@ -117,8 +151,26 @@ def sample_from_arrays(
 
 
 def bones_of(truth: UInt8Array) -> UInt8Array:
-    """Bone labels of a truth map."""
+    """Low bits of a truth map: bones, unions of bones, and ``OPEN_BONE``."""
     return truth & np.uint8(_BONE_BITS)
+
+
+def any_bone(truth: UInt8Array) -> npt.NDArray[np.bool_]:
+    """Voxels of bone, whoever drew them."""
+    low = bones_of(truth)
+    return np.asarray((low > 0) & (low != OPEN_BONE))
+
+
+def drawn_bones(truth: UInt8Array, values: tuple[int, ...]) -> UInt8Array:
+    """Low bits of what persons drew; where networks did in their place, 0.
+
+    Args:
+        truth: As in ``Sample``.
+        values: Of the sample.
+    """
+    table = np.arange(_BONE_BITS + 1, dtype=np.uint8)
+    table[1 : len(values)] = [n if own == n else 0 for n, own in enumerate(values)][1:]
+    return np.asarray(table[bones_of(truth)])
 
 
 def _centres(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int16]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pelvimets.labels import Sequence
-from pelvimets.training.sample import Sample
+from pelvimets.training.sample import ONE_BY_ONE, Sample
 
 
 class ArrayStore(Protocol):
@@ -50,17 +50,17 @@ class SampleStore:
 
     def write(self, sample: Sample) -> None:
         """Keep a sample."""
-        self.arrays.write(
-            sample.name,
-            {
-                "sequence": np.array(sample.sequence.value),
-                "spacing_mm": np.asarray(sample.spacing_mm),
-                "image": sample.image,
-                "truth": sample.truth,
-                "lesion_centres": sample.lesion_centres,
-                "mimic_centres": sample.mimic_centres,
-            },
-        )
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "sequence": np.array(sample.sequence.value),
+            "spacing_mm": np.asarray(sample.spacing_mm),
+            "image": sample.image,
+            "truth": sample.truth,
+            "lesion_centres": sample.lesion_centres,
+            "mimic_centres": sample.mimic_centres,
+        }
+        if sample.values != ONE_BY_ONE:
+            arrays["values"] = np.asarray(sample.values, dtype=np.uint8)
+        self.arrays.write(sample.name, arrays)
 
     def read(self, name: str) -> Sample:
         """Read a sample."""
@@ -74,4 +74,5 @@ class SampleStore:
             truth=kept["truth"],
             lesion_centres=kept["lesion_centres"],
             mimic_centres=kept["mimic_centres"],
+            values=tuple(int(v) for v in kept["values"]) if "values" in kept else ONE_BY_ONE,
         )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from pelvimets.core.judged import without_open_voxels
 from pelvimets.labels import Bone, Sequence
 from pelvimets.model.inputs import bone_input, lesion_input
 from pelvimets.model.padding import padded_probabilities
@@ -19,8 +20,9 @@ from pelvimets.training.patches import (
     PatchParameters,
     cut_patch,
     lesions_of,
+    open_to_lesions,
 )
-from pelvimets.training.sample import Sample, bones_of
+from pelvimets.training.sample import OPEN_BONE, Sample, any_bone, drawn_bones
 from pelvimets.training.settings import Task, TrainingSettings, Triple
 
 Predict = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -40,7 +42,8 @@ class Answer:
         spacing_mm: Voxel distance (z, y, x).
         image: float32 (z, y, x).
         truth: ``Bone`` values, or 1 in metastases (z, y, x).
-        found: The same of the network.
+        found: The same of the network; background where nobody judged.
+        drawn: Bones that a person drew one by one.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Answer:
     image: npt.NDArray[np.float32]
     truth: npt.NDArray[np.uint8]
     found: npt.NDArray[np.uint8]
+    drawn: tuple[Bone, ...] = tuple(Bone)
 
 
 def answer_of(
@@ -66,14 +70,15 @@ def answer_of(
     patch = whole_image(sample, spacing_mm)
     read = _bones_of if settings.task is Task.BONES else _lesions_of
     truth, found = read(predict, sample, patch, settings)
-    return Answer(sample.name, sample.sequence, spacing_mm, patch.image, truth, found)
+    drawn = tuple(bone for bone in Bone if sample.values[bone] == bone)
+    return Answer(sample.name, sample.sequence, spacing_mm, patch.image, truth, found, drawn)
 
 
 def measures_of(answer: Answer, settings: TrainingSettings) -> Measures:
     """Counts of one image as (numerator, denominator) per measure; sums give the means."""
     voxel_mm3 = float(np.prod(answer.spacing_mm))
     if settings.task is Task.BONES:
-        return bone_measures(answer.found, answer.truth, answer.sequence, voxel_mm3)
+        return bone_measures(answer.found, answer.truth, answer.sequence, voxel_mm3, answer.drawn)
     return lesion_measures(answer.found > 0, answer.truth > 0, answer.sequence, voxel_mm3)
 
 
@@ -102,24 +107,29 @@ def _bones_of(
     probability = padded_probabilities(
         predict, bone_input(patch.image), settings.network.multiple_of, settings.stages[-1].shape
     )
-    return bones_of(patch.truth), probability.argmax(0).astype(np.uint8)
+    truth, found = drawn_bones(patch.truth, sample.values), probability.argmax(0).astype(np.uint8)
+    return without_open_voxels(truth, found, OPEN_BONE)
 
 
 def _lesions_of(
     predict: Predict, sample: Sample, patch: Patch, settings: TrainingSettings
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    bones = bones_of(patch.truth) > 0
+    bones = any_bone(patch.truth)
     channels = lesion_input(patch.image, bones, sample.sequence)
     probability = padded_probabilities(
         predict, channels, settings.network.multiple_of, settings.stages[-1].shape
     )[0]
-    near = ndimage.binary_dilation(bones, iterations=1)
+    near = ndimage.binary_dilation(bones, iterations=1) & ~open_to_lesions(patch.truth)
     found = (probability >= 0.5) & near
     return lesions_of(patch.truth).astype(np.uint8), found.astype(np.uint8)
 
 
 def bone_measures(
-    found: npt.NDArray[Any], truth: npt.NDArray[Any], sequence: Sequence, voxel_mm3: float
+    found: npt.NDArray[Any],
+    truth: npt.NDArray[Any],
+    sequence: Sequence,
+    voxel_mm3: float,
+    drawn: tuple[Bone, ...] = tuple(Bone),
 ) -> Measures:
     """Dice coefficient of each bone of at least 1 cm3, and their mean.
 
@@ -128,9 +138,10 @@ def bone_measures(
         truth: True label map.
         sequence: Part of the measures' names.
         voxel_mm3: Volume of a voxel.
+        drawn: Bones to measure.
     """
     measures: Measures = {}
-    for bone in Bone:
+    for bone in drawn:
         a, b = found == bone, truth == bone
         if b.sum() * voxel_mm3 < _SMALLEST_BONE_MM3:
             continue

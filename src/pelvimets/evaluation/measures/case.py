@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from pelvimets.core.judged import UNJUDGED_BONE, UNJUDGED_LESION, without_open_voxels
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError
 from pelvimets.evaluation.measures.lesions import (
@@ -23,10 +25,10 @@ from pelvimets.evaluation.measures.lesions import (
     link_sequences,
     number_lesions,
 )
-from pelvimets.evaluation.measures.unions import UNIONS, measure_union
+from pelvimets.evaluation.measures.unions import measure_union
 from pelvimets.evaluation.measures.voxel import VoxelMeasures, measure_labels, measure_mask
 from pelvimets.evaluation.settings import EvaluationSettings, LesionInstances
-from pelvimets.labels import Bone, Sequence
+from pelvimets.labels import UNIONS, Bone, BoneUnion, Sequence
 
 LESIONS = "lesions"
 """Name of all lesions together among the structures."""
@@ -42,6 +44,8 @@ class SequenceMasks:
         mimics: Values of known mimics of the reference.
         drawn: Keys of the structures that the prediction's program draws at all; None for all.
             What it never draws is not measured, rather than found empty.
+        judged: Keys of bones and unions that a person drew in the reference; None for all. The
+            others are not measured, and neither are voxels that he left open.
     """
 
     reference_bones: Volume | None = None
@@ -50,6 +54,20 @@ class SequenceMasks:
     prediction_lesions: Volume | None = None
     mimics: Volume | None = None
     drawn: frozenset[str] | None = None
+    judged: frozenset[str] | None = None
+
+    def without_open_voxels(self) -> SequenceMasks:
+        """All masks with background where the reference says that nobody judged."""
+        kept: dict[str, Any] = {}
+        for kind, value in (("bones", UNJUDGED_BONE), ("lesions", UNJUDGED_LESION)):
+            names = f"reference_{kind}", f"prediction_{kind}"
+            reference, found = (getattr(self, name) for name in names)
+            if reference is not None and (reference.array == value).any():
+                other = reference if found is None else found
+                arrays = without_open_voxels(reference.array, other.array, value)
+                kept[names[0]] = reference.with_array(arrays[0])
+                kept[names[1]] = None if found is None else found.with_array(arrays[1])
+        return replace(self, **kept)
 
 
 @dataclass(frozen=True)
@@ -191,7 +209,7 @@ def measure_case(
     results: dict[Sequence, SequenceResult] = {}
     numbered: dict[str, dict[Sequence, Volume]] = {"reference": {}, "prediction": {}}
     for sequence, given in masks.items():
-        checked = _on_one_grid(given, sequence, notes)
+        checked = _on_one_grid(given, sequence, notes).without_open_voxels()
         score = scores.get(sequence, SequenceScores())
         structures = _bone_measures(checked, sequence, notes)
         lesions = None
@@ -272,8 +290,8 @@ def _bone_measures(
     pair = masks.reference_bones, masks.prediction_bones
     for name, volume in zip(("reference", "prediction"), pair, strict=True):
         allowed = {0, *(int(b) for b in Bone)}
-        if name == "prediction":
-            allowed |= {u.value for u in UNIONS if masks.drawn and u.key in masks.drawn}
+        named = masks.drawn if name == "prediction" else masks.judged
+        allowed |= {u.value for u in UNIONS if named and u.key in named}
         unknown = sorted(set(np.unique(volume.array).tolist()) - allowed)
         if unknown:
             notes.append(
@@ -281,13 +299,32 @@ def _bone_measures(
                 f"{unknown[:10]}; they are not measured. Known are 1-8 (Table 4's order)."
             )
     arrays, geometry = (pair[0].array, pair[1].array), pair[0].geometry
-    bones = [bone for bone in Bone if masks.drawn is None or bone.key in masks.drawn]
+    bones = [bone for bone in Bone if _counts(bone.key, masks.drawn, masks.judged)]
     measured = measure_labels(*arrays, geometry.spacing, bones)
-    unions = [union for union in UNIONS if masks.drawn and union.key in masks.drawn]
+    unions = [union for union in UNIONS if _union_counts(union, masks)]
     return {
         **{Bone(label).key: measures for label, measures in measured.items()},
         **{union.key: measure_union(union, *arrays, geometry) for union in unions},
     }
+
+
+def _counts(key: str, *lists: frozenset[str] | None) -> bool:
+    return all(keys is None or key in keys for keys in lists)
+
+
+def _union_counts(union: BoneUnion, masks: SequenceMasks) -> bool:
+    """Whether one side has the union and the other has it, or all of its members."""
+    sides = (masks.drawn, masks.judged)
+    members = [bone.key for bone in union.members]
+    as_one = [keys is not None and union.key in keys for keys in sides]
+    as_parts = [_counts_all(members, keys) for keys in sides]
+    if union.reaches_further and as_one[1]:
+        return False  # where the reference's femur goes on, there is nothing to compare with
+    return any(as_one) and all(one or parts for one, parts in zip(as_one, as_parts, strict=True))
+
+
+def _counts_all(keys: list[str], known: frozenset[str] | None) -> bool:
+    return all(_counts(key, known) for key in keys)
 
 
 def _not_numbered(
@@ -320,14 +357,20 @@ def _numbered(
     return first, second
 
 
+def _bones_to_name_lesions(masks: SequenceMasks) -> npt.NDArray[Any] | None:
+    """The reference's bones, or those found where a person drew but some."""
+    sides = [masks.reference_bones, masks.prediction_bones]
+    bones = next((side for side in sides[:: 1 if masks.judged is None else -1] if side), None)
+    return None if bones is None else bones.array
+
+
 def _lesions(
     pair: tuple[Volume, Volume],
     masks: SequenceMasks,
     scores: SequenceScores,
     mimic_names: Mapping[int, str] | None,
 ) -> SequenceLesions:
-    bones = masks.reference_bones or masks.prediction_bones
-    bone_array = None if bones is None else bones.array
+    bone_array = _bones_to_name_lesions(masks)
     assert masks.prediction_lesions is not None
     return SequenceLesions(
         describe_lesions(pair[0].array, pair[0].geometry, bones=bone_array),

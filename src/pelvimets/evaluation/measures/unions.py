@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.evaluation.measures.masks import BoolArray
 from pelvimets.evaluation.measures.voxel import VoxelMeasures, measure_labels
-from pelvimets.labels import Bone
-
-
-@dataclass(frozen=True)
-class BoneUnion:
-    """A structure that holds several of ours.
-
-    Attributes:
-        key: Identifier in files.
-        value: In a predicted bone mask, beyond those of ``Bone``.
-        members: Of the reference.
-        reaches_further: It goes on where our structures end: only slices that hold some of
-            them are compared.
-    """
-
-    key: str
-    value: int
-    members: tuple[Bone, ...]
-    reaches_further: bool = False
-
-
-HIP_BONE = BoneUnion("hip_bone", 21, (Bone.ILIUM, Bone.ACETABULUM, Bone.ISCHIUM, Bone.PUBIS))
-PROXIMAL_FEMUR = BoneUnion("proximal_femur", 22, (Bone.FEMORAL_HEAD, Bone.FEMORAL_NECK), True)
-UNIONS = (HIP_BONE, PROXIMAL_FEMUR)
+from pelvimets.labels import BoneUnion
 
 
 def measure_union(
@@ -42,7 +17,7 @@ def measure_union(
     prediction: npt.NDArray[np.integer],
     geometry: Geometry,
 ) -> VoxelMeasures:
-    """All voxel measures of a union: the reference's members against the predicted whole.
+    """All voxel measures of a union, drawn as one or in its members on either side.
 
     Args:
         union: Which.
@@ -50,8 +25,8 @@ def measure_union(
         prediction: Values of ``Bone`` and of unions on the same grid.
         geometry: The grid.
     """
-    whole = np.isin(reference, [int(bone) for bone in union.members])
-    predicted = prediction == union.value
+    values = [union.value, *(int(bone) for bone in union.members)]
+    whole, predicted = np.isin(reference, values), np.isin(prediction, values)
     if union.reaches_further:
         predicted &= _slices_with(whole, geometry)
     pair = whole.astype(np.uint8), predicted.astype(np.uint8)

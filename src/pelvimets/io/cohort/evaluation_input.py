@@ -17,6 +17,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, PelvimetsError
 from pelvimets.evaluation.measures.case import SequenceMasks, SequenceScores
 from pelvimets.io.cohort.acquisition import ACQUISITION_NAME, Protocol, read_acquisition
+from pelvimets.io.cohort.annotation import ANNOTATION_NAME, read_judged
 from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, read_patients
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.phantom.record import PATIENT_RECORD
@@ -169,7 +170,17 @@ def _read_masks(folders: CaseFolders, sequence: Sequence, problems: list[str]) -
         if side == "prediction" and drawn is not None:
             wanted &= ("lesions" in drawn) if kind == "lesions" else bool(drawn - {"lesions"})
         read[name] = _read_mask(path, sequence, f"{side}'s {kind}", problems) if wanted else None
-    return SequenceMasks(**read, drawn=drawn)
+    return SequenceMasks(**read, drawn=drawn, judged=_judged(folders.reference, sequence, problems))
+
+
+def _judged(reference: Path, sequence: Sequence, problems: list[str]) -> frozenset[str] | None:
+    """Bones that a person drew in the reference; None for all."""
+    try:
+        judged = read_judged(reference, sequence)
+    except CohortError as error:
+        problems.append(f"{sequence.title}: {error}")
+        return frozenset()
+    return None if judged.whole else judged.structures
 
 
 def _drawn(prediction: Path, sequence: Sequence) -> frozenset[str] | None:
@@ -271,5 +282,7 @@ def _inputs(folders: CaseFolders) -> Iterable[Path]:
     paths = [folders.mask_path(side, s, kind) for s in Sequence for side, kind in _KINDS.values()]
     paths += [folders.image_path(sequence) for sequence in Sequence]
     paths += [folders.prediction / name for name in (FINDINGS_NAME, RECORD_NAME, STRUCTURES_NAME)]
-    paths += [folders.reference / name for name in (ACQUISITION_NAME, PATIENT_RECORD)]
+    paths += [
+        folders.reference / name for name in (ACQUISITION_NAME, ANNOTATION_NAME, PATIENT_RECORD)
+    ]
     return [path for path in paths if path.is_file()]

@@ -5,8 +5,9 @@
     COHORT/patients.csv                       patient, split, m_stage, scanner, age, psa, ...
     COHORT/<patient>/dwi.nii.gz, t1.nii.gz    images, each on its own grid; at least one
     COHORT/<patient>/adc.nii.gz               on the grid of dwi; may be absent
-    COHORT/<patient>/{dwi,t1}_bones.nii.gz    ``Bone`` values
-    COHORT/<patient>/{dwi,t1}_lesions.nii.gz  number of each metastasis
+    COHORT/<patient>/{dwi,t1}_bones.nii.gz    ``Bone`` values; 255 where nobody judged
+    COHORT/<patient>/{dwi,t1}_lesions.nii.gz  number of each metastasis; 65535 likewise
+    COHORT/<patient>/annotation.json          which bones a person drew, if not all
     COHORT/<patient>/{dwi,t1}_mimics.nii.gz   digital patients only
 
 Columns beyond the six named are kept as text in ``CohortPatient.details``.
@@ -22,8 +23,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from pelvimets.core.judged import Judged
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, GeometryError, reason
+from pelvimets.io.cohort.annotation import read_judged
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.record.output import write_text
 from pelvimets.labels import Sequence
@@ -107,7 +110,13 @@ class Cohort:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One sequence of one patient: image and whatever truth there is, all on one grid."""
+    """One sequence of one patient: image and whatever truth there is, all on one grid.
+
+    Attributes:
+        patient, sequence: Whose image it is.
+        image, bones, lesions, mimics: Volumes; None where there is no such mask.
+        judged: Which bones a person drew.
+    """
 
     patient: CohortPatient
     sequence: Sequence
@@ -115,6 +124,7 @@ class Case:
     bones: Volume | None
     lesions: Volume | None
     mimics: Volume | None
+    judged: Judged = field(default_factory=Judged)
 
 
 def is_cohort(folder: Path) -> bool:
@@ -161,7 +171,8 @@ def read_case(patient: CohortPatient, sequence: Sequence) -> Case:
     masks = {
         kind: _read_mask(patient, sequence, kind, image) for kind in ("bones", "lesions", "mimics")
     }
-    return Case(patient, sequence, image, masks["bones"], masks["lesions"], masks["mimics"])
+    judged = read_judged(patient.folder, sequence)
+    return Case(patient, sequence, image, masks["bones"], masks["lesions"], masks["mimics"], judged)
 
 
 def table_text(rows: Iterable[Mapping[str, object]]) -> str:

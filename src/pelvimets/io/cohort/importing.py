@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from pelvimets.core.adc import adc_um2_per_s
-from pelvimets.core.annotation import Truth, ValueMap, lesion_numbers, truth_of
+from pelvimets.core.judged import STRUCTURES, Judged
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError, GeometryError, InputError
+from pelvimets.errors import CohortError, InputError
 from pelvimets.io.cohort.acquisition import read_sidecar, write_acquisition
+from pelvimets.io.cohort.annotation import write_judged
 from pelvimets.io.cohort.folder import (
     TABLE_NAME,
     CohortPatient,
@@ -23,81 +20,22 @@ from pelvimets.io.cohort.folder import (
     read_patients,
     write_table,
 )
-from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.io.cohort.plan import KINDS, ImageSource, ImportPlan, MaskSource, PlannedPatient
+from pelvimets.io.cohort.sources import (
+    Fill,
+    bones_in,
+    filled_bones,
+    read_adc,
+    read_image,
+    read_truth,
+)
+from pelvimets.io.nifti.files import write_nifti
 from pelvimets.labels import Sequence
 
+__all__ = ["KINDS", "ImageSource", "ImportPlan", "MaskSource", "PlannedPatient"]
+
 Finished = Callable[[int, int], None]
-KINDS = ("bones", "lesions")
 _MOST_PROBLEMS = 20
-
-
-@dataclass(frozen=True)
-class MaskSource:
-    """A file of masks; ``values`` None: every value but 0 is a lesion."""
-
-    path: Path
-    values: ValueMap | None
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """``bones``, ``lesions`` or both."""
-        return ("lesions",) if self.values is None else self.values.kinds
-
-
-@dataclass(frozen=True)
-class ImageSource:
-    """One sequence of a patient.
-
-    Attributes:
-        path: The image.
-        masks: Files of its masks, each kind once.
-        same_as: Further files that must hold the same image.
-        no_lesion: Write an empty mask of the lesions.
-    """
-
-    path: Path
-    masks: tuple[MaskSource, ...] = ()
-    same_as: tuple[Path, ...] = ()
-    no_lesion: bool = False
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of mask that will be there."""
-        found = {kind for mask in self.masks for kind in mask.kinds}
-        return tuple(k for k in KINDS if k in found or (k == "lesions" and self.no_lesion))
-
-
-@dataclass(frozen=True)
-class PlannedPatient:
-    """One row and folder of the cohort to be.
-
-    Attributes:
-        key: Name of the patient and of the folder.
-        images: Of each sequence that there is.
-        adc: Map on the grid of the DWI.
-        split: Where the source puts him; None if it does not say.
-        person: The man, where several keys belong to one; his keys stay in one split.
-    """
-
-    key: str
-    images: Mapping[Sequence, ImageSource]
-    adc: Path | None = None
-    split: Split | None = None
-    person: str | None = None
-
-    @property
-    def man(self) -> str:
-        """Whose images these are."""
-        return self.person or self.key
-
-
-@dataclass(frozen=True)
-class ImportPlan:
-    """All patients, and what the user should know before they are written."""
-
-    patients: tuple[PlannedPatient, ...]
-    notes: tuple[str, ...] = ()
-    table: Mapping[str, CohortPatient] = field(default_factory=dict)
 
 
 def check_names(patients: Iterable[PlannedPatient]) -> None:
@@ -189,72 +127,144 @@ def read_table(path: Path | None) -> dict[str, CohortPatient]:
     return {patient.key: patient for patient in read_patients(path.parent)}
 
 
-def check_sources(plan: ImportPlan, finished: Finished) -> None:
-    """Read every file once and list all that is wrong, before anything is written.
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a file of the source.
 
-    Raises:
-        CohortError: with up to twenty problems.
+    Attributes:
+        patient: Whose it is.
+        what: Which file and what is wrong.
+        remedy: The option that mends it.
     """
-    problems: list[str] = []
+
+    patient: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.patient}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What reading every file of a source came to.
+
+    Attributes:
+        faults: All that is wrong.
+        notes: Structures that count as drawn and are in no case.
+    """
+
+    faults: tuple[Fault, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def refuse_faults(self) -> None:
+        """Stop if anything is wrong.
+
+        Raises:
+            CohortError: with up to twenty faults.
+        """
+        if self.faults:
+            raise CohortError(
+                f"The source has {len(self.faults)} problems, nothing was written",
+                got=shortened([str(fault) for fault in self.faults]),
+                remedy="Repair these files or leave the patients out (--leave-out); --dry-run "
+                "lists all of them, each with what mends it",
+            )
+
+
+def check_sources(plan: ImportPlan, finished: Finished) -> Checked:
+    """Read every file once, as the import will, and list all that is wrong.
+
+    Args:
+        plan: What is to be read.
+        finished: Told of each patient.
+    """
+    faults: list[Fault] = []
+    seen, wanted = set[str](), set[str]()
     for done, patient in enumerate(plan.patients, start=1):
-        problems += [f"{patient.key}: {error}" for error in _errors(patient)]
+        faults += _faults(patient, seen, wanted)
         finished(done, len(plan.patients))
-    if problems:
-        raise CohortError(
-            f"The source has {len(problems)} problems, nothing was written",
-            got=shortened(problems),
-            remedy="Repair or take out these files",
-        )
+    absent = [key for key in STRUCTURES if key in wanted - seen]
+    note = (
+        f"no case holds a voxel of {', '.join(key.replace('_', ' ') for key in absent)}, which "
+        "counts as drawn: if nobody drew it, name what was drawn with --annotated"
+    )
+    return Checked(tuple(faults), (note,) if absent else ())
 
 
-def _errors(patient: PlannedPatient) -> list[str]:
-    errors = []
+def _faults(patient: PlannedPatient, seen: set[str], wanted: set[str]) -> list[Fault]:
+    faults = []
     dwi: Volume | None = None
     for sequence, source in patient.images.items():
         try:
             image = read_image(source)
             dwi = image if sequence is Sequence.DWI else dwi
-            read_truth(source, image)
+            truth, judged = read_truth(source, image)
         except InputError as error:
-            errors.append(f"{sequence}: {error}")
+            faults.append(_fault(patient, f"{sequence}: ", error))
+            continue
+        if truth.bones is not None:
+            wanted |= judged.structures
+            seen |= bones_in(truth.bones)
     if patient.adc is not None and (dwi is not None or Sequence.DWI not in patient.images):
         try:
             read_adc(patient.adc, dwi)
         except InputError as error:
-            errors.append(f"adc: {error}")
-    return errors
+            faults.append(_fault(patient, "adc: ", error))
+    return faults
 
 
-def write_patient(patient: PlannedPatient, folder: Path) -> None:
-    """Write the images and masks of a patient into a new folder."""
+def _fault(patient: PlannedPatient, where: str, error: InputError) -> Fault:
+    got = "" if error.got is None else f" (got {error.got})"
+    remedy = f"{(error.remedy or 'Repair the file').rstrip('.')}, or --leave-out {patient.key}"
+    return Fault(patient.key, f"{where}{error.what}{got}", remedy)
+
+
+def write_patient(patient: PlannedPatient, folder: Path, fill: Fill | None = None) -> None:
+    """Write the images and masks of a patient into a new folder.
+
+    Args:
+        patient: Who.
+        folder: Where to.
+        fill: Draws the bones that no person drew.
+    """
     folder.mkdir()
     dwi: Volume | None = None
     protocols = {s: read_sidecar(source.path) for s, source in patient.images.items()}
     write_acquisition(folder, protocols)
+    who: dict[Sequence, Judged] = {}
     for sequence, source in patient.images.items():
         image = read_image(source)
         dwi = image if sequence is Sequence.DWI else dwi
         write_nifti(folder / f"{sequence}.nii.gz", image)
-        truth = read_truth(source, image)
+        truth, judged = read_truth(source, image)
+        if fill is not None:
+            truth, judged = filled_bones(truth, judged, image, sequence, fill)
+        who |= {} if truth.bones is None else {sequence: judged}
         for kind, array in zip(KINDS, (truth.bones, truth.lesions), strict=True):
             if array is not None:
                 write_nifti(folder / f"{sequence}_{kind}.nii.gz", image.with_array(array))
+    write_judged(folder, who)
     if patient.adc is not None:
         write_nifti(folder / "adc.nii.gz", read_adc(patient.adc, dwi))
 
 
 def write_cohort(
-    plan: ImportPlan, splits: Mapping[str, Split], folder: Path, finished: Finished
+    plan: ImportPlan,
+    splits: Mapping[str, Split],
+    folder: Path,
+    finished: Finished,
+    fill: Fill | None = None,
 ) -> None:
     """Write all patients and their table into an empty folder."""
     for done, patient in enumerate(plan.patients, start=1):
-        write_patient(patient, folder / patient.key)
+        write_patient(patient, folder / patient.key, fill)
         finished(done, len(plan.patients))
     write_table(folder / TABLE_NAME, [_row(p, splits[p.key], plan) for p in plan.patients])
 
 
 def _row(patient: PlannedPatient, split: Split, plan: ImportPlan) -> dict[str, object]:
-    known = plan.table.get(patient.key)
+    known = plan.table.get(patient.key) or plan.table.get(patient.man)
     row: dict[str, object] = {"patient": patient.key, "split": split.value}
     row["m_stage"] = known.m_stage if known else None
     row["scanner"] = known.scanner if known else None
@@ -265,97 +275,3 @@ def _row(patient: PlannedPatient, split: Split, plan: ImportPlan) -> dict[str, o
     if any(p.person for p in plan.patients):
         row["person"] = patient.man
     return row
-
-
-def read_image(source: ImageSource) -> Volume:
-    """The image, in a number type that a NIfTI file can hold.
-
-    Raises:
-        InputError: if a file is damaged, or ``same_as`` holds another image.
-    """
-    image = _storable(read_nifti(source.path))
-    for path in source.same_as:
-        if file_sha256(path) == file_sha256(source.path):
-            continue
-        other = read_nifti(path)
-        if not other.geometry.matches(image.geometry) or (other.array != image.array).any():
-            raise InputError(
-                "Two sources hold different images of the same sequence of one patient",
-                got=f"{source.path.name}, {path.name}",
-                remedy="Rename the case in one of them",
-            )
-    return image
-
-
-def read_truth(source: ImageSource, image: Volume) -> Truth:
-    """Masks of an image.
-
-    Raises:
-        GeometryError: if a mask lies on another grid.
-        InputError: if it is damaged or holds values that no label explains.
-    """
-    found: dict[str, Truth] = {}
-    for mask in source.masks:
-        truth = _read_mask(mask, image)
-        found.update(dict.fromkeys(mask.kinds, truth))
-    lesions = found["lesions"].lesions if "lesions" in found else None
-    if lesions is None and source.no_lesion:
-        lesions = np.zeros(image.geometry.shape, dtype=np.uint16)
-    return Truth(found["bones"].bones if "bones" in found else None, lesions)
-
-
-def _read_mask(mask: MaskSource, image: Volume) -> Truth:
-    volume = read_nifti(mask.path).turned_to(image.geometry)
-    _check_grid(mask.path, volume, image)
-    try:
-        if mask.values is None:
-            return Truth(None, lesion_numbers(volume.array))
-        return truth_of(volume.array, mask.values, volume.geometry.spacing)
-    except InputError as error:
-        raise InputError(
-            error.what, got=f"{mask.path.name}: {error.got}", remedy=error.remedy
-        ) from error
-
-
-def _check_grid(path: Path, volume: Volume, image: Volume) -> None:
-    if not volume.geometry.matches(image.geometry):
-        shapes = f"{volume.geometry.shape} voxels, image {image.geometry.shape}"
-        moved = "" if volume.geometry.shape != image.geometry.shape else ", at another place"
-        raise GeometryError(
-            "A file does not lie on the grid of its image",
-            got=f"{path.name}: {shapes}{moved}",
-            remedy="Draw or resample it on the image itself",
-        )
-
-
-def read_adc(path: Path, dwi: Volume | None) -> Volume:
-    """An ADC map in um2/s.
-
-    Raises:
-        GeometryError: if it lies on another grid than the DWI.
-        InputError: if there is no DWI, or its values fit no known unit.
-    """
-    if dwi is None:
-        raise InputError("An ADC map needs its DWI", got=path.name)
-    volume = read_nifti(path).turned_to(dwi.geometry)
-    _check_grid(path, volume, dwi)
-    converted = adc_um2_per_s(volume.array.astype(np.float32))
-    if converted is None:
-        raise InputError(
-            "The values of an ADC map fit no known unit",
-            got=f"{path.name}, {volume.array.min():g} to {volume.array.max():g}",
-            remedy="Write it in um2/s or mm2/s, or leave it out",
-        )
-    return volume.with_array(converted.array)
-
-
-def _storable(volume: Volume) -> Volume:
-    if volume.array.dtype.kind in "iu" and volume.array.dtype.itemsize == 8:
-        return volume.with_array(volume.array.astype(np.int32))
-    return volume
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -9,7 +9,8 @@ import numpy as np
 
 from pelvimets.errors import CohortError
 from pelvimets.io.cohort.folder import CohortPatient, Split
-from pelvimets.io.cohort.importing import PlannedPatient, shortened
+from pelvimets.io.cohort.importing import shortened
+from pelvimets.io.cohort.plan import PlannedPatient
 
 
 def with_splits(
@@ -24,7 +25,8 @@ def with_splits(
     Raises:
         CohortError: if a man is in two splits, or only some have one.
     """
-    listed = {p.key: table[p.key].split if p.key in table else None for p in patients}
+    rows = {p.key: table.get(p.key) or table.get(p.man) for p in patients}
+    listed = {key: row.split if row else None for key, row in rows.items()}
     own = {p.key: listed[p.key] or p.split for p in patients}
     held_out = {p.man for p in patients if own[p.key] is Split.TEST}
     rest = [p for p in patients if own[p.key] is not Split.TEST]

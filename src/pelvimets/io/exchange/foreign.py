@@ -24,13 +24,12 @@ from pelvimets.core.annotation import LESION, structure_of
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, PelvimetsError
-from pelvimets.evaluation.measures.unions import HIP_BONE, PROXIMAL_FEMUR, BoneUnion
 from pelvimets.io.cohort.evaluation_input import STRUCTURES_NAME, patients_of, read_label_mask
 from pelvimets.io.dicom.foreign_seg import is_segmentation, read_segments
 from pelvimets.io.exchange.forms import PredictionForm
 from pelvimets.io.nifti.files import nifti_geometry, write_nifti
 from pelvimets.io.record.output import write_json
-from pelvimets.labels import Bone, Sequence
+from pelvimets.labels import HIP_BONE, PROXIMAL_FEMUR, Bone, BoneUnion, Sequence
 
 Target = Bone | BoneUnion | str
 """What a foreign structure is here: a bone, a union of bones, or ``lesion``."""

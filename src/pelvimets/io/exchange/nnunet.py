@@ -12,16 +12,9 @@ from pathlib import Path
 from pelvimets.core.annotation import IGNORE, Structure, ValueMap, value_map
 from pelvimets.errors import CohortError, InputError
 from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, Split
-from pelvimets.io.cohort.importing import (
-    ImageSource,
-    ImportPlan,
-    MaskSource,
-    PlannedPatient,
-    check_masks,
-    check_names,
-    person_of,
-    read_table,
-)
+from pelvimets.io.cohort.importing import check_masks, check_names, person_of, read_table
+from pelvimets.io.cohort.plan import ImageSource, ImportPlan, MaskSource, PlannedPatient
+from pelvimets.io.cohort.rules import ImportRules, Readers
 from pelvimets.io.exchange.nnunet_dataset import NnunetCase, NnunetDataset, read_nnunet
 from pelvimets.labels import Sequence
 
@@ -50,7 +43,7 @@ class NnunetOptions:
     """What the names in a data set do not say.
 
     Attributes:
-        labels: Structure of labels by name; None leaves one out.
+        labels: Structure of labels by name or value; None leaves one out.
         channels: Meaning of channels by number.
         person: Pattern whose first group names the man in a case's name.
         splits: File of splits; default the one in the data set.
@@ -58,6 +51,7 @@ class NnunetOptions:
         table: Table of patients; default the one in the first data set.
         optional: Kinds of mask that an image may lack.
         empty_lesions: Images without a file of lesions have none.
+        rules: Options of every import.
     """
 
     labels: Mapping[str, Structure | None] = field(default_factory=dict)
@@ -68,6 +62,7 @@ class NnunetOptions:
     table: Path | None = None
     optional: tuple[str, ...] = ()
     empty_lesions: bool = False
+    rules: ImportRules = field(default_factory=ImportRules)
 
 
 def plan_nnunet(folders: Ordered[Path], options: NnunetOptions) -> ImportPlan:
@@ -85,17 +80,22 @@ def plan_nnunet(folders: Ordered[Path], options: NnunetOptions) -> ImportPlan:
         notes += _notes(dataset, values)
         for patient in _patients(dataset, values, options):
             earlier = joined.get(patient.key)
-            joined[patient.key] = _joined(earlier, patient) if earlier else patient
-    patients = tuple(_without_lesions(p) if options.empty_lesions else p for p in joined.values())
+            readers = options.rules.readers is not Readers.REFUSE
+            joined[patient.key] = (
+                _joined(earlier, patient, several_readers=readers) if earlier else patient
+            )
+    left = options.rules.kept(joined.values(), joined)
+    patients = tuple(_without_lesions(p) if options.empty_lesions else p for p in left)
     check_names(patients)
     check_masks(patients, options.optional)
     table = read_table(options.table) if options.table else _tables(datasets)
-    return ImportPlan(patients, tuple(notes), table)
+    return options.rules.applied(ImportPlan(patients, tuple(notes), table))
 
 
 def _check_given_names(datasets: Ordered[NnunetDataset], options: NnunetOptions) -> None:
     labels = {name for dataset in datasets for name in dataset.labels}
-    absent = sorted(set(options.labels) - labels)
+    values = {str(value) for dataset in datasets for value in dataset.labels.values()}
+    absent = sorted(set(options.labels) - labels - values)
     if absent:
         raise InputError(
             "There is no label of the name given with --map",
@@ -105,16 +105,27 @@ def _check_given_names(datasets: Ordered[NnunetDataset], options: NnunetOptions)
 
 
 def _own_labels(dataset: NnunetDataset, options: NnunetOptions) -> dict[str, Structure | None]:
-    return {name: s for name, s in options.labels.items() if name in dataset.labels}
+    """Structures that the user gave, by the label's name; he may have named its value."""
+    return {
+        name: structure
+        for given, structure in options.labels.items()
+        for name, value in dataset.labels.items()
+        if given in (name, str(value))
+    }
 
 
 def _notes(dataset: NnunetDataset, values: ValueMap) -> list[str]:
     notes = []
     if values.missing_bones:
         names = ", ".join(bone.title for bone in values.missing_bones)
-        notes.append(f"{dataset.folder.name}: no label for {names}")
+        notes.append(
+            f"{dataset.folder.name}: no label for {names}: taken as not annotated, so that loss "
+            "and measures leave them out"
+        )
     if values.unjudged:
-        notes.append(f"{dataset.folder.name}: cases with voxels labelled '{IGNORE}' are refused")
+        notes.append(
+            f"{dataset.folder.name}: voxels labelled '{IGNORE}' are kept apart, as judged by nobody"
+        )
     return notes
 
 
@@ -218,12 +229,18 @@ def _sequence(name: str, channel: Channel) -> Sequence:
     return Sequence(match[1].lower())
 
 
-def _joined(first: PlannedPatient, second: PlannedPatient) -> PlannedPatient:
+def _joined(
+    first: PlannedPatient, second: PlannedPatient, *, several_readers: bool = False
+) -> PlannedPatient:
     """One patient of two cases: further sequences, or further masks of the same image."""
     images = dict(first.images)
     for sequence, source in second.images.items():
         there = images.get(sequence)
-        images[sequence] = source if there is None else _same_image(first.key, there, source)
+        images[sequence] = (
+            source
+            if there is None
+            else _same_image(first.key, there, source, several_readers=several_readers)
+        )
     split = _joined_split(first, second)
     return replace(first, images=images, adc=first.adc or second.adc, split=split)
 
@@ -242,13 +259,16 @@ def _joined_split(first: PlannedPatient, second: PlannedPatient) -> Split | None
     return first.split or second.split
 
 
-def _same_image(key: str, first: ImageSource, second: ImageSource) -> ImageSource:
+def _same_image(
+    key: str, first: ImageSource, second: ImageSource, *, several_readers: bool
+) -> ImageSource:
     twice = set(first.kinds) & set(second.kinds)
-    if twice:
+    if twice and not several_readers:
         raise CohortError(
             f"Case {key} has two masks of one kind for one sequence",
             got=f"{', '.join(sorted(twice))}: {first.path.parent}, {second.path.parent}",
-            remedy="Import one of the data sets alone, or rename its cases",
+            remedy="Import one of the data sets alone, rename its cases, or say that they are of "
+            "several readers: --readers consensus or all",
         )
     return replace(first, masks=first.masks + second.masks, same_as=(*first.same_as, second.path))
 

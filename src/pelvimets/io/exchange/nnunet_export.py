@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pelvimets.core.annotation import LESION, OWN_BONES, truth_of
+from pelvimets.core.judged import EVERYTHING, UNJUDGED_BONE, UNJUDGED_LESION, Judged
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, GeometryError, InputError, OutputError
 from pelvimets.io.cohort.folder import (
@@ -49,6 +51,10 @@ class Extra(StrEnum):
 
     BONES = "bones"
     ADC = "adc"
+
+
+_IGNORED = {Kind.BONES: max(Bone) + 1, Kind.LESIONS: 2}
+"""Labels of voxels that nobody judged; nnU-Net wants them to be the highest."""
 
 
 @dataclass(frozen=True)
@@ -202,22 +208,49 @@ def _volumes(case: ExportCase, order: NnunetOrder) -> tuple[list[Volume], Volume
 def _extra(extra: Extra, case: ExportCase, read: Case) -> Volume:
     if extra is Extra.BONES:
         assert read.bones is not None, case.name  # looked at before
-        return read.image.with_array((read.bones.array > 0).astype(np.uint8))
+        return read.image.with_array(_bone_channel(read.bones.array))
     adc = read_nifti(case.patient.adc_path)
     if not adc.geometry.matches(read.image.geometry):
         raise GeometryError("The ADC map does not lie on the grid of the DWI", got=case.name)
     return adc
 
 
+def _bone_channel(bones: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return np.asarray((bones > 0) & (bones != UNJUDGED_BONE), dtype=np.uint8)
+
+
 def _label(read: Case, kind: Kind) -> Volume | None:
     if kind is Kind.LESIONS:
         lesions = read.lesions
-        return lesions and lesions.with_array((lesions.array > 0).astype(np.uint8))
-    if read.bones is None:
-        return None
-    truth = truth_of(read.bones.array, OWN_BONES, read.bones.geometry.spacing)
-    assert truth.bones is not None
-    return read.bones.with_array(truth.bones)
+        return lesions and lesions.with_array(_lesion_label(lesions.array))
+    return read.bones and read.bones.with_array(_bone_label(read.bones, read.judged))
+
+
+def _lesion_label(lesions: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    label = (lesions > 0).astype(np.uint8)
+    label[lesions == UNJUDGED_LESION] = _IGNORED[Kind.LESIONS]
+    return label
+
+
+def _bone_label(bones: Volume, judged: Judged) -> npt.NDArray[np.uint8]:
+    """Bones that a person drew; what may be another bone is to be ignored.
+
+    Raises:
+        InputError: if bones were drawn as one: nnU-Net has no label for that.
+    """
+    unions = sorted(judged.structures - EVERYTHING)
+    if unions:
+        raise InputError(
+            "Bones drawn as one cannot be told apart by a label",
+            got=", ".join(unions),
+            remedy="Export the lesions alone, or take these patients out of the table",
+        )
+    values = replace(OWN_BONES, unjudged=frozenset({UNJUDGED_BONE}))
+    label = truth_of(bones.array, values, bones.geometry.spacing).bones
+    assert label is not None
+    left_open = [0, *(int(bone) for bone in judged.open_bones)] if judged.open_bones else []
+    label[np.isin(label, [*left_open, UNJUDGED_BONE])] = _IGNORED[Kind.BONES]
+    return label
 
 
 def write_dataset(
@@ -235,23 +268,29 @@ def write_dataset(
     for held_out in {case.held_out for case in cases} | {False}:
         for part in _FOLDERS[held_out]:
             (folder / part).mkdir()
+    ignored = False
     for done, case in enumerate(cases, start=1):
-        _write_case(case, order, folder)
+        ignored |= _write_case(case, order, folder)
         finished(done, len(cases))
-    write_json(folder / DATASET_NAME, dataset_description(cases, order, name))
+    description = dataset_description(cases, order, name)
+    if ignored:
+        description["labels"]["ignore"] = _IGNORED[order.kind]
+    write_json(folder / DATASET_NAME, description)
     if any(case.patient.split for case in cases if not case.held_out):
         write_json(folder / SPLITS_NAME, splits_of(cases))
     patients = {case.patient.key: case.patient for case in cases}
     write_table(folder / TABLE_NAME, table_rows(patients.values()))
 
 
-def _write_case(case: ExportCase, order: NnunetOrder, folder: Path) -> None:
+def _write_case(case: ExportCase, order: NnunetOrder, folder: Path) -> bool:
+    """Write images and label; whether some voxels of it are to be ignored."""
     images, labels = _FOLDERS[case.held_out]
     channels, label = _volumes(case, order)
     for number, volume in enumerate(channels):
         write_nifti(folder / images / f"{case.name}_{number:04d}{ENDING}", volume)
     if label is not None:
         write_nifti(folder / labels / f"{case.name}{ENDING}", label)
+    return label is not None and bool((label.array == _IGNORED[order.kind]).any())
 
 
 def dataset_description(

@@ -17,17 +17,14 @@ from pelvimets.core.annotation import OWN_BONES, Structure, ValueMap, value_map
 from pelvimets.errors import CohortError, InputError
 from pelvimets.io.cohort.folder import TABLE_NAME
 from pelvimets.io.cohort.importing import (
-    KINDS,
-    ImageSource,
-    ImportPlan,
-    MaskSource,
-    PlannedPatient,
     check_masks,
     check_names,
     person_of,
     read_table,
     shortened,
 )
+from pelvimets.io.cohort.plan import KINDS, ImageSource, ImportPlan, MaskSource, PlannedPatient
+from pelvimets.io.cohort.rules import ImportRules, Readers
 from pelvimets.io.nifti.files import SUFFIXES
 from pelvimets.labels import Sequence
 
@@ -45,7 +42,7 @@ _KIND_WORDS = {
 _OTHER_WORDS = (
     r"seg|dseg|segs|segmentation|segmentations|mask|masks|label|labels|truth|gt|annotations|"
     r"image|images|img|imgs|anat|data|nifti|nii|in|phase|ip|ax|axial|tra|desc|space|acq|res|ce|"
-    r"derivatives|raw|map|w"
+    r"derivatives|raw|map|w|(?:reader|rater|observer|annotator)\d*"
 )
 _NOT_IN_PHASE = re.compile(r"oop|opp|opposed|out|outphase|outofphase|water|fat")
 
@@ -61,6 +58,7 @@ class PairsOptions:
         table: Table of patients; default the one in the folder.
         optional: Kinds of mask that an image may lack.
         empty_lesions: Images without a file of lesions have none.
+        rules: Options of every import.
     """
 
     patterns: tuple[tuple[str, str], ...] = ()
@@ -69,6 +67,7 @@ class PairsOptions:
     table: Path | None = None
     optional: tuple[str, ...] = ()
     empty_lesions: bool = False
+    rules: ImportRules = field(default_factory=ImportRules)
 
 
 @dataclass(frozen=True)
@@ -208,24 +207,31 @@ def plan_pairs(folder: Path, files: Ordered[FoundFile], options: PairsOptions) -
     Raises:
         CohortError: if two files serve for one slot, a mask has no image, or an image no mask.
     """
-    by_patient = _slots(files)
+    by_patient = _slots(files, options)
     values = _bone_values(options)
-    patients = tuple(_patient(key, slots, values, options) for key, slots in by_patient.items())
+    patients = options.rules.kept(
+        (_patient(key, slots, values, options) for key, slots in by_patient.items()),
+        {file.patient for file in files},
+    )
     check_names(patients)
     check_masks(patients, options.optional)
     left_out = [file.name for file in files if not file.slot]
     notes = (f"{len(left_out)} files left out",) if left_out else ()
     own_table = Path(folder) / TABLE_NAME
     table = options.table or (own_table if own_table.is_file() else None)
-    return ImportPlan(patients, notes, read_table(table))
+    return options.rules.applied(ImportPlan(patients, notes, read_table(table)))
 
 
-def _slots(files: Ordered[FoundFile]) -> dict[str, dict[str, Path]]:
+def _slots(
+    files: Ordered[FoundFile], options: PairsOptions
+) -> dict[str, dict[str, tuple[Path, ...]]]:
+    """Files of each slot by patient; several of a mask are several readers'."""
     found: dict[str, dict[str, list[FoundFile]]] = {}
     for file in files:
-        if file.slot:
+        if file.slot and file.patient not in options.rules.leave_out:
             found.setdefault(file.patient, {}).setdefault(file.slot, []).append(file)
-    problems = [problem for key, slots in found.items() for problem in _problems(key, slots)]
+    several = options.rules.readers is not Readers.REFUSE
+    problems = [p for key, slots in found.items() for p in _problems(key, slots, several=several)]
     if problems or not found:
         raise CohortError(
             "The names of the files do not say clearly what they are",
@@ -233,14 +239,19 @@ def _slots(files: Ordered[FoundFile]) -> dict[str, dict[str, Path]]:
             remedy="Look at the table of --dry-run, and say it with --pattern "
             "SLOT={patient}/NAME.nii.gz; slots: " + ", ".join(SLOTS),
         )
-    return {k: {slot: hits[0].path for slot, hits in slots.items()} for k, slots in found.items()}
+    return {
+        key: {slot: tuple(file.path for file in hits) for slot, hits in slots.items()}
+        for key, slots in found.items()
+    }
 
 
-def _problems(key: str, slots: Mapping[str, Ordered[FoundFile]]) -> list[str]:
+def _problems(
+    key: str, slots: Mapping[str, Ordered[FoundFile]], *, several: bool = False
+) -> list[str]:
     problems = [
         f"{key}: {' and '.join(f.name for f in hits)} are both {slot.strip('_')}"
         for slot, hits in slots.items()
-        if len(hits) > 1
+        if len(hits) > 1 and not (several and "_" in slot)
     ]
     for slot, hits in slots.items():
         image = "dwi" if slot == "adc" else slot.partition("_")[0]
@@ -258,24 +269,25 @@ def _bone_values(options: PairsOptions) -> ValueMap:
 
 
 def _patient(
-    key: str, slots: Mapping[str, Path], values: ValueMap, options: PairsOptions
+    key: str, slots: Mapping[str, Ordered[Path]], values: ValueMap, options: PairsOptions
 ) -> PlannedPatient:
     images = {
         sequence: _image(slots, sequence, values, options)
         for sequence in Sequence
         if sequence in slots
     }
-    return PlannedPatient(key, images, slots.get("adc"), None, person_of(key, options.person))
+    adc = slots["adc"][0] if "adc" in slots else None
+    return PlannedPatient(key, images, adc, None, person_of(key, options.person))
 
 
 def _image(
-    slots: Mapping[str, Path], sequence: Sequence, values: ValueMap, options: PairsOptions
+    slots: Mapping[str, Ordered[Path]], sequence: Sequence, values: ValueMap, options: PairsOptions
 ) -> ImageSource:
     meanings = {"bones": values, "lesions": None}
     masks = tuple(
-        MaskSource(slots[f"{sequence}_{kind}"], meaning)
+        MaskSource(path, meaning)
         for kind, meaning in meanings.items()
-        if f"{sequence}_{kind}" in slots
+        for path in slots.get(f"{sequence}_{kind}", ())
     )
     no_lesion = options.empty_lesions and f"{sequence}_lesions" not in slots
-    return ImageSource(slots[sequence.value], masks, no_lesion=no_lesion)
+    return ImageSource(slots[sequence.value][0], masks, no_lesion=no_lesion)
