@@ -119,6 +119,7 @@ class EvidenceWeights:
         no_adc: Added where no ADC is known.
         rim: Of the share of voxels at the border of the bone mask or outside of it.
         outside: Of the share of voxels outside the bone mask.
+        shape: Of the shortest over the longest extent, 0-1.
         threshold: Voxels of that probability or more make a candidate.
         grow_to: A candidate takes in what touches it down to this probability, so that pieces of
             one metastasis are one candidate; None leaves it as it is.
@@ -136,6 +137,7 @@ class EvidenceWeights:
     no_adc: float = 0.0
     rim: float = 0.0
     outside: float = 0.0
+    shape: float = 0.0
     threshold: float = 0.5
     grow_to: float | None = None
     patient_intercept: float = 0.0

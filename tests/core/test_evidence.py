@@ -161,6 +161,32 @@ def test_place_in_bone_is_measured_from_the_border_of_its_mask() -> None:
     assert 0.4 < outside < 0.65 and outside + 0.05 < rim < 0.9
 
 
+def test_a_disc_is_flat_and_a_ball_is_round_on_any_grid() -> None:
+    for spacing in ((1.0, 1.0, 1.0), (5.0, 1.5, 1.5)):
+        grid = Geometry.from_axes((25, 61, 61), spacing, (0.0, 0.0, 0.0))
+        z, y, x = (np.arange(n) * s for n, s in zip(grid.shape, spacing, strict=True))
+        centre = [values.mean() for values in (z, y, x)]
+        squares = [np.square(values - c) for values, c in zip((z, y, x), centre, strict=True)]
+        across = squares[1][None, :, None] + squares[2][None, None, :]
+        shapes = {
+            "ball": squares[0][:, None, None] + across <= 100,
+            "disc": (across <= 100) & (squares[0][:, None, None] <= 9),
+        }
+        roundness = {}
+        for name, mask in shapes.items():
+            found = Volume(mask.astype(np.float32), grid)
+            around = surroundings(
+                Sequence.T1,
+                {Sequence.T1: found},
+                None,
+                found.with_array(np.ones_like(mask, np.uint8)),
+            )
+            labels = found.with_array(mask.astype(np.uint16))
+            roundness[name] = gather_evidence(labels, around, SETTINGS)[1].roundness
+        assert roundness["ball"] > 0.85
+        assert 0.25 < roundness["disc"] < 0.45
+
+
 def test_weights_of_an_earlier_version_score_as_before() -> None:
     stored = {"intercept": -1.0, "score": 0.7, "volume": 0.2, "threshold": 0.35}
     weights = settings_from_dict(EvidenceWeights, stored)

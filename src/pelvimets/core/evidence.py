@@ -31,7 +31,7 @@ _SUREST = 0.999  # of a probability before its logit is taken
 _LEAST_SURE = 0.001
 _FAINT_SHARE = 0.25
 _RIM_MM = 3.0  # bone less deep than this is the border of its mask
-FEATURES = ("score", "mean", "volume", "other", "alone", "adc", "no_adc", "rim", "outside")
+FEATURES = ("score", "mean", "volume", "other", "alone", "adc", "no_adc", "rim", "outside", "shape")
 """Names of the features, each with its weight in ``EvidenceWeights``."""
 
 
@@ -48,6 +48,7 @@ class Evidence:
         adc_um2_per_s: Median ADC; None where no map exists or it has no value there.
         rim_share: Of its voxels, at the border of the bone mask or outside of it.
         outside_share: Of its voxels, outside the bone mask.
+        roundness: Shortest over longest principal extent, 0-1: a disc or an end plate is flat.
     """
 
     score: float
@@ -57,6 +58,7 @@ class Evidence:
     adc_um2_per_s: float | None = None
     rim_share: float = 0.0
     outside_share: float = 0.0
+    roundness: float = 0.0
 
 
 def features(evidence: Evidence) -> npt.NDArray[np.float64]:
@@ -77,6 +79,7 @@ def features(evidence: Evidence) -> npt.NDArray[np.float64]:
             float(adc is None),
             evidence.rim_share,
             evidence.outside_share,
+            evidence.roundness,
         ]
     )
 
@@ -225,8 +228,18 @@ def gather_evidence(
             adc_um2_per_s=_median_there(adc, on_adc, number),
             rim_share=float(np.mean(depth <= _RIM_MM)),
             outside_share=float(np.mean(depth == 0)),
+            roundness=_roundness(mask, labels.geometry.spacing),
         )
     return evidence
+
+
+def _roundness(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> float:
+    """Shortest over longest principal extent of a lesion; a voxel has the extent of its edges."""
+    places = np.argwhere(mask) * np.array(spacing_mm)
+    own = np.diag(np.square(spacing_mm) / 12)
+    spread = (places - places.mean(axis=0)).T @ (places - places.mean(axis=0)) / len(places)
+    shortest, _, longest = np.linalg.eigvalsh(spread + own)
+    return float(np.sqrt(shortest / longest))
 
 
 def _on_grid(other: Volume, grid: Geometry) -> npt.NDArray[np.float32]:

@@ -35,7 +35,8 @@ _STEPS = (
     ("with size and mean", ("score", "mean", "volume")),
     ("with the other sequence", ("score", "mean", "volume", "other", "alone")),
     ("with ADC", ("score", "mean", "volume", "other", "alone", "adc", "no_adc")),
-    ("with its place in bone", FEATURES),
+    ("with its place in bone", FEATURES[:-1]),
+    ("with its shape", FEATURES),
 )
 
 

@@ -131,11 +131,15 @@ def _calibration(record: Facts | None) -> list[str]:
 
 
 def _weighed(sequences: Facts) -> str:
-    """What is weighed beside the score; place in bone not yet in earlier versions."""
-    first = "the size, the same place on the other sequence"
-    if all("with its place in bone" in own["gains"] for own in sequences.values()):
-        return f"{first}, the ADC and how far the candidate lies in bone"
-    return f"{first} and the ADC"
+    """What is weighed beside the score; place in bone and shape not yet in earlier versions."""
+    words = ["the size", "the same place on the other sequence", "the ADC"]
+    for gain, word in (
+        ("with its place in bone", "how far the candidate lies in bone"),
+        ("with its shape", "how flat it is"),
+    ):
+        if all(gain in own["gains"] for own in sequences.values()):
+            words.append(word)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _joining(joining: Facts | None) -> list[str]:
