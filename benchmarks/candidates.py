@@ -21,6 +21,7 @@ import numpy as np
 from pelvimets.app.calibrate import FoundPatient, FoundPatients, candidate_cases
 from pelvimets.config import LesionSettings
 from pelvimets.core.evidence import weigh_lesions
+from pelvimets.core.progress import silent
 from pelvimets.core.segmentation import gather_candidates
 from pelvimets.evaluation.measures.case import SequenceMasks, measure_case
 from pelvimets.evaluation.readings import Reading, tally_lesions
@@ -67,7 +68,7 @@ def main() -> None:
     segmenter = load_segmenter(bundle_folder(options.bundle))
     work = options.cohort.with_name(f"{options.cohort.name}.candidates")
     patients = read_cohort(options.cohort).patients
-    found = FoundPatients(patients, segmenter, work / segmenter.weights_sha256[:16], _Silent())
+    found = FoundPatients(patients, segmenter, work / segmenter.weights_sha256[:16], silent)
     settings = segmenter.settings.lesions
     print("| sequence | grown to | recall; precision, any overlap | one to one | pieces | DSC |")
     print("|---|---|---|---|---|---|")
@@ -79,11 +80,6 @@ def main() -> None:
             cells = [sequence.title, "-" if low is None else f"{low:g}", *own.cells()]
             print(f"| {' | '.join(cells)} |", flush=True)
     _fitted(found, settings)
-
-
-class _Silent:
-    def read(self, patient: str, done: int, total: int) -> None:
-        pass
 
 
 def _growing(settings: LesionSettings, low: float | None) -> LesionSettings:

@@ -38,7 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
     clock = Clock()
     from pelvimets.app.phantom import make_phantom
-    from pelvimets.app.requests.phantom import Examined, PhantomOrder
+    from pelvimets.requests.phantom import Examined, PhantomOrder
 
     with tempfile.TemporaryDirectory() as folder:
         order = PhantomOrder(arguments.seed, examined=Examined(scanner=arguments.scanner))

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from pelvimets.app.card import evaluation_facts
+from pelvimets.evaluation.report.card_facts import evaluation_facts
 from pelvimets.io.record.results import read_results
 from pelvimets.labels import Bone, Sequence
 from pelvimets.training.phantom_samples import TRAINED_SCANNERS

@@ -17,11 +17,11 @@ from playwright.sync_api import Page
 
 from pelvimets.app.phantom import make_phantom
 from pelvimets.app.predict import StudyInput, predict
-from pelvimets.app.requests.phantom import PhantomOrder
 from pelvimets.app.view import open_desk
 from pelvimets.config import ReadingSettings
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.io.nifti.files import read_nifti
+from pelvimets.requests.phantom import PhantomOrder
 from pelvimets.web import bind_viewer
 from tests.web.browser import browser, fresh_page
 

@@ -4,7 +4,7 @@ A request is what a function of ``app`` takes. A field made by ``option`` also s
 command line calls it; ``cli.requests`` makes the parameters of a command from that.
 
     @dataclass(frozen=True)
-    class Request:
+    class CopyRequest(Request):
         data: Path = option("Cohort folder.", "--data")
         jobs: int = option("Patients at a time.", default=1, least=1)
 """
@@ -56,6 +56,17 @@ def option(
     if factory is not MISSING:
         return field(default_factory=factory, metadata={_KEY: told})
     return field(default=default, metadata={_KEY: told})
+
+
+class Request:
+    """Base of requests: a path that is given as text becomes one."""
+
+    def __post_init__(self) -> None:
+        """Turn text into paths."""
+        for own in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, own.name)
+            if own.type in ("Path", "Path | None") and isinstance(value, str):
+                object.__setattr__(self, own.name, Path(value))
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from pelvimets.app.benchmark import (
-    ScoreRequest,
-    leaderboard_page,
-    make_benchmark,
-    read_results,
-    score,
-)
+from pelvimets.app.benchmark import ScoreRequest, leaderboard_page, make_benchmark, score
 from pelvimets.cli.main import app
 from pelvimets.errors import CohortError, InputError, SettingsError
 from pelvimets.io.cohort.folder import read_cohort
+from pelvimets.io.exchange.benchmark import read_results
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.phantom.anatomy.atlas import EARLIER_SOURCES, UNSEEN_SOURCES
 from pelvimets.phantom.cohort.benchmark import Agreement, load_benchmark

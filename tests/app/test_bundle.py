@@ -22,6 +22,7 @@ from pelvimets.app.calibrate import (
 from pelvimets.app.card import EvaluationFolders, add_test
 from pelvimets.app.predict import RunOptions, StudyInput, predict
 from pelvimets.config import GridSettings, LesionSettings, settings_to_dict
+from pelvimets.core.progress import silent
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
@@ -36,10 +37,6 @@ from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS
 from pelvimets.training.settings import Stage, TrainingSettings
 from tests.app.conftest import LESION_MM, SETTINGS, KnownStudy, image_of
 from tests.core.test_lesions import ball
-
-
-class Silent:
-    def read(self, patient: str, done: int, total: int) -> None: ...
 
 
 def small(preset: TrainingSettings) -> TrainingSettings:
@@ -163,7 +160,7 @@ def found_in(
     cohort: Path, segmenter: FixedSegmenter, work: Path, number: slice = slice(None)
 ) -> FoundPatients:
     patients = calibration.read_cohort(cohort).patients[number]
-    return FoundPatients(patients, segmenter, work, Silent())
+    return FoundPatients(patients, segmenter, work, silent)
 
 
 def cases_of(found: FoundPatients) -> list[CandidateCase]:
@@ -194,10 +191,10 @@ def test_a_calibrated_bundle_reads_with_its_weights(
     monkeypatch.setattr(calibration, "load_segmenter", lambda folder: fixed)
     request = CalibrationRequest(bundle, (cohort,), tmp_path / "calibrated")
     with pytest.raises(CohortError, match="Too few candidates"):
-        calibrate(request, Silent())
+        calibrate(request, silent)
     assert not request.out.exists()
     monkeypatch.setattr("pelvimets.training.calibration.FEWEST", 2)
-    record = calibrate(request, Silent())
+    record = calibrate(request, silent)
     settings = load_segmenter(request.out).settings.lesions
     assert settings.dwi.evidence is not None and settings.t1.evidence is not None
     assert settings.smallest_score == record["smallest_score"]
@@ -208,14 +205,14 @@ def test_a_calibrated_bundle_reads_with_its_weights(
 
 def test_an_unknown_split_is_refused(bundle: Path, cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(CohortError, match=r"Unknown split.*best.*validation"):
-        calibrate(CalibrationRequest(bundle, (cohort,), tmp_path / "out", "best"), Silent())
+        calibrate(CalibrationRequest(bundle, (cohort,), tmp_path / "out", "best"), silent)
 
 
 def test_patients_of_the_same_name_in_two_cohorts_are_refused(
     bundle: Path, cohort: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(CohortError, match=r"same name.*p0"):
-        calibrate(CalibrationRequest(bundle, (cohort, cohort), tmp_path / "out"), Silent())
+        calibrate(CalibrationRequest(bundle, (cohort, cohort), tmp_path / "out"), silent)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,6 @@ from pelvimets.app.phantom import (
     make_cohort,
     make_phantom,
 )
-from pelvimets.app.requests.phantom import CohortOrder, Examined, PhantomOrder
 from pelvimets.errors import CohortError, OutputError
 from pelvimets.io.cohort.folder import Split, read_case, read_cohort
 from pelvimets.io.nifti.files import read_nifti
@@ -25,6 +24,7 @@ from pelvimets.labels import Sequence
 from pelvimets.phantom.anatomy.healthy import AnatomySettings
 from pelvimets.phantom.choices import Part, Population
 from pelvimets.phantom.cohort.build import PatientSettings
+from pelvimets.requests.phantom import CohortOrder, Examined, PhantomOrder
 
 COARSE = PatientSettings(anatomy=AnatomySettings(spacing_mm=5.0))
 ORDER = CohortOrder(
@@ -102,7 +102,7 @@ def test_interrupted_cohort_goes_on_and_ends_the_same(cohort_folder: Path, tmp_p
     shutil.rmtree(stopped / "p0002")
     (stopped / "patients.csv").unlink()
     calls = []
-    make_cohort(ORDER, stopped, finished=lambda *call: calls.append(call))
+    make_cohort(ORDER, stopped, progress=lambda *call: calls.append(call))
     assert calls == [("", 1, 2), ("p0002", 2, 2)]
     assert files(stopped) == files(cohort_folder)
 

@@ -17,7 +17,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from pelvimets.app.requests.train import TrainRequest
 from pelvimets.app.samples import (
     PhantomPool,
     begin_pool,
@@ -39,6 +38,7 @@ from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.labels import Bone, Sequence
+from pelvimets.requests.train import TrainRequest
 from pelvimets.training.observing import RunState
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS, PAPER_BONES
 from pelvimets.training.run import load_trained

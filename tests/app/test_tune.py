@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from pelvimets.app.requests.train import TuneOptions
 from pelvimets.app.samples import PhantomPool
 from pelvimets.app.tune import TuneSummary, open_search, run_search
 from pelvimets.app.tune_output import Study
@@ -27,6 +26,7 @@ from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.search_folder import SearchFolder
 from pelvimets.io.record.search_storage import open_storage
+from pelvimets.requests.train import TuneOptions
 from pelvimets.training.overrides import overridden
 from pelvimets.training.presets import DEFAULT_BONES, preset_settings
 from pelvimets.training.sample import Sample

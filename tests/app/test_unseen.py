@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pelvimets.app.calibrate import CalibrationRequest, calibrate
+from pelvimets.core.progress import silent
 from pelvimets.errors import CohortError
 from pelvimets.io.phantom.record import COHORT_RECORD, phantom_command, refuse_unseen
 from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES, UNSEEN_SOURCES
@@ -32,7 +33,7 @@ def test_a_cohort_of_unseen_people_is_refused(tmp_path: Path) -> None:
         refuse_unseen(cohort)
     request = CalibrationRequest(Path("first"), (cohort,), tmp_path / "bundle")
     with pytest.raises(CohortError, match="kept for measuring"):
-        calibrate(request, observer=None)  # type: ignore[arg-type]
+        calibrate(request, silent)
     assert not (tmp_path / "bundle").exists()
 
 

@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_a_usage_error(words: str, said: str) -> None:
 
 
 def test_every_option_of_every_request_says_what_it_is() -> None:
-    from pelvimets.app.requests import evaluate, phantom, train
+    from pelvimets.requests import evaluate, phantom, train
 
     told = [
         one

@@ -15,10 +15,7 @@ import pytest
 from PIL import Image
 from synthetic_cohort import GRIDS, balls_on, write_cohort
 
-from pelvimets.app.card import evaluation_facts
-from pelvimets.app.evaluate import evaluate, headlines, measure_cohort
-from pelvimets.app.evaluation_output import flow_arms, flow_steps
-from pelvimets.app.requests.evaluate import EvaluationRequest
+from pelvimets.app.evaluate import evaluate, measure_cohort
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
@@ -29,8 +26,11 @@ from pelvimets.evaluation.figures import (
     calibration_groups_figure,
     looks,
 )
+from pelvimets.evaluation.figures.flow import flow_arms, flow_steps
 from pelvimets.evaluation.measures.patients import patient_figures
 from pelvimets.evaluation.readings import PatientCall, Reading
+from pelvimets.evaluation.report.card_facts import evaluation_facts
+from pelvimets.evaluation.report.headlines import headlines
 from pelvimets.evaluation.report.plain import results_to_dict
 from pelvimets.evaluation.results import summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
@@ -39,6 +39,7 @@ from pelvimets.evaluation.tables.detection import detection_table
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.record.results import CaseStore
 from pelvimets.labels import Sequence as MrSequence
+from pelvimets.requests.evaluate import EvaluationRequest
 from pelvimets.training.card import model_card
 
 QUICK = EvaluationSettings(bootstrap_samples=200, in_silico=True)
@@ -348,26 +349,19 @@ def test_an_interrupted_run_goes_on_where_it_stopped(bare, tmp_path):
     class StopError(Exception):
         pass
 
-    class Interrupting:
-        def measured(self, patient, done, total):
-            if done == 3:
-                raise StopError
-
-    class Counting:
-        measured_anew = 0
-
-        def measured(self, patient, done, total):
-            pass
+    def interrupting(patient, done, total):
+        if done == 3:
+            raise StopError
 
     reference, prediction = bare
     request, out = EvaluationRequest(prediction, reference, QUICK), tmp_path / "out"
     with pytest.raises(StopError):
-        evaluate(request, out, observer=Interrupting())
+        evaluate(request, out, progress=interrupting)
     assert not out.exists()
     kept = sorted((tmp_path / ".out.cases").glob("*.json"))
     before = {path.name: path.stat().st_mtime_ns for path in kept}
     assert len(before) == 3
-    measure_cohort(request, CaseStore(tmp_path / ".out.cases"), observer=Counting())
+    measure_cohort(request, CaseStore(tmp_path / ".out.cases"))
     after = {p.name: p.stat().st_mtime_ns for p in (tmp_path / ".out.cases").glob("*.json")}
     assert len(after) == 8 and all(after[name] == stamp for name, stamp in before.items())
 

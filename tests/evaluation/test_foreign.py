@@ -12,7 +12,6 @@ import pytest
 from synthetic_cohort import GRIDS, write_cohort
 
 from pelvimets.app.evaluate import evaluate
-from pelvimets.app.requests.evaluate import EvaluationRequest
 from pelvimets.errors import InputError
 from pelvimets.evaluation import dice
 from pelvimets.evaluation.settings import EvaluationSettings, LesionInstances
@@ -21,6 +20,7 @@ from pelvimets.io.exchange.forms import PredictionForm
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.labels import Bone
 from pelvimets.labels import Sequence as MrSequence
+from pelvimets.requests.evaluate import EvaluationRequest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 QUICK = EvaluationSettings(bootstrap_samples=50, in_silico=True)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks.targets import lesion_rows
-from pelvimets.app.card import evaluation_facts
-from pelvimets.app.evaluate import headlines
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.evaluation.measures.case import SequenceMasks, measure_case
+from pelvimets.evaluation.report.card_facts import evaluation_facts
+from pelvimets.evaluation.report.headlines import headlines
 from pelvimets.evaluation.report.plain import results_to_dict
 from pelvimets.evaluation.results import summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings, MatchRule

@@ -17,7 +17,6 @@ from pelvimets.app.agreement import agree
 from pelvimets.app.compare_models import compare
 from pelvimets.app.evaluate import evaluate
 from pelvimets.app.replicate import InSilico, ReplicationRequest, replicate
-from pelvimets.app.requests.evaluate import AgreementRequest, EvaluationRequest
 from pelvimets.cli import evaluate as commands
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
@@ -27,6 +26,7 @@ from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.evaluation.statistics.readers import CONSENSUS, pair_kind
 from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.requests.evaluate import AgreementRequest, EvaluationRequest
 
 QUICK = EvaluationSettings(bootstrap_samples=100, in_silico=True)
 

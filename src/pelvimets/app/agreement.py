@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pelvimets import __version__
 from pelvimets.app.evaluate import check_study_extra
-from pelvimets.app.requests.evaluate import AgreementRequest
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, PelvimetsError
 from pelvimets.evaluation.checks import Problem, Weight
@@ -28,6 +27,7 @@ from pelvimets.io.cohort.evaluation_input import patients_of, read_label_mask
 from pelvimets.io.record.output import check_output, staged_folder, write_json, write_text
 from pelvimets.io.record.results import write_figures, write_tables
 from pelvimets.labels import Sequence as MrSequence
+from pelvimets.requests.evaluate import AgreementRequest
 
 MODEL = "model"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pelvimets.core.progress import Progress
 from pelvimets.core.segmentation import segment_bones
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.volume import Volume
@@ -43,7 +43,7 @@ def prepare_backgrounds(
     backgrounds: Backgrounds,
     settings: TrainingSettings,
     folder: Path,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> tuple[str, ...]:
     """Make the samples that are not there or out of date.
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pelvimets import __version__
-from pelvimets.app.card import evaluation_facts
 from pelvimets.app.evaluate import check_study_extra, measure_cohort
 from pelvimets.app.phantom import make_cohort
-from pelvimets.app.requests.evaluate import EvaluationRequest
-from pelvimets.app.requests.phantom import CohortOrder, Examined
+from pelvimets.core.progress import Progress, silent
 from pelvimets.errors import CohortError, InputError
+from pelvimets.evaluation.report.card_facts import evaluation_facts
 from pelvimets.evaluation.report.plain import NOTICE_IN_SILICO, results_to_dict
 from pelvimets.evaluation.results import summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.evaluation.tables.leaderboard import leaderboard
 from pelvimets.io.cohort.folder import TABLE_NAME, read_patients
+from pelvimets.io.exchange.benchmark import check_version, link, open_benchmark, read_results
 from pelvimets.io.exchange.submission import (
     case_name,
     read_method,
@@ -30,7 +27,7 @@ from pelvimets.io.exchange.submission import (
     stage_submission,
 )
 from pelvimets.io.phantom.fingerprints import compare_patient
-from pelvimets.io.record.output import write_json, write_text
+from pelvimets.io.record.output import write_text
 from pelvimets.io.record.results import CaseStore
 from pelvimets.labels import Sequence
 from pelvimets.phantom.cohort.benchmark import (
@@ -43,10 +40,10 @@ from pelvimets.phantom.cohort.benchmark import (
     load_benchmark,
     worst,
 )
+from pelvimets.requests.evaluate import EvaluationRequest
+from pelvimets.requests.phantom import CohortOrder, Examined
 
-RECORD = "benchmark.json"
 INPUTS = "inputs"
-Finished = Callable[[str, int, int], None]
 _SHOWN = 5
 
 
@@ -55,7 +52,7 @@ def make_benchmark(
     parts: tuple[str, ...] = (),
     *,
     jobs: int = 1,
-    finished: Finished = lambda part, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Agreement]:
     """Make parts of the benchmark, or what is missing of them, and hold them against the frozen.
 
@@ -66,7 +63,7 @@ def make_benchmark(
         folder: Of the benchmark; an interrupted run goes on.
         parts: Names; default those of the leaderboard.
         jobs: Patients at a time.
-        finished: Told of the part, patients done, and its patients.
+        progress: Told of the part, patients done, and its patients.
 
     Returns:
         How each part agrees with the frozen one.
@@ -77,67 +74,28 @@ def make_benchmark(
     """
     benchmark = load_benchmark()
     chosen = benchmark.chosen(parts)
-    _open(folder, benchmark)
+    open_benchmark(folder, benchmark)
     for part in chosen:
-        make_part(part, folder, jobs=jobs, finished=finished)
+        make_part(part, folder, jobs=jobs, progress=progress)
     return {part.name: compare_part(benchmark, part, folder, (*IMAGES, *MASKS)) for part in chosen}
 
 
 def make_part(
-    part: BenchmarkPart, folder: Path, *, jobs: int = 1, finished: Finished = lambda p, d, t: None
+    part: BenchmarkPart, folder: Path, *, jobs: int = 1, progress: Progress = silent
 ) -> None:
     """Make one part's cohort and its inputs by nnU-Net's names."""
     order = CohortOrder(part.population, part.patients, part.seed, Examined(base=part.settings))
 
     def made(patient: str, done: int, total: int) -> None:
-        finished(part.name, done, total)
+        progress(part.name, done, total)
 
-    make_cohort(order, folder / part.name, jobs=jobs, finished=made)
+    make_cohort(order, folder / part.name, jobs=jobs, progress=made)
     for sequence in Sequence:
         target = folder / INPUTS / sequence.value
         target.mkdir(parents=True, exist_ok=True)
         for patient in read_patients(folder / part.name):
             name = f"{case_name(part.name, patient.key)}_0000.nii.gz"
-            _link(patient.image_path(sequence), target / name)
-
-
-def _link(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def _open(folder: Path, benchmark: Benchmark) -> None:
-    """Start a folder, or go on with one of the same version."""
-    path = folder / RECORD
-    if path.is_file():
-        _check_version(folder, benchmark)
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise CohortError(
-            "The benchmark is made in a new folder", got=folder, remedy="Choose an empty folder"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"benchmark": benchmark.version, "notice": NOTICE_IN_SILICO})
-
-
-def _check_version(folder: Path, benchmark: Benchmark) -> None:
-    try:
-        version = json.loads((folder / RECORD).read_text(encoding="utf-8"))["benchmark"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CohortError(
-            "The folder is no benchmark",
-            got=f"{folder}: {error!r}",
-            remedy="Make one with: pelvimets benchmark make -o FOLDER",
-        ) from error
-    if version != benchmark.version:
-        raise CohortError(
-            "The folder holds another version of the benchmark",
-            got=f"{version}; this package has {benchmark.version}",
-            remedy="Make it anew in another folder",
-        )
+            link(patient.image_path(sequence), target / name)
 
 
 def compare_part(
@@ -184,9 +142,7 @@ class ScoreRequest:
     jobs: int = 1
 
 
-def score(
-    request: ScoreRequest, finished: Finished = lambda part, done, total: None
-) -> dict[str, Any]:
+def score(request: ScoreRequest, progress: Progress = silent) -> dict[str, Any]:
     """Score a submission; the result follows ``benchmark.schema.json``.
 
     Raises:
@@ -195,7 +151,7 @@ def score(
     """
     check_study_extra()
     benchmark = load_benchmark()
-    _check_version(request.benchmark, benchmark)
+    check_version(request.benchmark, benchmark)
     method = read_method(request.submission)
     chosen = _present(benchmark, request)
     cohort = {}
@@ -215,7 +171,7 @@ def score(
         "notice": NOTICE_IN_SILICO,
         "method": method.as_data(),
         "cohort": cohort,
-        "parts": {part.name: _score_part(part, request, finished) for part in chosen},
+        "parts": {part.name: _score_part(part, request, progress) for part in chosen},
     }
 
 
@@ -232,7 +188,7 @@ def _present(benchmark: Benchmark, request: ScoreRequest) -> tuple[BenchmarkPart
     return there
 
 
-def _score_part(part: BenchmarkPart, request: ScoreRequest, finished: Finished) -> dict[str, Any]:
+def _score_part(part: BenchmarkPart, request: ScoreRequest, progress: Progress) -> dict[str, Any]:
     cohort = request.benchmark / part.name
     patients = [patient.key for patient in read_patients(cohort)]
     with tempfile.TemporaryDirectory(prefix="pelvimets-benchmark-") as name:
@@ -242,7 +198,7 @@ def _score_part(part: BenchmarkPart, request: ScoreRequest, finished: Finished) 
         reference.mkdir()
         stage_submission(request.submission, part.name, patients, prediction)
         stage_reference(cohort, patients, prediction, reference)
-        return _measured(part, EvaluationRequest(prediction, reference), work, request, finished)
+        return _measured(part, EvaluationRequest(prediction, reference), work, request, progress)
 
 
 def _measured(
@@ -250,14 +206,14 @@ def _measured(
     evaluation: EvaluationRequest,
     work: Path,
     request: ScoreRequest,
-    finished: Finished,
+    progress: Progress,
 ) -> dict[str, Any]:
     settings = EvaluationSettings(in_silico=True)
     measured = measure_cohort(
         evaluation,
         CaseStore(work / "cases"),
         jobs=request.jobs,
-        observer=_Counter(part.name, finished),
+        progress=lambda patient, done, total: progress(part.name, done, total),
     )
     faults = [f"{case.patient}: {text}" for case in measured.cases for text in case.problems]
     if faults:
@@ -269,17 +225,6 @@ def _measured(
     facts = evaluation_facts(results_to_dict(results, __version__), part.name, [])
     kept = ("patients", "m1", "smallest_iou", "voxel", "lesions")
     return {name: facts[name] for name in kept}
-
-
-@dataclass(frozen=True)
-class _Counter:
-    """Implements ``app.evaluate.EvaluationObserver``."""
-
-    part: str
-    finished: Finished
-
-    def measured(self, patient: str, done: int, total: int) -> None:
-        self.finished(self.part, done, total)
 
 
 def write_leaderboard(folders: Iterable[Path], out: Path) -> int:
@@ -302,37 +247,3 @@ def leaderboard_page(results: list[dict[str, Any]]) -> str:
     benchmark = load_benchmark()
     parts = {part.name: part.about for part in benchmark.chosen(())}
     return leaderboard(results, parts, benchmark.version)
-
-
-def read_results(folders: Iterable[Path]) -> list[dict[str, Any]]:
-    """Result files of this version of the benchmark.
-
-    Raises:
-        InputError: if there are none, one is something else, or two have one name.
-    """
-    paths = [p for f in folders for p in (sorted(f.glob("*.json")) if f.is_dir() else [f])]
-    results = [_read_result(path) for path in paths]
-    names = [result["method"]["name"] for result in results]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not results:
-        raise InputError(
-            "A leaderboard needs results, each method once",
-            got=", ".join(twice) or "no result file",
-        )
-    return results
-
-
-def _read_result(path: Path) -> dict[str, Any]:
-    version = load_benchmark().version
-    try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found: Mapping[str, Any] = {key: result[key] for key in ("benchmark", "method", "parts")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError("This is no result of the benchmark", got=f"{path}: {error!r}") from error
-    if found["benchmark"] != version:
-        raise InputError(
-            f"{path.name} was scored on another version of the benchmark",
-            got=f"{found['benchmark']}; this package has {version}",
-            remedy="Score the method again",
-        )
-    return result

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from pelvimets.core.lesions import (
     near_bone,
     shown_lesions,
 )
+from pelvimets.core.progress import Progress
 from pelvimets.core.segmentation import Found, run_networks
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
@@ -57,14 +58,6 @@ _VOXELS = 30_000  # of a sequence of a patient, to fit how sequences are joined
 _NOTHING = 1e-3
 
 
-class CalibrationObserver(Protocol):
-    """Told of each patient that was read."""
-
-    def read(self, patient: str, done: int, total: int) -> None:
-        """``done`` of ``total`` patients lie behind."""
-        ...
-
-
 @dataclass(frozen=True)
 class CalibrationRequest:
     """What to calibrate.
@@ -84,7 +77,7 @@ class CalibrationRequest:
     overwrite: bool = False
 
 
-def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dict[str, Any]:
+def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]:
     """Fit how sequences are joined, threshold, weights, cuts; write a bundle with them.
 
     What the networks found in each patient is kept in ``<out>.work``, so that an interrupted
@@ -104,7 +97,7 @@ def calibrate(request: CalibrationRequest, observer: CalibrationObserver) -> dic
     check_output(request.out, overwrite=request.overwrite, result_marker=DESCRIPTION_NAME)
     segmenter = load_segmenter(source)
     work = request.out.with_name(f"{request.out.name}.work") / segmenter.weights_sha256[:16]
-    found = FoundPatients(_patients(request), segmenter, work, observer)
+    found = FoundPatients(_patients(request), segmenter, work, progress)
     fitted = fit_calibration(found, segmenter.settings.lesions)
     settings = replace(segmenter.settings, lesions=fitted.settings)
     made = [command for cohort in request.cohorts if (command := phantom_command(cohort))]
@@ -283,20 +276,20 @@ class FoundPatients:
         patients: Who.
         segmenter: The networks.
         work: Folder where what they found is kept.
-        observer: Told of each patient that is gone through.
+        progress: Told of each patient that is gone through.
     """
 
     patients: tuple[CohortPatient, ...]
     segmenter: Segmenter
     work: Path
-    observer: CalibrationObserver
+    progress: Progress
 
     def __iter__(self) -> Iterator[FoundPatient]:
         """Read those that are not kept; go through all."""
         for number, patient in enumerate(self.patients):
-            self.observer.read(patient.key, number, len(self.patients))
+            self.progress(patient.key, number, len(self.patients))
             yield self._found(patient)
-        self.observer.read("", len(self.patients), len(self.patients))
+        self.progress("", len(self.patients), len(self.patients))
 
     def _found(self, patient: CohortPatient) -> FoundPatient:
         truth = {s: _reference(patient, s) for s in patient.sequences}

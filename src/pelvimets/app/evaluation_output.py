@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from pelvimets import __version__
-from pelvimets.app.evaluate import Measured, headlines, settings_to_plain
-from pelvimets.app.evaluation_pictures import picture_name
 from pelvimets.evaluation.figures import (
     Example,
-    FlowStep,
     bland_altman_figure,
     bone_figure,
     calibration_figure,
@@ -28,19 +25,21 @@ from pelvimets.evaluation.figures import (
     roc_figure,
     violin_figure,
 )
+from pelvimets.evaluation.figures.examples import case_scores
+from pelvimets.evaluation.figures.flow import flow_arms, flow_steps
+from pelvimets.evaluation.measured import Measured
 from pelvimets.evaluation.measures.case import LESIONS
-from pelvimets.evaluation.measures.voxel import summarise
-from pelvimets.evaluation.readings import Reading
 from pelvimets.evaluation.report.captions import CAPTIONS, caption_of, figure_name
 from pelvimets.evaluation.report.claim import claim_table
+from pelvimets.evaluation.report.headlines import headlines
 from pelvimets.evaluation.report.methods import methods_text
 from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE, NOTICE_IN_SILICO, results_to_dict
 from pelvimets.evaluation.report.run_facts import RunFacts, run_facts
-from pelvimets.evaluation.results import CohortResults, VoxelRow
+from pelvimets.evaluation.results import CohortResults
 from pelvimets.evaluation.tables.cohort import cohort_tables
 from pelvimets.evaluation.tables.table import Table
-from pelvimets.io.cohort.evaluation_input import FlowRow
+from pelvimets.io.cohort.pictures import picture_name
 from pelvimets.io.record.output import write_json, write_text
 from pelvimets.io.record.results import CaseStore, read_picture, write_figures, write_tables
 from pelvimets.labels import Sequence as MrSequence
@@ -78,7 +77,7 @@ def write_evaluation(
     write_json(folder / "results.json", results_to_dict(results, __version__))
     write_json(
         folder / "run.json",
-        {"pelvimets": __version__, "settings": settings_to_plain(results.settings)},
+        {"pelvimets": __version__, "settings": asdict(results.settings)},
     )
     page = Page(
         title=results.title,
@@ -145,55 +144,11 @@ def evaluation_figures(
     return figures  # type: ignore[return-value]
 
 
-def flow_steps(results: CohortResults, measured: Measured) -> list[FlowStep]:
-    """From the first look, where the reference tells of it, to those evaluated."""
-    steps = _enrolment(measured.flow)
-    total = measured.listed
-    chosen = len(results.facts) + sum(measured.excluded.values())
-    other = {"other splits": total - chosen} if total > chosen else {}
-    if not steps:
-        steps = [FlowStep((f"In the reference (n = {total})",), {})]
-    if other:
-        steps[-1] = replace(steps[-1], excluded=other)
-        steps.append(FlowStep((f"Chosen for this evaluation (n = {chosen})",), {}))
-    steps[-1] = replace(steps[-1], excluded=measured.excluded)
-    lesions = sum(fact.lesions or 0 for fact in results.facts)
-    words = (f"Evaluated (n = {len(results.facts)})", f"{lesions} lesions in the reference")
-    return [*steps, FlowStep(words, {})]
-
-
-def _enrolment(flow: Sequence[FlowRow]) -> list[FlowStep]:
-    """Boxes of ``flow.csv``: one for each row that is no exclusion."""
-    steps: list[FlowStep] = []
-    for row in flow:
-        if row.step != "excluded":
-            name = "Screened" if row.step == "screened" else f"Included: {row.reason}"
-            steps.append(FlowStep((f"{name} (n = {row.patients})",), {}))
-        elif steps and row.patients:
-            excluded = {**steps[-1].excluded, row.reason: row.patients}
-            steps[-1] = replace(steps[-1], excluded=excluded)
-    return steps
-
-
-def flow_arms(results: CohortResults) -> list[tuple[str, ...]]:
-    """With and without metastases, and what the prediction said of them."""
-    reading = next((r for r in (Reading.EITHER, *Reading) if r in results.readings), None)
-    calls = {c.patient: c.called for c in results.readings[reading].calls} if reading else {}
-    arms = []
-    for stage, name in (("M1", "With metastases"), ("M0", "Without metastases")):
-        members = [fact.patient for fact in results.facts if fact.m_stage == stage]
-        said = [calls[patient] for patient in members if patient in calls]
-        words = {True: "called suspicious", False: "called not suspicious", None: "no statement"}
-        counted = (f"{text} (n = {said.count(value)})" for value, text in words.items())
-        arms.append((f"{name} (n = {len(members)})", *(counted if calls else ())))
-    return arms
-
-
 def _montage(
     results: CohortResults, store: CaseStore, sequence: MrSequence, kind: str
 ) -> Figure | None:
     """Best, median and worst case by DSC (mean DSC of the bones)."""
-    scores = _scores(results.voxel, sequence, kind)
+    scores = case_scores(results.voxel, sequence, kind)
     ranked = [
         (patient, score, path)
         for patient, score in sorted(scores.items(), key=lambda item: -item[1])
@@ -216,19 +171,6 @@ def _montage(
         else "slice; framed part; reference solid yellow, prediction dotted blue"
     )
     return montage_figure(f"{sequence.title}, {kind}", examples, legend)
-
-
-def _scores(rows: Sequence[VoxelRow], sequence: MrSequence, kind: str) -> dict[str, float]:
-    values: dict[str, list[float]] = {}
-    for row in rows:
-        lesions = row.structure == LESIONS
-        if row.sequence is not sequence or lesions != (kind == LESIONS):
-            continue
-        if lesions and row.measures.reference_empty:
-            continue
-        values.setdefault(row.patient, []).append(row.measures.dsc)
-    means = {patient: summarise(own).mean for patient, own in values.items()}
-    return {patient: mean for patient, mean in means.items() if mean == mean}
 
 
 def _keep_pictures(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from pelvimets import __version__
 from pelvimets.app.backgrounds import read_background
+from pelvimets.core.progress import Progress, silent
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.volume import Volume
 from pelvimets.errors import SettingsError
@@ -47,9 +47,7 @@ class InsertionOrder:
     overwrite: bool = False
 
 
-def insert_into_cohort(
-    order: InsertionOrder, progress: Callable[[str, int, int], None] = lambda key, done, total: None
-) -> Path:
+def insert_into_cohort(order: InsertionOrder, progress: Progress = silent) -> Path:
     """Make the cohort; the column ``person`` says whose image a patient is.
 
     Args:

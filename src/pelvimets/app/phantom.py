@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pelvimets import __version__
-from pelvimets.app.requests.phantom import CohortOrder, PhantomOrder
-from pelvimets.app.workers import each
+from pelvimets.core.progress import Progress, silent
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
 from pelvimets.io.cohort.folder import TABLE_NAME, read_cohort, write_table
@@ -23,6 +22,7 @@ from pelvimets.io.phantom.record import (
 )
 from pelvimets.io.phantom.study import write_phantom_study
 from pelvimets.io.record.output import staged_folder, write_json
+from pelvimets.io.workers import each
 from pelvimets.labels import Sequence
 from pelvimets.phantom.anatomy.patient import MimicKind
 from pelvimets.phantom.choices import Artefacts, Part, Population
@@ -38,6 +38,7 @@ from pelvimets.phantom.physics.visibility import (
     drawn_truth,
     lesions_seen,
 )
+from pelvimets.requests.phantom import CohortOrder, PhantomOrder
 
 FLOW_NAME = "flow.csv"
 Stage = Callable[[str], None]
@@ -233,7 +234,7 @@ def make_cohort(
     out: Path,
     *,
     jobs: int = 1,
-    finished: Callable[[str, int, int], None] = lambda key, done, total: None,
+    progress: Progress = silent,
 ) -> Path:
     """Make a cohort, or what is still missing of it.
 
@@ -241,7 +242,7 @@ def make_cohort(
         cohort: What to make.
         out: Folder of the cohort; may hold an interrupted run of the same order.
         jobs: Patients made at a time.
-        finished: Called after each patient with his name, the number done and the total.
+        progress: Told of each patient.
 
     Raises:
         CohortError: if the folder holds another cohort, or something else; or, once all others
@@ -251,11 +252,11 @@ def make_cohort(
     open_cohort_folder(out, cohort.as_data())
     waiting = [m for m in members if not (out / m.key / PATIENT_RECORD).is_file()]
     done = len(members) - len(waiting)
-    finished("", done, len(members))
+    progress("", done, len(members))
     faults = []
     for made in each(partial(_make_member, out=out), waiting, jobs):
         done += 1
-        finished(made.item.key, done, len(members))
+        progress(made.item.key, done, len(members))
         if made.fault:
             faults.append(f"{made.item.key}: {made.fault}")
     if faults:

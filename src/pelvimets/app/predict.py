@@ -26,7 +26,6 @@ from pelvimets.app.result import (
     write_dicom,
     write_result,
 )
-from pelvimets.app.stages import Observer, Silent, StageClock, check_memory, peak_memory_mib
 from pelvimets.config import LesionSettings, ReadingSettings, settings_to_dict
 from pelvimets.core.budget import Extent, estimate
 from pelvimets.core.contrast import adc_flags, contrast_flags
@@ -35,6 +34,7 @@ from pelvimets.core.field import parts_to_read, restored_bones, restored_lesions
 from pelvimets.core.findings import BoneMasks, Findings, QualityFlag
 from pelvimets.core.geometry import check_scale
 from pelvimets.core.measure import measure
+from pelvimets.core.progress import Progress, silent
 from pelvimets.core.quality import agreement_flags, bone_flags, field_flags, network_flags
 from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
@@ -45,6 +45,7 @@ from pelvimets.io.dicom.rehearsal import what_failed
 from pelvimets.io.dicom.source import HeadersBySeries
 from pelvimets.io.nifti.study import nifti_grid, read_nifti_study
 from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json
+from pelvimets.io.record.stages import StageClock, check_memory, peak_memory_mib
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy, open_study
 from pelvimets.labels import Sequence
@@ -114,7 +115,7 @@ def process_study(
     study: Study, segmenter: Segmenter, clock: StageClock | None = None
 ) -> StudyResult:
     """Segment bones, segment lesions, measure: the pure middle of the main path."""
-    clock = clock or StageClock(Silent(), 0)
+    clock = clock or StageClock(silent, 0)
     parts = parts_to_read(study.images, segmenter, clock.stage)
     images = {s: parts[s].cut(image) if s in parts else image for s, image in study.images.items()}
     found = segment_study(images, segmenter, clock.stage)
@@ -209,7 +210,7 @@ def predict(
     options: RunOptions | None = None,
     *,
     segmenter: Segmenter | None = None,
-    observer: Observer | None = None,
+    progress: Progress = silent,
     now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
 ) -> RunSummary:
     """Read one study into ``out``: masks, findings, lesion list, report, run record.
@@ -219,7 +220,7 @@ def predict(
         out: Folder of the result; it appears when all is written.
         options: How to read and write.
         segmenter: Networks in place of those of ``options.bundle``.
-        observer: Told of each stage.
+        progress: Told of each stage.
         now: The clock.
 
     Raises:
@@ -230,7 +231,7 @@ def predict(
     _check_source(source, options)
     remove_telemetry()
     with staged_folder(out, overwrite=options.overwrite) as work, ExitStack() as resources:
-        clock = StageClock(observer or Silent(), total=_stages(source, options))
+        clock = StageClock(progress, total=_stages(source, options))
         with clock.stage("networks"):
             segmenter = segmenter or load_segmenter(options.bundle, options.small_tiles)
         with clock.stage("read"):

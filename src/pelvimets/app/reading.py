@@ -24,13 +24,14 @@ from pelvimets.app.predict import (
     write_run,
 )
 from pelvimets.app.result import StudyResult
-from pelvimets.app.stages import Silent, StageClock
 from pelvimets.core.budget import Extent
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
+from pelvimets.core.progress import silent
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.record.output import staged_folder
+from pelvimets.io.record.stages import StageClock
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy
 from pelvimets.model.bundle import load_segmenter
@@ -181,7 +182,7 @@ def predict(
     adc = None if study.adc is None else study.adc.volume.geometry
     images = tuple(image.geometry for image in study.images.values())
     check_budget(Extent(images, adc), networks.settings)
-    clock = StageClock(Silent(), 0)
+    clock = StageClock(silent, 0)
     found: StudyResult = process_study(study, networks, clock)
     opened = study.opened if isinstance(study, OpenedStudy) else None
     reading = Reading(found, networks, clock, opened)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from pelvimets import __version__
-from pelvimets.app.evaluate import EvaluationObserver, check_study_extra, headlines, measure_cohort
-from pelvimets.app.requests.evaluate import EvaluationRequest
+from pelvimets.app.evaluate import check_study_extra, measure_cohort
+from pelvimets.core.progress import Progress, silent
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.evaluation.checks import Problem, Weight
 from pelvimets.evaluation.published.beside_paper import bones_beside_paper, lesions_beside_paper
 from pelvimets.evaluation.published.facts import Finding, paper_facts
 from pelvimets.evaluation.published.recomputed import audit, audit_table
+from pelvimets.evaluation.report.headlines import headlines
 from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE_IN_SILICO
 from pelvimets.evaluation.results import CohortResults, summarise_cohort
@@ -25,6 +26,7 @@ from pelvimets.evaluation.tables.table import Table
 from pelvimets.io.cohort.folder import Split
 from pelvimets.io.record.output import check_output, staged_folder, write_json, write_text
 from pelvimets.io.record.results import CaseStore, write_tables
+from pelvimets.requests.evaluate import EvaluationRequest
 
 COHORT_SIZES = {"bones": 88, "lesions": 34, "external": 63}
 """The paper's test sets (Tables 2 and 3)."""
@@ -100,8 +102,8 @@ def digital_study(
 
 def _make_digital(like: str, patients: int, seed: int, folder: Path, jobs: int) -> None:
     from pelvimets.app.phantom import make_cohort
-    from pelvimets.app.requests.phantom import CohortOrder
     from pelvimets.phantom.choices import Population
+    from pelvimets.requests.phantom import CohortOrder
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     make_cohort(CohortOrder(Population(like), patients, seed), folder, jobs=jobs)
@@ -159,7 +161,7 @@ def replicate(
     out: Path,
     *,
     overwrite: bool = False,
-    observer: EvaluationObserver | None = None,
+    progress: Progress = silent,
     stage: Callable[[str], None] = lambda text: None,
 ) -> Replication:
     """Recompute the printed figures and, if asked, repeat the study on digital patients.
@@ -168,7 +170,7 @@ def replicate(
         request: What to replicate.
         out: Folder of the result; it appears whole or not at all.
         overwrite: Replace an earlier result.
-        observer: Told of each measured patient.
+        progress: Told of each measured patient.
         stage: Told what begins.
 
     Raises:
@@ -188,7 +190,7 @@ def replicate(
         for name, (prediction, reference) in cohorts.items():
             stage(f"evaluate {name}")
             results[name] = _evaluate(
-                name, prediction, reference, request, out, work, facts, observer, results
+                name, prediction, reference, request, out, work, facts, progress, results
             )
             tables.append(_beside(name, results[name], facts))
         _write(work, findings, tables, results, request)
@@ -229,7 +231,7 @@ def _evaluate(
     out: Path,
     work: Path,
     facts: Mapping[str, object],
-    observer: EvaluationObserver | None,
+    progress: Progress,
     earlier: Mapping[str, CohortResults],
 ) -> CohortResults:
     from pelvimets.app.evaluation_output import write_evaluation
@@ -239,7 +241,7 @@ def _evaluate(
     evaluation = EvaluationRequest(prediction, reference, settings, title=title)
     store = _store(out, name)
     jobs = request.in_silico.jobs if request.in_silico else 1
-    measured = measure_cohort(evaluation, store, jobs=jobs, observer=observer)
+    measured = measure_cohort(evaluation, store, jobs=jobs, progress=progress)
     # The whole cohort was set apart from training, whatever its table calls the splits.
     split = EXTERNAL if name == EXTERNAL else str(Split.TEST)
     facts_of = tuple(replace(fact, split=split) for fact in measured.facts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pelvimets.app.workers import beside, fault_of
 from pelvimets.config import GridSettings, IntensitySettings, settings_to_dict
 from pelvimets.core.judged import UNJUDGED_BONE
+from pelvimets.core.progress import Progress, silent
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, SettingsError
 from pelvimets.io.cohort.annotation import ANNOTATION_NAME
@@ -21,6 +20,7 @@ from pelvimets.io.cohort.sample_index import SampleIndex
 from pelvimets.io.record.arrays import ArrayFolder
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.stamps import stamp
+from pelvimets.io.workers import beside, fault_of
 from pelvimets.labels import UNIONS, Bone, Sequence
 from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES, UNSEEN_SOURCES
 from pelvimets.phantom.cohort.population import PatientPlan
@@ -38,9 +38,6 @@ from pelvimets.training.sample import Sample, prepare_sample
 from pelvimets.training.settings import Task, TrainingSettings
 from pelvimets.training.splits import Splits, completed_splits, listed
 from pelvimets.training.store import SampleStore
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is done, how much of it is done, and of how much."""
 
 _KINDS = ("bones", "lesions", "mimics")
 
@@ -82,10 +79,6 @@ class PhantomPool:
         whole = self.sources == TRAINING_SOURCES
         anatomy = "" if whole else f", anatomy {', '.join(self.sources)} alone"
         return f"digital patients, {self.patients} drawn and {self.simulated} simulated{anatomy}"
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass
 
 
 def sample_store(folder: Path, chosen: tuple[str, ...] | None = None) -> SampleStore:
@@ -156,7 +149,7 @@ def prepare_cohort(
     settings: TrainingSettings,
     store: Path,
     splits: Splits | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> dict[str, tuple[str, ...]]:
     """Check every case and bring it to the sample grid, once.
 
@@ -281,7 +274,7 @@ def _checked_lesions(case: Case) -> Volume | None:
 
 
 def begin_pool(
-    settings: TrainingSettings, store: Path, pool: PhantomPool, progress: Progress = _silent
+    settings: TrainingSettings, store: Path, pool: PhantomPool, progress: Progress = silent
 ) -> None:
     """Draw the digital patients without whom training cannot begin.
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from pelvimets.app.annotations import cohort_words
 from pelvimets.app.backgrounds import Backgrounds, prepare_backgrounds
-from pelvimets.app.requests.train import DigitalPatients, TrainRequest
 from pelvimets.app.samples import (
     PhantomPool,
     begin_pool,
@@ -29,6 +28,7 @@ from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.labels import LearnedFrom
 from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES
+from pelvimets.requests.train import DigitalPatients, TrainRequest
 from pelvimets.training.overrides import check_goes_on, overridden
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.settings import TrainingSettings, training_settings

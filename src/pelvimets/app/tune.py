@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pelvimets.app.requests.train import TuneOptions, TuneRequest
 from pelvimets.app.samples import PhantomPool
 from pelvimets.app.tune_output import Study, write_outputs, write_tables
 from pelvimets.app.tune_samples import TuneData, prepared_samples, tune_data
@@ -18,6 +17,7 @@ from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.search_folder import SearchFolder
 from pelvimets.io.record.search_storage import masked_url, open_storage
 from pelvimets.io.record.settings_file import read_settings_file
+from pelvimets.requests.train import TuneOptions, TuneRequest
 from pelvimets.training.overrides import overridden
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.search.budget import in_epochs, in_minutes

@@ -9,13 +9,13 @@ from typing import Any
 
 from pelvimets.app.samples import (
     PhantomPool,
-    Progress,
     begin_pool,
     cohort_splits,
     prepare_cohort,
     sample_store,
     splits_of_run,
 )
+from pelvimets.core.progress import Progress
 from pelvimets.io.cohort.folder import Cohort, read_cohort
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.search_folder import locked

@@ -35,16 +35,8 @@ def make(
     """Make its cohorts, and compare them with the frozen ones."""
     from pelvimets.app.benchmark import make_benchmark
 
-    with console.progress_bar() as progress:
-        task = progress.add_task("start", total=None)
-        agreed = make_benchmark(
-            out,
-            tuple(part or ()),
-            jobs=jobs,
-            finished=lambda name, done, total: progress.update(
-                task, description=name, completed=done, total=total
-            ),
-        )
+    with console.shown_progress() as progress:
+        agreed = make_benchmark(out, tuple(part or ()), jobs=jobs, progress=progress)
     for name, how in agreed.items():
         console.line(f"{name}: {how.value}", style="red" if how.value == "different" else "")
     if any(how.value == "different" for how in agreed.values()):
@@ -65,14 +57,8 @@ def score(
     from pelvimets.app.benchmark import score as run
     from pelvimets.io.record.output import write_json
 
-    with console.progress_bar() as progress:
-        task = progress.add_task("start", total=None)
-        result = run(
-            ScoreRequest(benchmark, submission, tuple(part or ()), jobs),
-            lambda name, done, total: progress.update(
-                task, description=name, completed=done, total=total
-            ),
-        )
+    with console.shown_progress() as progress:
+        result = run(ScoreRequest(benchmark, submission, tuple(part or ()), jobs), progress)
     write_json(out, result)
     for name, facts in result["parts"].items():
         for reading, own in facts["lesions"].items():

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, TaskID
 
 from pelvimets.cli import console
 from pelvimets.cli.train import require_torch
@@ -62,23 +59,6 @@ def bundle(
     console.line(f"Next: pelvimets calibrate {out} --data VALIDATION_COHORT -o OUT")
 
 
-class _PatientBar:
-    """Progress of the patients; implements ``app.calibrate.CalibrationObserver``."""
-
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
-
-    def read(self, patient: str, done: int, total: int) -> None:
-        """Show how far it is."""
-        self._progress.update(self._task, description=patient, completed=done, total=total)
-
-
-@contextmanager
-def _patient_bar() -> Iterator[_PatientBar]:
-    with console.progress_bar() as progress:
-        yield _PatientBar(progress, progress.add_task("patients", total=None))
-
-
 def calibrate(
     bundle: Annotated[Path, typer.Argument(help="Bundle: folder or name.")],
     data: Annotated[
@@ -95,8 +75,8 @@ def calibrate(
     from pelvimets.app.calibrate import CalibrationRequest
     from pelvimets.app.calibrate import calibrate as run
 
-    with _patient_bar() as observer:
-        record = run(CalibrationRequest(bundle, tuple(data), out, split, overwrite), observer)
+    with console.shown_progress("patients") as progress:
+        record = run(CalibrationRequest(bundle, tuple(data), out, split, overwrite), progress)
     for sequence, own in record["sequences"].items():
         console.line(
             f"{sequence}: recall {own['recall']:.3f}, precision {own['precision']:.3f}, "

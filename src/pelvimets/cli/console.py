@@ -11,16 +11,17 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bar
 from rich.table import Table
 
 if TYPE_CHECKING:
     from pelvimets.app.batch import BatchOutcome
+    from pelvimets.core.progress import Progress
 
 out = Console()
 err = Console(stderr=True)
@@ -47,27 +48,21 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     out.print(grid, width=width, crop=out.is_terminal)
 
 
-class StageBar:
-    """Progress of one study; implements ``app.stages.Observer``."""
-
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        """Show the stage that begins."""
-        self._progress.update(self._task, description=name, completed=done, total=total)
-
-
 @contextmanager
-def stage_bar() -> Iterator[StageBar]:
-    """A progress bar for one study, on the error stream, gone when done."""
-    with progress_bar() as progress:
-        yield StageBar(progress, progress.add_task("start", total=None))
+def shown_progress(what: str = "start", total: int | None = None) -> Iterator[Progress]:
+    """A bar that shows what is done and the time left, on the error stream, gone when done."""
+    with progress_bar() as bar:
+        task = bar.add_task(what, total=total)
+
+        def show(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield show
 
 
-def progress_bar() -> Progress:
+def progress_bar() -> Bar:
     """A progress bar with elapsed time and ETA on the error stream."""
-    return Progress(
+    return Bar(
         TextColumn("{task.description:<24}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -82,7 +77,7 @@ def progress_bar() -> Progress:
 class BatchBar:
     """Progress of many patients; implements ``app.batch.BatchObserver``."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Bar, task: TaskID) -> None:
         self._progress, self._task = progress, task
 
     def finished(self, outcome: BatchOutcome, done: int, total: int) -> None:

@@ -6,18 +6,16 @@ Everything heavy is imported by the command that needs it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress, TaskID
 
-from pelvimets.app.requests.evaluate import AgreementRequest, EvaluationRequest
 from pelvimets.cli import console
 from pelvimets.cli.requests import from_requests
 from pelvimets.evaluation.settings import EvaluationSettings
+from pelvimets.requests.evaluate import AgreementRequest, EvaluationRequest
 
 if TYPE_CHECKING:
     from pelvimets.evaluation.checks import Problem
@@ -26,23 +24,6 @@ OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder of the resu
 OverwriteOption = Annotated[bool, typer.Option(help="Replace an earlier result.")]
 BootstrapOption = Annotated[int, typer.Option(min=1, help="Bootstrap samples over patients.")]
 SeedOption = Annotated[int, typer.Option(help="Of the bootstrap.")]
-
-
-class _MeasuredBar:
-    """Progress of measured patients; implements ``app.evaluate.EvaluationObserver``."""
-
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
-
-    def measured(self, patient: str, done: int, total: int) -> None:
-        """Show how far it is."""
-        self._progress.update(self._task, description=patient, completed=done, total=total)
-
-
-@contextmanager
-def _measured_bar() -> Iterator[_MeasuredBar]:
-    with console.progress_bar() as progress:
-        yield _MeasuredBar(progress, progress.add_task("patients", total=None))
 
 
 @from_requests
@@ -58,8 +39,8 @@ def evaluate(
     """
     from pelvimets.app.evaluate import evaluate as run
 
-    with _measured_bar() as observer:
-        evaluated = run(request, out, jobs=jobs, overwrite=overwrite, observer=observer)
+    with console.shown_progress("patients") as progress:
+        evaluated = run(request, out, jobs=jobs, overwrite=overwrite, progress=progress)
     _print_problems(evaluated.results.problems)
     for text in evaluated.headlines():
         console.line(text)

@@ -159,8 +159,8 @@ def _predict_one(source: StudyInput, out: Path, options: RunOptions) -> None:
     from pelvimets.report.data import suspicion_wording
 
     check_output(out, overwrite=options.overwrite)
-    with console.stage_bar() as observer:
-        summary = run(source, out, options, observer=observer)
+    with console.shown_progress() as progress:
+        summary = run(source, out, options, progress=progress)
     for note in summary.notes:
         console.line(f"note: {note}")
     for flag in summary.findings.flags:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pelvimets.app.requests.phantom import SCANNER_HELP, CohortOrder, PhantomOrder
 from pelvimets.cli import console
 from pelvimets.cli.requests import from_requests
+from pelvimets.requests.phantom import SCANNER_HELP, CohortOrder, PhantomOrder
 
 if TYPE_CHECKING:
     from pelvimets.phantom.cohort.checks import CheckRow
@@ -58,14 +58,8 @@ def cohort(
     """Make a study population as in the paper, with splits and the enrolment flow."""
     from pelvimets.app.phantom import make_cohort
 
-    with console.progress_bar() as progress:
-        task = progress.add_task("patients", total=order.patients)
-        make_cohort(
-            order,
-            out,
-            jobs=jobs,
-            finished=lambda key, done, total: progress.update(task, completed=done, total=total),
-        )
+    with console.shown_progress("patients", order.patients) as progress:
+        make_cohort(order, out, jobs=jobs, progress=progress)
     console.line(f"Cohort of {order.patients} digital patients: {out}")
 
 

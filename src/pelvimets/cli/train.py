@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pelvimets.app.requests.train import TrainRequest
 from pelvimets.cli import console
 from pelvimets.cli.requests import from_requests
 from pelvimets.errors import MissingExtraError, PelvimetsError
+from pelvimets.requests.train import TrainRequest
 
 if TYPE_CHECKING:
     from pelvimets.app.train import RunSummary

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.progress import Progress
 
-from pelvimets.app.requests.train import TuneRequest
 from pelvimets.cli import console
 from pelvimets.cli.requests import from_requests
 from pelvimets.cli.train import require_torch
 from pelvimets.errors import MissingExtraError
+from pelvimets.requests.train import TuneRequest
 
 if TYPE_CHECKING:
     from pelvimets.app.tune import TuneSummary

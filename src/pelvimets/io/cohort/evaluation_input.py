@@ -15,6 +15,7 @@ import numpy as np
 
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, PelvimetsError
+from pelvimets.evaluation.measured import FlowRow
 from pelvimets.evaluation.measures.case import SequenceMasks, SequenceScores
 from pelvimets.io.cohort.acquisition import ACQUISITION_NAME, Protocol, read_acquisition
 from pelvimets.io.cohort.annotation import ANNOTATION_NAME, read_judged
@@ -105,15 +106,6 @@ def is_digital(folder: Path) -> bool:
         return "in-silico" in path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
-
-
-@dataclass(frozen=True)
-class FlowRow:
-    """One line of ``flow.csv``: patients that came, left or stayed."""
-
-    step: str
-    reason: str
-    patients: int
 
 
 def read_flow(folder: Path) -> tuple[FlowRow, ...]:

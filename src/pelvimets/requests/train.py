@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pelvimets.labels import Sequence
-from pelvimets.options import group, option
+from pelvimets.options import Request, group, option
 
 PHANTOM = "phantom"
 _DATA = f"Cohort folder, or '{PHANTOM}' for digital patients."
@@ -35,7 +35,7 @@ class DigitalPatients:
 
 
 @dataclass(frozen=True)
-class TrainRequest:
+class TrainRequest(Request):
     """One network to train, or a run to go on with.
 
     Attributes:
@@ -92,7 +92,7 @@ class TrainRequest:
 
 
 @dataclass(frozen=True)
-class TuneOptions:
+class TuneOptions(Request):
     """How a worker searches.
 
     Attributes:
@@ -137,7 +137,7 @@ class TuneOptions:
 
 
 @dataclass(frozen=True)
-class TuneRequest:
+class TuneRequest(Request):
     """A search over the settings of training, or one to go on with.
 
     Attributes:
@@ -169,6 +169,7 @@ class TuneRequest:
     options: TuneOptions = group(TuneOptions)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.minutes_per_trial is not None and self.epochs is not None:
             raise ValueError("Give either --minutes-per-trial or --epochs, not both.")
 

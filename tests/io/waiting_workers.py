@@ -1,6 +1,6 @@
 """Workers that wait; prints their numbers, then waits to be killed.
 
-python -m tests.app.waiting_workers each|beside
+python -m tests.io.waiting_workers each|beside
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from pelvimets.app.workers import beside, each
+from pelvimets.io.workers import beside, each
 
 
 def wait_long(number: int) -> None:

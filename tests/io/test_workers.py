@@ -11,14 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pelvimets.app.workers import each, fault_of
 from pelvimets.core.geometry import Geometry
 from pelvimets.errors import InputError
+from pelvimets.io.workers import each, fault_of
 
 
 @pytest.mark.parametrize("kind", ["each", "beside"])
 def test_the_workers_end_with_a_killed_parent(kind: str) -> None:
-    command = [sys.executable, "-m", "tests.app.waiting_workers", kind]
+    command = [sys.executable, "-m", "tests.io.waiting_workers", kind]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         workers = [psutil.Process(int(parent.stdout.readline())) for _ in range(2)]

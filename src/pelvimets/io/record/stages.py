@@ -6,43 +6,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
 
+from pelvimets.core.progress import Progress
 from pelvimets.errors import ResourceError
 
 MIB = 1024 * 1024
-
-
-class Observer(Protocol):
-    """Told what a run does; the command line draws a progress bar from it."""
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        """A stage begins: ``done`` of ``total`` stages lie behind."""
-        ...
-
-
-@dataclass(frozen=True)
-class Silent:
-    """An observer that says nothing."""
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        """Say nothing."""
 
 
 @dataclass
 class StageClock:
     """Measures stages; memory is the process's peak so far, as the system counts it."""
 
-    observer: Observer
+    progress: Progress
     total: int
     stages: list[dict[str, Any]] = field(default_factory=list)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure a block."""
-        self.observer.stage(name, len(self.stages), self.total)
+        self.progress(name, len(self.stages), self.total)
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.io.exchange.forms import PredictionForm
-from pelvimets.options import group, named_folders, option
+from pelvimets.options import Request, group, named_folders, option
 
 
 @dataclass(frozen=True)
-class EvaluationRequest:
+class EvaluationRequest(Request):
     """What to evaluate.
 
     Attributes:
@@ -64,7 +64,7 @@ class EvaluationRequest:
 
 
 @dataclass(frozen=True)
-class AgreementRequest:
+class AgreementRequest(Request):
     """Whose masks to compare.
 
     Attributes:
