@@ -300,8 +300,8 @@ def seconds_per_study(
     """One sequence, as a bundle reads it: OpenVINO, both mirror images, the whole field."""
     import numpy as np
 
+    from pelvimets.model.engine import NetworkFiles, compile_network
     from pelvimets.model.export import network_bytes, to_openvino
-    from pelvimets.model.openvino_backend import NetworkFiles, compile_network
     from pelvimets.training.phantom_samples import FIELD_MM
 
     inputs, outputs = settings.task.channels

@@ -78,7 +78,7 @@ def pytorch_backend(threads: int) -> Callable[[np.ndarray], np.ndarray]:
 def openvino_backend(threads: int) -> Callable[[np.ndarray], np.ndarray]:
     from importlib.resources import files
 
-    from pelvimets.model.openvino_backend import NetworkFiles, compile_network
+    from pelvimets.model.engine import NetworkFiles, compile_network
 
     shipped = files("pelvimets.resources").joinpath("bundles", "first")
     model, weights = (shipped.joinpath(name).read_bytes() for name in ("bones.xml", "bones.bin"))

@@ -45,6 +45,10 @@ def measure(study: Path, runs: int, folder: Path) -> list[tuple[float, dict]]:
     return results
 
 
+def _seconds(record: dict, name: str) -> float:
+    return next(stage["seconds"] for stage in record["stages"] if stage["stage"] == name)
+
+
 def show(name: str, results: list[tuple[float, dict]]) -> None:
     walls = [seconds for seconds, _ in results]
     record = results[0][1]
@@ -52,8 +56,8 @@ def show(name: str, results: list[tuple[float, dict]]) -> None:
         f"\n{name}: {statistics.median(walls):.1f} s whole process "
         f"(median of {len(walls)}, {min(walls):.1f}-{max(walls):.1f})"
     )
-    for n, stage in enumerate(record["stages"]):
-        seconds = statistics.median(r["stages"][n]["seconds"] for _, r in results)
+    for stage in record["stages"]:
+        seconds = statistics.median(_seconds(r, stage["stage"]) for _, r in results)
         print(f"  {stage['stage']:<24}{seconds:8.2f} s{stage['peak_memory_mib']:8d} MiB")
     print(f"  estimated before the work: {record['estimate']}")
 

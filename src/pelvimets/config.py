@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from enum import Enum
+from enum import Enum, StrEnum
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -18,6 +18,18 @@ from pelvimets.labels import Sequence
 
 _MOST_VOXELS = 1e9
 _LARGEST_SPACING_MM = 100.0
+
+
+class Arithmetic(StrEnum):
+    """Numbers in which a network reckons.
+
+    Attributes:
+        FLOAT32: On every processor.
+        BFLOAT16: Faster where the processor has units for it; answers differ a little.
+    """
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
 
 
 @dataclass(frozen=True)

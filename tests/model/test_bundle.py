@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from pelvimets.config import GridSettings, ReadingSettings, settings_to_dict
+from pelvimets.config import Arithmetic, GridSettings, ReadingSettings, settings_to_dict
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import BundleError, OutputError, ResourceError
 from pelvimets.io.record.bundle import write_bundle
+from pelvimets.io.record.compiled import CompiledFolder
 from pelvimets.labels import Sequence
+from pelvimets.model import engine as engine_module
 from pelvimets.model.bundle import bundle_info, installed_bundles, load_segmenter
+from pelvimets.model.engine import SMALL_TILE_VOXELS, Engine
 from pelvimets.model.export import network_bytes, to_openvino
 from pelvimets.model.network import UNet
 from pelvimets.model.settings import NetworkSettings
@@ -219,7 +222,7 @@ def test_the_shipped_bundle_moves(tmp_path: Path) -> None:
 def test_a_network_without_memory_says_how_much_and_names_small_tiles(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fails(files: object) -> None:
+    def fails(files: object, engine: object) -> None:
         raise error
 
     monkeypatch.setattr("pelvimets.model.openvino_backend.compile_network", fails)
@@ -228,5 +231,56 @@ def test_a_network_without_memory_says_how_much_and_names_small_tiles(
     with pytest.raises(ResourceError, match=r"about 310 MiB.*ulimit -v.*--small-tiles"):
         load_segmenter(bundle).bone_probabilities(image, Sequence.DWI)
     with pytest.raises(ResourceError) as caught:
-        load_segmenter(bundle, small_tiles=True).bone_probabilities(image, Sequence.DWI)
+        load_segmenter(bundle, Engine(SMALL_TILE_VOXELS)).bone_probabilities(image, Sequence.DWI)
     assert "--small-tiles" not in str(caught.value)
+
+
+def test_a_network_kept_compiled_answers_the_same(bundle: Path, tmp_path: Path) -> None:
+    engine = Engine(store=CompiledFolder(tmp_path / "networks"))
+    answers = [load_segmenter(bundle, engine) for _ in range(2)]
+    assert not (tmp_path / "networks").exists()
+    first, kept = (a.bone_probabilities(image(), Sequence.T1) for a in answers)
+    plain = load_segmenter(bundle).bone_probabilities(image(), Sequence.T1)
+    assert len(list((tmp_path / "networks").iterdir())) == 1
+    assert np.array_equal(first, kept) and np.array_equal(first, plain)
+
+
+def test_a_kept_network_that_openvino_does_not_take_is_compiled_anew(
+    bundle: Path, tmp_path: Path
+) -> None:
+    store = CompiledFolder(tmp_path / "networks")
+    wanted = load_segmenter(bundle, Engine(store=store)).bone_probabilities(image(), Sequence.T1)
+    key = next(store.folder.iterdir()).stem
+    store.write(key, b"of another version")
+    found = load_segmenter(bundle, Engine(store=store)).bone_probabilities(image(), Sequence.T1)
+    assert np.array_equal(wanted, found)
+    assert len(store.read(key) or b"") > 1000
+
+
+def test_networks_compiled_beside_other_work_answer_the_same(bundle: Path) -> None:
+    ahead = load_segmenter(bundle)
+    ahead.compile_beside().join()
+    assert ahead.bones[Sequence.T1]._compiled is not None
+    wanted = load_segmenter(bundle).bone_probabilities(image(), Sequence.T1)
+    assert np.array_equal(ahead.bone_probabilities(image(), Sequence.T1), wanted)
+
+
+def test_bfloat16_is_refused_where_the_processor_has_no_units_for_it(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Old:
+        def get_property(self, device: str, name: str) -> list[str]:
+            return ["FP32", "INT8"]
+
+    monkeypatch.setattr(engine_module, "_core", Old)
+    segmenter = load_segmenter(bundle, Engine(arithmetic=Arithmetic.BFLOAT16))
+    with pytest.raises(ResourceError, match=r"no units for bfloat16 \(got FP32, INT8\)"):
+        segmenter.bone_probabilities(image(), Sequence.T1)
+
+
+def test_bfloat16_answers_nearly_the_same(bundle: Path) -> None:
+    if "BF16" not in engine_module._core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor has no units for bfloat16")
+    rough = load_segmenter(bundle, Engine(arithmetic=Arithmetic.BFLOAT16))
+    exact = load_segmenter(bundle).bone_probabilities(image(), Sequence.T1)
+    assert np.allclose(rough.bone_probabilities(image(), Sequence.T1), exact, atol=0.05)

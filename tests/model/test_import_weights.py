@@ -7,9 +7,9 @@ import torch
 from openvino import opset13 as ops
 
 from pelvimets.errors import BundleError
+from pelvimets.model.engine import NetworkFiles
 from pelvimets.model.export import network_bytes, to_openvino
 from pelvimets.model.import_weights import network_weights
-from pelvimets.model.openvino_backend import NetworkFiles
 from pelvimets.model.settings import KINDS, NetworkSettings
 from pelvimets.model.variants import make_network
 

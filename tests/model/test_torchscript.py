@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from pelvimets.errors import BundleError
+from pelvimets.model.engine import NetworkFiles
 from pelvimets.model.export import network_bytes, to_openvino
-from pelvimets.model.openvino_backend import NetworkFiles, OpenVinoNetwork
+from pelvimets.model.openvino_backend import OpenVinoNetwork
 from pelvimets.model.settings import NetworkSettings
 from pelvimets.model.torchscript import bundle_network, form_of, state_bytes, torchscript_bytes
 from pelvimets.model.variants import make_network

@@ -11,9 +11,9 @@ from torch import nn
 
 from pelvimets.config import settings_from_dict, settings_to_dict
 from pelvimets.errors import MissingExtraError, SettingsError
+from pelvimets.model.engine import NetworkFiles, compile_network
 from pelvimets.model.export import WithProbabilities, network_bytes, to_openvino
 from pelvimets.model.network import UNet
-from pelvimets.model.openvino_backend import NetworkFiles, compile_network
 from pelvimets.model.settings import KINDS, NETWORKS, NetworkSettings
 from pelvimets.model.variants import make_network
 

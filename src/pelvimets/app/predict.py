@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,13 +26,14 @@ from pelvimets.app.result import (
     write_dicom,
     write_result,
 )
-from pelvimets.config import LesionSettings, ReadingSettings, settings_to_dict
+from pelvimets.config import Arithmetic, LesionSettings, ReadingSettings, settings_to_dict
 from pelvimets.core.budget import Extent, estimate
 from pelvimets.core.contrast import adc_flags, contrast_flags
 from pelvimets.core.evidence import weigh_lesions
 from pelvimets.core.field import parts_to_read, restored_bones, restored_lesions
 from pelvimets.core.findings import BoneMasks, Findings, QualityFlag
 from pelvimets.core.geometry import check_scale
+from pelvimets.core.lanes import side_by_side
 from pelvimets.core.measure import measure
 from pelvimets.core.progress import Progress, silent
 from pelvimets.core.quality import agreement_flags, bone_flags, field_flags, network_flags
@@ -41,17 +42,20 @@ from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import SeriesRole, Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError
-from pelvimets.io.dicom.rehearsal import what_failed
-from pelvimets.io.dicom.source import HeadersBySeries
 from pelvimets.io.nifti.study import nifti_grid, read_nifti_study
+from pelvimets.io.record.compiled import compiled_folder
 from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json
 from pelvimets.io.record.stages import StageClock, check_memory, peak_memory_mib
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy, open_study
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
-from pelvimets.model.openvino_backend import LARGEST_TILE_VOXELS, SMALL_TILE_VOXELS
+from pelvimets.model.engine import LARGEST_TILE_VOXELS, SMALL_TILE_VOXELS, Engine
+from pelvimets.model.openvino_backend import OpenVinoSegmenter
 from pelvimets.report.content import ReportContent
+
+if TYPE_CHECKING:
+    from pelvimets.io.dicom.source import HeadersBySeries
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class RunOptions:
         memory_limit_mib: Refuse a study that would take more; None takes what is free.
         small_tiles: Show the networks a quarter of the usual voxels at a time: slower, for
             machines with little memory; masks differ a little.
+        precision: Numbers in which the networks reckon.
     """
 
     bundle: Path | None = None
@@ -92,11 +97,17 @@ class RunOptions:
     labelmap: bool = False
     memory_limit_mib: float | None = None
     small_tiles: bool = False
+    precision: Arithmetic = Arithmetic.FLOAT32
 
     @property
     def tile_voxels(self) -> int:
         """Most voxels that a network sees at a time."""
         return SMALL_TILE_VOXELS if self.small_tiles else LARGEST_TILE_VOXELS
+
+    @property
+    def engine(self) -> Engine:
+        """How the networks are run; what is compiled is kept for the next run."""
+        return Engine(self.tile_voxels, self.precision, compiled_folder())
 
 
 @dataclass(frozen=True)
@@ -199,6 +210,8 @@ def _extra_dicom(
         with staged_folder(work / DICOM_FOLDER) as folder:
             write_dicom(folder, result, headers, content, created, labelmap=options.labelmap)
     except Exception as error:
+        from pelvimets.io.dicom.rehearsal import what_failed
+
         reason = what_failed(error, (h for series in headers.values() for h in series))
         return (f"The DICOM results could not be written (got {reason})",)
     return ()
@@ -233,7 +246,9 @@ def predict(
     with staged_folder(out, overwrite=options.overwrite) as work, ExitStack() as resources:
         clock = StageClock(progress, total=_stages(source, options))
         with clock.stage("networks"):
-            segmenter = segmenter or load_segmenter(options.bundle, options.small_tiles)
+            segmenter = segmenter or load_segmenter(options.bundle, options.engine)
+            if isinstance(segmenter, OpenVinoSegmenter):
+                segmenter.compile_beside()
         with clock.stage("read"):
             check = partial(check_budget, settings=segmenter.settings, options=options)
             study, opened = read_input(source, check)
@@ -326,9 +341,12 @@ def volume_digest(volume: Volume) -> str:
 def _flags(study: Study, bones: BoneMasks, settings: LesionSettings) -> tuple[QualityFlag, ...]:
     masks = bones.by_sequence
     flags = network_flags(masks, settings) + field_flags(bones)
-    for sequence, mask in masks.items():
-        flags += bone_flags(mask, sequence)
-        flags += contrast_flags(study.images[sequence], mask, sequence)
+
+    def of_one(sequence: Sequence) -> tuple[QualityFlag, ...]:
+        mask, image = masks[sequence], study.images[sequence]
+        return bone_flags(mask, sequence) + contrast_flags(image, mask, sequence)
+
+    flags += sum(side_by_side(of_one, masks), ())
     if len(masks) == len(Sequence):
         flags += agreement_flags(masks[Sequence.DWI], masks[Sequence.T1])
     if study.adc is not None:
@@ -374,6 +392,7 @@ def _record(
         "stages": clock.stages,
         "seconds": round(clock.seconds, 3),
         "small_tiles": options.small_tiles,
+        "precision": options.precision.value,
         "estimate": {"memory_mib": round(budget.memory_mib), "seconds": round(budget.seconds, 1)},
     }
 

@@ -7,19 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pelvimets import __version__
 from pelvimets.core.corrected import ReviewedStudy
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
+from pelvimets.core.lanes import side_by_side
 from pelvimets.core.review import Review
 from pelvimets.core.study import Acquisition, SeriesDecision, SeriesRole, SourceReference, Study
 from pelvimets.errors import InputError, reason
-from pelvimets.io.dicom.rehearsal import rehearse_dicom_results
-from pelvimets.io.dicom.results import write_dicom_results
-from pelvimets.io.dicom.seg import SegmentationType
-from pelvimets.io.dicom.signoff import SignOff
-from pelvimets.io.dicom.source import HeadersBySeries
 from pelvimets.io.dicom.source_headers import (
     SOURCE_HEADERS_NAME,
     read_source_headers,
@@ -31,7 +27,11 @@ from pelvimets.labels import Sequence
 from pelvimets.report.content import Provenance, ReportContent, Reviewed, report_content
 from pelvimets.report.data import findings_to_dict, lesions_csv
 from pelvimets.report.html import render_html
-from pelvimets.report.printed import print_report
+
+if TYPE_CHECKING:
+    from pelvimets.io.dicom.seg import SegmentationType
+    from pelvimets.io.dicom.signoff import SignOff
+    from pelvimets.io.dicom.source import HeadersBySeries
 
 DICOM_FOLDER = "dicom"
 _ADC = "adc"
@@ -88,11 +88,14 @@ def write_result(folder: Path, result: StudyResult, content: ReportContent) -> N
     """Write masks, images for the viewer, findings, lesion list and report."""
     images = folder / "images"
     images.mkdir()
-    for name, acquisition in acquisitions(result.study).items():
-        write_nifti(images / f"{name}.nii.gz", acquisition.volume)
+    volumes = {
+        images / f"{name}.nii.gz": acquisition.volume
+        for name, acquisition in acquisitions(result.study).items()
+    }
     for sequence, mask in result.bones.by_sequence.items():
-        write_nifti(folder / f"{sequence}_bones.nii.gz", mask)
-        write_nifti(folder / f"{sequence}_lesions.nii.gz", result.lesions[sequence])
+        volumes[folder / f"{sequence}_bones.nii.gz"] = mask
+        volumes[folder / f"{sequence}_lesions.nii.gz"] = result.lesions[sequence]
+    side_by_side(lambda file: write_nifti(*file), volumes.items())
     write_json(folder / "findings.json", findings_to_dict(result.findings))
     write_text(folder / "lesions.csv", lesions_csv(result.findings))
     write_text(folder / "report.html", render_html(content))
@@ -106,6 +109,8 @@ def rehearse_dicom(
     Raises:
         InputError: with what its headers do not allow.
     """
+    from pelvimets.io.dicom.rehearsal import rehearse_dicom_results  # takes long to load
+
     rehearse_dicom_results(beside, study, headers, _segmentation_type(labelmap), created)
 
 
@@ -129,6 +134,9 @@ def write_dicom(
         InputError: if the study does not come from DICOM.
         VerificationError: if what was written does not hold what was meant.
     """
+    from pelvimets.io.dicom.results import write_dicom_results  # takes long to load
+    from pelvimets.report.printed import print_report
+
     write_dicom_results(
         folder,
         result.study,
@@ -158,6 +166,8 @@ def regenerate(out: Path, reviewed: ReviewedStudy) -> None:
         headers = read_source_headers(dicom)
         with staged_folder(dicom, overwrite=True, result_marker=SOURCE_HEADERS_NAME) as work:
             labelmap = bool(record.get("labelmap"))
+            from pelvimets.io.dicom.signoff import SignOff
+
             signoff = SignOff(
                 reviewed.review,
                 {s: read_nifti(out / f"{s}_bones.nii.gz") for s in reviewed.lesions},

@@ -23,6 +23,7 @@ from pelvimets.cli.phantom import app as phantom
 from pelvimets.cli.train import train
 from pelvimets.cli.tune import tune
 from pelvimets.cli.view import view
+from pelvimets.config import Arithmetic
 from pelvimets.errors import OutputError, PelvimetsError
 
 if TYPE_CHECKING:
@@ -103,6 +104,9 @@ def predict(
     small_tiles: Annotated[
         bool, typer.Option("--small-tiles", help="For little memory: slower, masks differ a bit.")
     ] = False,
+    precision: Annotated[
+        Arithmetic, typer.Option(help="Numbers of the networks; bfloat16 is faster, masks differ.")
+    ] = Arithmetic.FLOAT32,
 ) -> None:
     """Read a study, or each study of a cohort, into masks, findings and a report."""
     from pelvimets.app.batch import batch_cases
@@ -118,6 +122,7 @@ def predict(
         labelmap=labelmap,
         memory_limit_mib=memory_limit,
         small_tiles=small_tiles,
+        precision=precision,
     )
     cases = batch_cases(study) if study is not None else ()
     if cases:

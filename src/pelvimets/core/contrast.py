@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import edt
 import numpy as np
 import numpy.typing as npt
 
+from pelvimets.core.distance import depth_mm, distance_mm
 from pelvimets.core.findings import FlagLevel, QualityFlag
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Bone, Sequence
@@ -64,8 +64,8 @@ def contrast_of(image: Volume, bones: Volume) -> Contrast:
     labels = bones.array[steps]
     spacing = [s * (step.step or 1) for s, step in zip(image.geometry.spacing, steps, strict=True)]
     bone = labels > 0
-    inside = bone & (_depth_mm(bone, spacing) >= _INSIDE_MM)
-    outside_mm = _depth_mm(~bone, spacing)
+    inside = bone & (depth_mm(bone, spacing) >= _INSIDE_MM)
+    outside_mm = distance_mm(bone, spacing, _AROUND_MM[1])
     around = (outside_mm >= _AROUND_MM[0]) & (outside_mm <= _AROUND_MM[1])
     fatty, red = (_median(values, inside & np.isin(labels, part)) for part in (_FATTY, _RED))
     muscle = _percentile(values, around, _MUSCLE_PERCENTILE)
@@ -152,10 +152,6 @@ def _air_message(contrast: Contrast) -> str | None:
 
 def _flag(code: str, message: str, sequence: Sequence) -> QualityFlag:
     return QualityFlag(FlagLevel.REVIEW, code, message, sequence)
-
-
-def _depth_mm(mask: npt.NDArray[np.bool_], spacing: list[float]) -> FloatArray:
-    return np.asarray(edt.edt(np.ascontiguousarray(mask), anisotropy=spacing, black_border=False))
 
 
 def _median(values: FloatArray, mask: npt.NDArray[np.bool_]) -> float | None:

@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cc3d
-import edt
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
 from pelvimets.config import EvidenceWeights, LesionSettings
+from pelvimets.core.distance import depth_mm
 from pelvimets.core.findings import LesionMasks, MarkedLesions
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.joint import covered, other_of
+from pelvimets.core.lanes import side_by_side
 from pelvimets.core.lesions import faint_score, inside_bone, lesion_score, renumbered
 from pelvimets.core.resample import interpolate_probability, resample_labels
 from pelvimets.core.segmentation import Segmented
@@ -143,13 +144,8 @@ def surroundings(
     """
     other, grid = other_of(sequence, own), own[sequence].geometry
     there = None if other is None else _on_grid(other, grid)
-    return Surroundings(own[sequence], there, adc, _depth_in_bone(bones))
-
-
-def _depth_in_bone(bones: Volume) -> npt.NDArray[np.float32]:
-    """Distance of each bone voxel to the nearest voxel that is none, mm; 0 outside."""
-    inside = np.ascontiguousarray(bones.array > 0)
-    return np.asarray(edt.edt(inside, anisotropy=bones.geometry.spacing, black_border=False))
+    depth = depth_mm(bones.array > 0, bones.geometry.spacing)
+    return Surroundings(own[sequence], there, adc, depth)
 
 
 def weigh_lesions(
@@ -166,8 +162,12 @@ def weigh_lesions(
         Lesions numbered by falling volume, with their scores and those of the patient.
     """
     own = {s: one.own for s, one in found.items()}
-    around = {s: surroundings(s, own, adc, one.bones) for s, one in found.items()}
-    return LesionMasks({s: _weighed(s, one, around[s], settings) for s, one in found.items()})
+
+    def weighed(sequence: Sequence) -> MarkedLesions:
+        around = surroundings(sequence, own, adc, found[sequence].bones)
+        return _weighed(sequence, found[sequence], around, settings)
+
+    return LesionMasks(dict(zip(found, side_by_side(weighed, found), strict=True)))
 
 
 def _weighed(

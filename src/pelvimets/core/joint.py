@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 
 from pelvimets.config import JointSettings, LesionSettings
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.lanes import side_by_side
 from pelvimets.core.resample import interpolate_probability
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
@@ -34,7 +35,8 @@ def read_together(
         own: What the network of each sequence says, on that sequence's grid.
         settings: With the weights for each sequence; without them nothing changes.
     """
-    return {s: _together(s, own, settings.of(s).joint) for s in own}
+    together = side_by_side(lambda s: _together(s, own, settings.of(s).joint), own)
+    return dict(zip(own, together, strict=True))
 
 
 def _together(

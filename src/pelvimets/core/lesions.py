@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any, cast
 
 import cc3d
-import edt
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
 from pelvimets.config import LesionSettings
+from pelvimets.core.distance import distance_mm
 from pelvimets.core.findings import SequenceLesion
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
@@ -27,11 +27,8 @@ _FAINT = 0.02
 
 def near_bone(bones: Volume, margin_mm: float) -> npt.NDArray[np.bool_]:
     """Voxels inside the bones or at most ``margin_mm`` outside of them."""
-    outside = np.ascontiguousarray(bones.array == 0)
-    if outside.all():
-        return ~outside
-    distance = edt.edt(outside, anisotropy=bones.geometry.spacing, black_border=False)
-    return np.asarray(distance <= margin_mm)
+    distance = distance_mm(bones.array > 0, bones.geometry.spacing, margin_mm)
+    return np.isfinite(distance)
 
 
 def label_lesions(probability: Volume, bones: Volume, settings: LesionSettings) -> Volume:

@@ -80,7 +80,7 @@ def labels_from_probabilities(
     """The most probable class at each voxel of another grid.
 
     Classes are interpolated one after the other, each only inside the box where it is
-    possible, so that memory holds one label map and one map of probabilities.
+    possible, so that memory holds one label map and, of the bones' box, two of probabilities.
 
     Args:
         probabilities: (classes, z, y, x) on ``source``; channel 0 is background.
@@ -91,29 +91,23 @@ def labels_from_probabilities(
         uint8 labels (z, y, x) on ``target``; 0 outside the source's field.
     """
     labels = np.zeros(target.shape, dtype=np.uint8)
-    best = np.zeros(target.shape, dtype=np.float32)
-    for value in range(1, len(probabilities)):
-        box = _box_on(target, source, probabilities[value] > _SMALLEST_PROBABILITY)
+    likely = probabilities[1:] > _SMALLEST_PROBABILITY
+    whole = _box_on(target, source, np.asarray(likely.any(axis=0)))
+    if whole is None:
+        return labels
+    inside = _cropped(target, whole)
+    best = _interpolated(Volume(probabilities[0], source), inside, sitk.sitkLinear, 1.0)
+    found = labels[whole]
+    for value, mask in enumerate(likely, start=1):
+        box = _box_on(inside, source, mask)
         if box is None:
             continue
-        _raise_best(labels[box], best[box], probabilities, value, source, _cropped(target, box))
+        part = Volume(probabilities[value], source)
+        candidate = _interpolated(part, _cropped(inside, box), sitk.sitkLinear, 0.0)
+        wins = candidate > best[box]
+        found[box][wins] = value
+        best[box][wins] = candidate[wins]
     return labels
-
-
-def _raise_best(
-    labels: npt.NDArray[np.uint8],
-    best: npt.NDArray[np.float32],
-    probabilities: npt.NDArray[np.float32],
-    value: int,
-    source: Geometry,
-    target: Geometry,
-) -> None:
-    background = _interpolated(Volume(probabilities[0], source), target, sitk.sitkLinear, 1.0)
-    np.maximum(best, background, out=best)
-    candidate = _interpolated(Volume(probabilities[value], source), target, sitk.sitkLinear, 0.0)
-    wins = candidate > best
-    labels[wins] = value
-    best[wins] = candidate[wins]
 
 
 def interpolate_probability(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pelvimets.config import LesionSettings
 from pelvimets.core.bones import clean_bones
 from pelvimets.core.joint import read_together
+from pelvimets.core.lanes import side_by_side
 from pelvimets.core.lesions import label_lesions, shown_lesions
 from pelvimets.core.resample import (
     interpolate_probability,
@@ -19,6 +20,8 @@ from pelvimets.core.resample import (
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
+
+_MOST_VOXELS = 40e6  # of all images together; larger ones one after the other, for memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,7 @@ def segment_study(
     Args:
         images: The image of each sequence.
         segmenter: The networks with their settings.
-        stage: Is given the name of each step and entered around it.
+        stage: Is given the name of each step and entered around it, in threads of their own.
     """
     found = run_networks(images, segmenter, stage)
     with stage("read sequences together"):
@@ -76,14 +79,17 @@ def run_networks(
         segmenter: The networks with their settings.
         stage: Is given the name of each step and entered around it.
     """
-    found: dict[Sequence, Found] = {}
-    for sequence, image in images.items():
+
+    def run(sequence: Sequence) -> Found:
         with stage(f"bones on {sequence.title}"):
-            bones = segment_bones(image, sequence, segmenter)
+            bones = segment_bones(images[sequence], sequence, segmenter)
         with stage(f"lesions on {sequence.title}"):
-            own = lesion_probability(image, bones, sequence, segmenter)
-        found[sequence] = Found(bones, own)
-    return found
+            own = lesion_probability(images[sequence], bones, sequence, segmenter)
+        return Found(bones, own)
+
+    large = sum(image.geometry.n_voxels for image in images.values()) > _MOST_VOXELS
+    ran = [run(s) for s in images] if large else side_by_side(run, images)
+    return dict(zip(images, ran, strict=True))
 
 
 def gather_candidates(
@@ -95,14 +101,16 @@ def gather_candidates(
         found: Bones and lesion probability of each sequence's network.
         settings: With threshold and joint weights of each sequence.
     """
-    together = read_together({s: one.own for s, one in found.items()}, settings)
-    segmented = {}
-    for sequence, probability in together.items():
+    own = {s: one.own for s, one in found.items()}
+    together = read_together(own, settings)
+
+    def gather(sequence: Sequence) -> Segmented:
         one = found[sequence]
-        labels = label_lesions(probability, one.bones, settings.on(sequence))
+        labels = label_lesions(together[sequence], one.bones, settings.on(sequence))
         candidates = shown_lesions(labels, one.own, settings)
-        segmented[sequence] = Segmented(one.bones, one.own, probability, candidates)
-    return segmented
+        return Segmented(one.bones, one.own, together[sequence], candidates)
+
+    return dict(zip(found, side_by_side(gather, found), strict=True))
 
 
 def segment_bones(image: Volume, sequence: Sequence, segmenter: Segmenter) -> Volume:

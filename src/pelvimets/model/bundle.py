@@ -24,12 +24,8 @@ from typing import Any
 from pelvimets.config import ReadingSettings, settings_from_dict
 from pelvimets.errors import BundleError, SettingsError
 from pelvimets.labels import LearnedFrom, Sequence
-from pelvimets.model.openvino_backend import (
-    SMALL_TILE_VOXELS,
-    NetworkFiles,
-    OpenVinoNetwork,
-    OpenVinoSegmenter,
-)
+from pelvimets.model.engine import Engine, NetworkFiles
+from pelvimets.model.openvino_backend import OpenVinoNetwork, OpenVinoSegmenter
 
 FORMAT = 1
 DESCRIPTION_NAME = "bundle.json"
@@ -58,23 +54,19 @@ class BundleInfo:
     folder: Path
 
 
-def load_segmenter(bundle: Path | None = None, small_tiles: bool = False) -> OpenVinoSegmenter:
+def load_segmenter(bundle: Path | None = None, engine: Engine | None = None) -> OpenVinoSegmenter:
     """Read and verify a bundle; networks are compiled when they are first used.
 
     Args:
         bundle: As in ``bundle_folder``.
-        small_tiles: Show the networks a quarter of the usual voxels at a time.
+        engine: How the networks are run.
 
     Raises:
         BundleError: if it is missing, damaged or made by a later version.
     """
     folder = bundle_folder(bundle)
     contents = verified_contents(folder)
-    segmenter = build_segmenter(_description(folder, contents), contents)
-    if small_tiles:
-        for network in (*segmenter.bones.values(), *segmenter.lesions.values()):
-            network.largest_tile_voxels = SMALL_TILE_VOXELS
-    return segmenter
+    return build_segmenter(_description(folder, contents), contents, engine)
 
 
 def bundle_folder(given: Path | None = None) -> Path:
@@ -96,14 +88,19 @@ def bundle_folder(given: Path | None = None) -> Path:
 
 
 def build_segmenter(
-    description: Mapping[str, Any], contents: Mapping[str, bytes]
+    description: Mapping[str, Any], contents: Mapping[str, bytes], engine: Engine | None = None
 ) -> OpenVinoSegmenter:
     """The networks of a bundle from its description and its files.
+
+    Args:
+        description: As in ``bundle.json``.
+        contents: The files by name.
+        engine: How the networks are run.
 
     Raises:
         BundleError: if they do not fit each other.
     """
-    networks = _networks(description, contents)
+    networks = _networks(description, contents, engine or Engine())
     return OpenVinoSegmenter(
         name=f"{description['name']} {description['version']}",
         settings=_settings(description),
@@ -251,7 +248,7 @@ def _settings(description: Mapping[str, Any]) -> ReadingSettings:
 
 
 def _networks(
-    description: Mapping[str, Any], contents: Mapping[str, bytes]
+    description: Mapping[str, Any], contents: Mapping[str, bytes], engine: Engine
 ) -> dict[str, dict[Sequence, OpenVinoNetwork]]:
     """Networks per step and sequence; a file that serves twice is compiled once."""
     by_file: dict[str, OpenVinoNetwork] = {}
@@ -266,7 +263,7 @@ def _networks(
                 if name not in by_file:
                     weights = contents[name.removesuffix(".xml") + ".bin"]
                     by_file[name] = OpenVinoNetwork(
-                        NetworkFiles(contents[name], weights, multiple, smallest)
+                        NetworkFiles(contents[name], weights, multiple, smallest), engine
                     )
                 result[step][sequence] = by_file[name]
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pelvimets.errors import BundleError
-from pelvimets.model.openvino_backend import NetworkFiles
+from pelvimets.model.engine import NetworkFiles
 
 _PREFIX, _HALF = "self.network.", "_compressed"
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import openvino as ov
 from scipy import ndimage
 
 from pelvimets.config import ReadingSettings
@@ -18,62 +18,56 @@ from pelvimets.core.segmenter import N_BONE_CLASSES
 from pelvimets.core.volume import Volume
 from pelvimets.errors import BundleError, ResourceError
 from pelvimets.labels import LearnedFrom, Sequence
+from pelvimets.model.engine import LARGEST_TILE_VOXELS, Engine, NetworkFiles, compile_network
 from pelvimets.model.inputs import bone_input, lesion_input
 from pelvimets.model.tiles import tiled_probabilities
 
-LARGEST_TILE_VOXELS = 2_600_000
-SMALL_TILE_VOXELS = LARGEST_TILE_VOXELS // 4
 _OF_MEMORY = re.compile(r"alloc|memory", re.IGNORECASE)
 _COMPILED_BYTES, _BYTES_PER_VOXEL = 300 * 1024**2, 664
 _MARGIN_VOXELS = 8
-_MOST_THREADS = 8
-
-
-@dataclass(frozen=True)
-class NetworkFiles:
-    """One network as read from a bundle.
-
-    Attributes:
-        model: OpenVINO's description (XML).
-        weights: Its weights.
-        multiple_of: Of the shapes that it takes (z, y, x).
-        smallest: Smaller images are grown to this shape.
-    """
-
-    model: bytes
-    weights: bytes
-    multiple_of: tuple[int, int, int]
-    smallest: tuple[int, int, int] = (1, 1, 1)
 
 
 @dataclass(eq=False)
 class OpenVinoNetwork:
-    """One compiled network; compiled at the first call."""
+    """One network; compiled at the first call, or before by ``compile``."""
 
     files: NetworkFiles
-    largest_tile_voxels: int = LARGEST_TILE_VOXELS
+    engine: Engine = field(default_factory=Engine)
     _compiled: Any = field(default=None, init=False)
+    _lock: Any = field(default_factory=threading.RLock, init=False)
 
     def __call__(self, channels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Probabilities (outputs, z, y, x) of (inputs, z, y, x).
 
+        What the network needs while it works is given back to the system afterwards.
+
         Raises:
-            ResourceError: if the memory does not suffice.
+            ResourceError: if the memory does not suffice, or the processor cannot do it.
             BundleError: if the network is not what the bundle says.
         """
-        return tiled_probabilities(
-            self._run,
-            channels,
-            self.files.multiple_of,
-            self.largest_tile_voxels,
-            self.files.smallest,
-        )
+        with self._lock:
+            try:
+                return tiled_probabilities(
+                    self._run,
+                    channels,
+                    self.files.multiple_of,
+                    self.engine.tile_voxels,
+                    self.files.smallest,
+                )
+            finally:
+                if self._compiled is not None:
+                    self._compiled.release_memory()
+
+    def compile(self) -> None:
+        """Compile now what the first call would compile; raises what OpenVINO raises."""
+        with self._lock:
+            if self._compiled is None:
+                self._compiled = compile_network(self.files, engine=self.engine)
 
     def _run(self, channels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         image = np.ascontiguousarray(channels[None], dtype=np.float32)
         try:
-            if self._compiled is None:
-                self._compiled = compile_network(self.files)
+            self.compile()
             return np.asarray(self._compiled(image)[0][0], dtype=np.float32)
         except (RuntimeError, MemoryError) as error:
             raise self._failure(image, error) from error
@@ -88,7 +82,7 @@ class OpenVinoNetwork:
             )
         voxels = int(np.prod(image.shape[2:]))
         needed = (_COMPILED_BYTES + voxels * _BYTES_PER_VOXEL) / 1024**2
-        small = self.largest_tile_voxels < LARGEST_TILE_VOXELS
+        small = self.engine.tile_voxels < LARGEST_TILE_VOXELS
         return ResourceError(
             f"A network could not be run; it needs about {needed:.0f} MiB of memory for itself",
             got=_last_line(error),
@@ -100,27 +94,6 @@ class OpenVinoNetwork:
 def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[-1][:160]
-
-
-def compile_network(files: NetworkFiles, threads: int | None = None) -> Callable[..., Any]:
-    """Compile for this machine's CPU.
-
-    Arithmetic is float32 and the number of threads fixed, so that the same image gives the
-    same bytes.
-    """
-    core = ov.Core()
-    model = core.read_model(model=files.model, weights=files.weights)
-    options = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads or _threads(),
-    }
-    return core.compile_model(model, "CPU", options)  # type: ignore[no-any-return]
-
-
-def _threads() -> int:
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    return min(available or os.cpu_count() or 1, _MOST_THREADS)
 
 
 @dataclass(frozen=True)
@@ -142,10 +115,28 @@ class OpenVinoSegmenter:
     lesions: Mapping[Sequence, OpenVinoNetwork]
     weights_sha256: str
     learned_from: LearnedFrom = LearnedFrom.UNKNOWN
+    _turn: Any = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def compile_beside(self) -> threading.Thread:
+        """Compile all networks while the caller does something else.
+
+        A network that cannot be compiled says so when it is called.
+        """
+        networks = dict.fromkeys((*self.bones.values(), *self.lesions.values()))
+
+        def compile_all() -> None:
+            for network in networks:
+                with contextlib.suppress(Exception):
+                    network.compile()
+
+        thread = threading.Thread(target=compile_all, name="compile networks", daemon=True)
+        thread.start()
+        return thread
 
     def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
         """Class probabilities (9, z, y, x); channel 0 is background."""
-        return _answer(self.bones[sequence], bone_input(image.array), N_BONE_CLASSES)
+        with self._turn:  # one network at a time has all cores, and memory holds one
+            return _answer(self.bones[sequence], bone_input(image.array), N_BONE_CLASSES)
 
     def lesion_probabilities(
         self, image: Volume, bones: Volume, sequence: Sequence
@@ -155,7 +146,8 @@ class OpenVinoSegmenter:
         box = _bone_box(bones.array)
         if box is not None:
             channels = lesion_input(image.array[box], bones.array[box], sequence)
-            result[box] = _answer(self.lesions[sequence], channels, 1)[0]
+            with self._turn:
+                result[box] = _answer(self.lesions[sequence], channels, 1)[0]
         return result
 
 

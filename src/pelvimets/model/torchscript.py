@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from pelvimets.errors import BundleError
+from pelvimets.model.engine import NetworkFiles
 from pelvimets.model.export import WithProbabilities
 from pelvimets.model.import_weights import network_weights
-from pelvimets.model.openvino_backend import NetworkFiles
 from pelvimets.model.settings import NetworkSettings
 from pelvimets.model.variants import make_network
 

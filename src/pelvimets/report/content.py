@@ -15,6 +15,7 @@ from pelvimets.core.findings import (
     QualityFlag,
     SequenceFindings,
 )
+from pelvimets.core.lanes import side_by_side
 from pelvimets.core.study import Acquisition, SeriesDecision, Study
 from pelvimets.labels import Sequence
 from pelvimets.report.data import RESEARCH_USE, suspicion_wording
@@ -127,7 +128,7 @@ def report_content(
         flags=tuple((flag.level.value, flag_text(flag, titles)) for flag in findings.flags),
         overviews=overviews(scans),
         lesions=_lesion_table(findings, titles),
-        cards=tuple(_card(scans, lesion, reviewed.notes) for lesion in findings.lesions),
+        cards=tuple(side_by_side(lambda one: _card(scans, one, reviewed.notes), findings.lesions)),
         burden=_burden_table(findings, titles, [p for p in parts if _hit(findings, p)]),
         free_bones=tuple(part.title for part in parts if not _hit(findings, part)),
         provenance=_provenance(provenance),

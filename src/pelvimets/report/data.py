@@ -12,8 +12,6 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from pelvimets.core.findings import (
     LESION_COLUMNS,
     BonePart,
@@ -91,6 +89,8 @@ def findings_from_dict(data: dict[str, Any]) -> Findings:
     Raises:
         InputError: if the data do not follow the schema; the first violation is named.
     """
+    from jsonschema import Draft202012Validator  # takes long to load
+
     problem = next(iter(Draft202012Validator(findings_schema()).iter_errors(data)), None)
     if problem is not None:
         raise InputError(

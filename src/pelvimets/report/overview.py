@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
+from pelvimets.core.distance import depth_mm, distance_mm
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import resample_image, resample_labels, smooth_labels
 from pelvimets.core.volume import Volume
@@ -90,19 +92,25 @@ def _projected(maps: Ordered[Numbers], view: View) -> dict[int, BoolArray]:
 
 def _whole_surface(bones: Volume, grid: Geometry) -> npt.NDArray[np.uint8]:
     """Bone labels with smooth borders and no cracks where two structures meet."""
-    labels = smooth_labels(bones, grid).array
+    labels = smooth_labels(bones, grid).array.astype(np.uint8)
     together = smooth_labels(bones.with_array((bones.array > 0).astype(np.uint8)), grid).array > 0
     reach = round(_CLOSED_MM / _STEP_MM)
     padded = np.pad(together, reach)
-    inner = (slice(reach, -reach),) * 3
-    distance = ndimage.distance_transform_edt(~padded)
-    closed = ndimage.distance_transform_edt(distance <= reach) > reach
-    together |= np.asarray(closed)[inner]
-    nearest = ndimage.distance_transform_edt(
-        labels == 0, return_distances=False, return_indices=True
-    )
-    filled = labels[tuple(nearest)]
-    return np.where(together, filled, 0).astype(np.uint8)
+    steps = (_STEP_MM,) * 3
+    grown = np.isfinite(distance_mm(padded, steps, _CLOSED_MM))
+    closed = depth_mm(grown, steps) > _CLOSED_MM
+    together |= closed[(slice(reach, -reach),) * 3]
+    return _filled(labels, together)
+
+
+def _filled(labels: npt.NDArray[np.uint8], mask: BoolArray) -> npt.NDArray[np.uint8]:
+    """The labels inside a mask; where it has none, the nearest one."""
+    known, missing = np.argwhere(labels), np.argwhere(mask & (labels == 0))
+    filled = np.where(mask, labels, np.uint8(0))
+    if len(known) and len(missing):
+        _, nearest = cKDTree(known).query(missing)
+        filled[tuple(missing.T)] = labels[tuple(known[nearest].T)]
+    return filled
 
 
 def _surface_view(labels: npt.NDArray[np.uint8], spots: Ordered[Numbers], view: View) -> Picture:

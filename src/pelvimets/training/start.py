@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from pelvimets.errors import InputError
+from pelvimets.model.engine import NetworkFiles
 from pelvimets.model.import_weights import network_weights
-from pelvimets.model.openvino_backend import NetworkFiles
 from pelvimets.training.checkpoint import read_checkpoint, task_of
 from pelvimets.training.module import SegmentationModule, build_network
 from pelvimets.training.settings import Task, TrainingSettings

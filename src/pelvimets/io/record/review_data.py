@@ -7,8 +7,6 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from pelvimets.core.review import LesionReview, Origin, Review, Verdict
 from pelvimets.errors import InputError
 from pelvimets.labels import Bone, Sequence
@@ -49,6 +47,8 @@ def review_from_dict(data: dict[str, Any]) -> Review:
     Raises:
         InputError: if the data do not follow the schema; the first violation is named.
     """
+    from jsonschema import Draft202012Validator  # takes long to load
+
     problem = next(iter(Draft202012Validator(review_schema()).iter_errors(data)), None)
     if problem is not None:
         raise InputError(
