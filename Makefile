@@ -39,7 +39,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict --quiet
-	$(BIN)/python -m pytest -q --doctest-modules src/pelvimets
+	$(BIN)/python -m pytest -q --doctest-modules src/pelvimets studies
 
 docs: $(VENV)/.dev
 	$(BIN)/mkdocs build --strict

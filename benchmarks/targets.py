@@ -10,17 +10,15 @@ the paper's rule (any overlap); the strict rule (one to one by IoU) stands besid
 from __future__ import annotations
 
 import argparse
-from importlib.resources import files
 from pathlib import Path
 from statistics import mean
 from typing import Any
-
-import yaml
 
 from pelvimets.evaluation.report.card_facts import evaluation_facts
 from pelvimets.io.record.results import read_results
 from pelvimets.labels import Bone, Sequence
 from pelvimets.training.phantom_samples import TRAINED_SCANNERS
+from studies.liu2021.facts import paper_facts
 
 ANY, ONE = "any-overlap", "one-to-one"
 # title, fact, rule, targets of DWI and T1, direction; no rule: not a matter of matching
@@ -50,7 +48,7 @@ def main() -> None:
 
 
 def bone_rows(facts: dict[str, Any]) -> list[list[str]]:
-    paper = yaml.safe_load((files("pelvimets.resources") / "paper" / "facts.yaml").read_text())
+    paper = paper_facts()
     printed = next(v for v in paper.values() if isinstance(v, dict) and "lumbar_vertebra" in v)
     rows = []
     for measure, sign, title in (("dsc", ">", "DSC"), ("hd_mm", "<", "HD, mm")):

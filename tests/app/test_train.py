@@ -376,7 +376,7 @@ def test_a_run_says_which_bones_networks_drew(cohort: Path, small: Path, tmp_pat
     for patient in ("p0", "p1"):
         write_judged(cohort / patient, {Sequence.DWI: Judged(frozenset(), predicted, "first 0.4")})
     run = tmp_path / "run"
-    done = train_run(settings_of("lesions", small), cohort, run, workers=0)
+    done = trained(settings_of("lesions", small), cohort, run, workers=0)
     assert done.data == "cohort cohort (bones of 2 of 3 images drawn by first 0.4)"
     assert RunFolder(run).read_data() == done.data
     with np.load(run / "samples/train/p0_dwi.npz") as sample:

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from pelvimets.app.agreement import agree
 from pelvimets.app.compare_models import compare
 from pelvimets.app.evaluate import evaluate
-from pelvimets.app.replicate import InSilico, ReplicationRequest, replicate
 from pelvimets.cli import evaluate as commands
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
@@ -27,6 +26,7 @@ from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.evaluation.statistics.readers import CONSENSUS, pair_kind
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.requests.evaluate import AgreementRequest, EvaluationRequest
+from studies.liu2021.replicate import InSilico, ReplicationRequest, replicate
 
 QUICK = EvaluationSettings(bootstrap_samples=100, in_silico=True)
 

@@ -5,15 +5,18 @@ Everything heavy is imported by the command that needs it.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pelvimets.cli import console
 from pelvimets.cli.requests import from_requests
+from pelvimets.errors import MissingExtraError
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.requests.evaluate import AgreementRequest, EvaluationRequest
 
@@ -149,18 +152,12 @@ def replicate(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Recompute the paper's printed figures, and repeat its study on digital patients."""
-    from pelvimets.app.replicate import ReplicationRequest, digital_study
-    from pelvimets.app.replicate import replicate as run
-
+    study_of = _study()
     folder = work or out.with_name(f"{out.name}.work")
-    study = (
-        digital_study(folder, patients=patients, seed=seed, jobs=jobs, bundle=bundle)
-        if in_silico
-        else None
-    )
+    made = study_of.digital_study(folder, patients=patients, seed=seed, jobs=jobs, bundle=bundle)
     settings = EvaluationSettings(bootstrap_samples=bootstrap)
-    request = ReplicationRequest(study, settings=settings)
-    done = run(request, out, overwrite=overwrite, stage=console.line)
+    request = study_of.ReplicationRequest(made if in_silico else None, settings=settings)
+    done = study_of.replicate(request, out, overwrite=overwrite, stage=console.line)
     counted = Counter(finding.verdict.value for finding in done.findings)
     console.line(
         f"{len(done.findings)} printed figures: "
@@ -169,6 +166,24 @@ def replicate(
     for name, results in done.results.items():
         console.line(f"{name}: {len(results.facts)} digital patients (in-silico)")
     console.line(f"Report: {done.report}")
+
+
+def _study() -> Any:
+    """The study of the paper, which lies beside the package.
+
+    Raises:
+        MissingExtraError: if this is an installed wheel, which has no studies.
+    """
+    root = Path(__file__).parents[3]
+    if not (root / "studies" / "liu2021").is_dir():
+        raise MissingExtraError(
+            "The study of the printed paper is no part of the installed package",
+            got=f"no studies/liu2021 beside {Path(__file__).parents[1].name}",
+            remedy="Call 'pelvimets replicate' from a checkout of the source: pip install -e .",
+        )
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+    return importlib.import_module("studies.liu2021.replicate")
 
 
 _SHOWN_PROBLEMS = 12

@@ -137,7 +137,7 @@ def characteristics_table(found: Characteristics) -> Table:
     """Table 2: patients of the splits."""
     keep = ("M stage", "Scanner", "Data set")
     rows = [_row(found, "No. of patients", [str(n) for n in found.patients.values()])]
-    rows += [_number_cells(found, row) for row in found.numbers if "esion" not in row.name]
+    rows += [_number_cells(found, row) for row in found.numbers if not row.of_disease]
     rows += _category_cells(found, keep)
     columns = _characteristic_columns(found)
     notes = (
@@ -154,7 +154,7 @@ def disease_table(found: Characteristics) -> Table:
     totals = tuple(DASH if n is None else str(n) for n in found.total_lesions.values())
     if any(cell != DASH for cell in totals):
         rows.append(_row(found, "Total lesions", totals))
-    rows += [_number_cells(found, row) for row in found.numbers if "esion" in row.name]
+    rows += [_number_cells(found, row) for row in found.numbers if row.of_disease]
     columns = _characteristic_columns(found)
     return Table("table3_disease", "Table 3 | Metastases of the patients", columns, tuple(rows))
 

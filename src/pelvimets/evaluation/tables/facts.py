@@ -83,6 +83,7 @@ class NumberRow:
         by_split: Description per split.
         anova, kruskal: Across the splits, an external cohort aside.
         external: The same tests of the external cohort against all others; None without one.
+        of_disease: Whether it describes metastases: it stands in Table 3 then.
     """
 
     name: str
@@ -91,6 +92,7 @@ class NumberRow:
     anova: TestResult
     kruskal: TestResult
     external: tuple[TestResult, TestResult] | None = None
+    of_disease: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,8 +161,10 @@ def _number_rows(splits: Splits) -> list[NumberRow]:
     ]
     further = sorted({name for members in splits.values() for f in members for name in f.numbers})
     getters += [(name, False, _getter(name)) for name in further]
-    getters.append(("Lesion volume of M1 patients (cm3)", False, _volume))
-    return [row for getter in getters if (row := _number_row(splits, *getter)) is not None]
+    rows = [_number_row(splits, *getter) for getter in getters]
+    volume = _number_row(splits, "Lesion volume of M1 patients (cm3)", False, _volume)
+    rows.append(volume and replace(volume, of_disease=True))
+    return [row for row in rows if row is not None]
 
 
 def _getter(name: str) -> Getter:

@@ -31,6 +31,7 @@ STRUCTURES_NAME = "structures.json"
 """What the program of a foreign prediction draws, by sequence."""
 FLOW_STEPS = ("screened", "excluded", "included")
 _COHORT_RECORD = "cohort.json"
+_IN_SILICO = "in-silico"  # in the notice of its record
 _KINDS = {
     "reference_bones": ("reference", "bones"),
     "prediction_bones": ("prediction", "bones"),
@@ -103,9 +104,10 @@ def is_digital(folder: Path) -> bool:
     """Whether a cohort says of itself that its patients are digital."""
     path = Path(folder) / _COHORT_RECORD
     try:
-        return "in-silico" in path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
+    return isinstance(record, dict) and _IN_SILICO in str(record.get("notice", ""))
 
 
 def read_flow(folder: Path) -> tuple[FlowRow, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pelvimets.evaluation.published.facts import (
+from studies.liu2021.facts import (
     PATIENT_COUNTS,
     SEQUENCES,
     TEST_M1,

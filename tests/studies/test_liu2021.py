@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pelvimets.evaluation.published.characteristics import anova_of, pooled_of
-from pelvimets.evaluation.published.facts import Verdict, paper_facts
-from pelvimets.evaluation.published.recomputed import audit, audit_table
+from studies.liu2021.characteristics import anova_of, pooled_of
+from studies.liu2021.facts import Verdict, paper_facts
+from studies.liu2021.recomputed import audit, audit_table
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +149,13 @@ def test_facts_come_with_the_package_and_table_counts_all(findings):
     assert paper_facts()["cohorts"]["external"]["patients"] == 63
     table = audit_table(audit())
     assert len(table.rows) == len(audit()) > 100
+
+
+def test_a_wheel_says_that_the_study_lies_in_a_checkout(monkeypatch, tmp_path):
+    from pelvimets.cli import evaluate as commands
+    from pelvimets.errors import MissingExtraError
+
+    place = tmp_path / "lib" / "site-packages" / "pelvimets" / "cli" / "evaluate.py"
+    monkeypatch.setattr(commands, "__file__", str(place))
+    with pytest.raises(MissingExtraError, match=r"no part of the installed package.*checkout"):
+        commands._study()

@@ -13,9 +13,6 @@ from pelvimets.app.evaluate import check_study_extra, measure_cohort
 from pelvimets.core.progress import Progress, silent
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.evaluation.checks import Problem, Weight
-from pelvimets.evaluation.published.beside_paper import bones_beside_paper, lesions_beside_paper
-from pelvimets.evaluation.published.facts import Finding, paper_facts
-from pelvimets.evaluation.published.recomputed import audit, audit_table
 from pelvimets.evaluation.report.headlines import headlines
 from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE_IN_SILICO
@@ -27,6 +24,9 @@ from pelvimets.io.cohort.folder import Split
 from pelvimets.io.record.output import check_output, staged_folder, write_json, write_text
 from pelvimets.io.record.results import CaseStore, write_tables
 from pelvimets.requests.evaluate import EvaluationRequest
+from studies.liu2021.beside_paper import bones_beside_paper, lesions_beside_paper
+from studies.liu2021.facts import Finding, paper_facts
+from studies.liu2021.recomputed import audit, audit_table
 
 COHORT_SIZES = {"bones": 88, "lesions": 34, "external": 63}
 """The paper's test sets (Tables 2 and 3)."""

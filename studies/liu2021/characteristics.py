@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from pelvimets.evaluation.published.facts import Finding, Verdict, sum_verdict, verdict_of
+from studies.liu2021.facts import Finding, Verdict, sum_verdict, verdict_of
 
 _SPLITS = ("train", "validation", "test")
 _AGES = {  # mean and SD of training, validation, testing; p; external; p

@@ -1,6 +1,6 @@
 """The paper's printed figures as data, and what a recomputation says of one.
 
-Liu X. et al., Front Oncol 2021;11:773299; ``resources/paper/facts.yaml``.
+Liu X. et al., Front Oncol 2021;11:773299; ``studies/liu2021/facts.yaml``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -61,7 +61,7 @@ class Finding:
 
 def paper_facts() -> dict[str, Any]:
     """The paper's figures as plain data."""
-    path = resources.files("pelvimets.resources") / "paper" / "facts.yaml"
+    path = Path(__file__).with_name("facts.yaml")
     facts: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return facts
 
