@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pelvimets.app.calibrate import right_labels
+from pelvimets.calibration.candidates import right_labels
 from pelvimets.core.evidence import weigh_lesions
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.segmentation import segment_study

@@ -16,7 +16,7 @@ from pelvimets.evaluation.checks import Problem, Weight
 from pelvimets.evaluation.report.headlines import headlines
 from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE_IN_SILICO
-from pelvimets.evaluation.results import CohortResults, summarise_cohort
+from pelvimets.evaluation.results import About, CohortResults, summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.evaluation.tables.facts import EXTERNAL
 from pelvimets.evaluation.tables.table import Table
@@ -249,10 +249,14 @@ def _evaluate(
         measured.cases,
         facts_of,
         settings,
-        problems=measured.problems,
-        title=title,
-        external=name == EXTERNAL,
-        development={n: found.facts for n, found in earlier.items()} if name == EXTERNAL else {},
+        About(
+            problems=measured.problems,
+            title=title,
+            external=name == EXTERNAL,
+            development={n: found.facts for n, found in earlier.items()}
+            if name == EXTERNAL
+            else {},
+        ),
     )
     folder = work / name
     folder.mkdir()

@@ -13,14 +13,11 @@ import torch
 
 from pelvimets.app import calibrate as calibration
 from pelvimets.app.bundle import BundleRequest, make_bundle
-from pelvimets.app.calibrate import (
-    CalibrationRequest,
-    FoundPatients,
-    calibrate,
-    fit_calibration,
-)
+from pelvimets.app.calibrate import CalibrationRequest, FoundPatients, calibrate
 from pelvimets.app.card import EvaluationFolders, add_test
 from pelvimets.app.predict import RunOptions, StudyInput, predict
+from pelvimets.calibration.candidates import DRAWINGS, CandidateCase
+from pelvimets.calibration.fitting import fit_calibration
 from pelvimets.config import GridSettings, LesionSettings, settings_to_dict
 from pelvimets.core.progress import silent
 from pelvimets.core.segmenter import FixedSegmenter
@@ -31,7 +28,6 @@ from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.settings import NetworkSettings
-from pelvimets.training.calibration import DRAWINGS, CandidateCase
 from pelvimets.training.module import build_network
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS
 from pelvimets.training.settings import Stage, TrainingSettings
@@ -193,7 +189,7 @@ def test_a_calibrated_bundle_reads_with_its_weights(
     with pytest.raises(CohortError, match="Too few candidates"):
         calibrate(request, silent)
     assert not request.out.exists()
-    monkeypatch.setattr("pelvimets.training.calibration.FEWEST", 2)
+    monkeypatch.setattr("pelvimets.calibration.fitting.FEWEST", 2)
     record = calibrate(request, silent)
     settings = load_segmenter(request.out).settings.lesions
     assert settings.dwi.evidence is not None and settings.t1.evidence is not None
@@ -233,7 +229,7 @@ class HalfBlindSegmenter(FixedSegmenter):
 def test_sequences_are_joined_where_that_pays(
     cohort: Path, known_study: KnownStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pelvimets.training.calibration.FEWEST", 1)
+    monkeypatch.setattr("pelvimets.calibration.fitting.FEWEST", 1)
     half_blind = HalfBlindSegmenter(known_study.bones, known_study.lesions, SETTINGS)
     fitted = fit_calibration(found_in(cohort, half_blind, tmp_path / "work"), SETTINGS.lesions)
     joining = fitted.record["joining"]

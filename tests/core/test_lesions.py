@@ -17,7 +17,7 @@ from pelvimets.core.lesions import (
     measure_lesions,
     near_bone,
 )
-from pelvimets.core.measure import measure
+from pelvimets.core.measure import Origin, measure
 from pelvimets.core.segmentation import Segmented
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Bone, Sequence, Side
@@ -107,7 +107,7 @@ def study_masks(dwi_balls, t1_balls):
 
 def measured(bones, lesions, adc=None):
     return measure(
-        bones, lesions, adc, SETTINGS, patient_key="p", bundle="b", uid_seed="s", flags=()
+        bones, lesions, adc, SETTINGS, Origin(patient_key="p", bundle="b", uid_seed="s", flags=())
     )
 
 
@@ -159,7 +159,9 @@ def test_a_sequence_with_a_weak_network_lists_lesions_but_decides_nothing():
     where = ((75, 10, 60), 12, 0.9)
     bones, lesions = study_masks([((0, 60, 50), 12, 0.4)], [where])
     weak = LesionSettings(t1=SequenceSettings(decides=False))
-    findings = measure(bones, lesions, None, weak, patient_key="p", bundle="b", uid_seed="s")
+    findings = measure(
+        bones, lesions, None, weak, Origin(patient_key="p", bundle="b", uid_seed="s")
+    )
     assert len(findings.lesions) == 1 and not findings.m1_suspected
     assert findings.patient_score == pytest.approx(0.4)
     assert findings.sequences[Sequence.T1].patient_score == pytest.approx(0.9)
@@ -170,7 +172,7 @@ def test_a_score_at_the_operating_point_is_suspicious(above: float, suspected: b
     bones, lesions = study_masks([((75, 10, 60), 12, 0.9)], [])
     score = measured(bones, lesions).lesions[0].score
     at = LesionSettings(operating_point=score + above)
-    found = measure(bones, lesions, None, at, patient_key="p", bundle="b", uid_seed="s")
+    found = measure(bones, lesions, None, at, Origin(patient_key="p", bundle="b", uid_seed="s"))
     assert found.m1_suspected is suspected
 
 

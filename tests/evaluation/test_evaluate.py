@@ -32,15 +32,15 @@ from pelvimets.evaluation.readings import PatientCall, Reading
 from pelvimets.evaluation.report.card_facts import evaluation_facts
 from pelvimets.evaluation.report.headlines import headlines
 from pelvimets.evaluation.report.plain import results_to_dict
-from pelvimets.evaluation.results import summarise_cohort
+from pelvimets.evaluation.results import About, summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
-from pelvimets.evaluation.tables.cohort import case_table
+from pelvimets.evaluation.tables.cases import case_table
 from pelvimets.evaluation.tables.detection import detection_table
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.record.results import CaseStore
 from pelvimets.labels import Sequence as MrSequence
+from pelvimets.report.card import model_card
 from pelvimets.requests.evaluate import EvaluationRequest
-from pelvimets.training.card import model_card
 
 QUICK = EvaluationSettings(bootstrap_samples=200, in_silico=True)
 
@@ -76,7 +76,7 @@ def written(evaluated):
 def measured(reference, prediction, tmp_path, **options):
     request = EvaluationRequest(prediction, reference, QUICK, **options)
     found = measure_cohort(request, CaseStore(tmp_path / "store"))
-    return summarise_cohort(found.cases, found.facts, QUICK, problems=found.problems)
+    return summarise_cohort(found.cases, found.facts, QUICK, About(problems=found.problems))
 
 
 def copied(cohort, tmp_path):
@@ -229,7 +229,7 @@ def test_flow_tells_of_everyone_from_the_first_look(cohort, tmp_path):
     (flowing / "flow.csv").write_text(text + "excluded,treated,1\nincluded,lesion model,8\n")
     request = EvaluationRequest(prediction, flowing, QUICK)
     found = measure_cohort(request, CaseStore(tmp_path / "store"))
-    results = summarise_cohort(found.cases, found.facts, QUICK, problems=found.problems)
+    results = summarise_cohort(found.cases, found.facts, QUICK, About(problems=found.problems))
     steps = flow_steps(results, found)
     assert steps[0].text == ("Screened (n = 12)",)
     assert steps[0].excluded == {"poor image quality": 3, "treated": 1}

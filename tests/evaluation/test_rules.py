@@ -18,7 +18,7 @@ from pelvimets.evaluation.statistics.comparison import compare_models, compariso
 from pelvimets.evaluation.tables.cohort import cohort_tables
 from pelvimets.evaluation.tables.facts import PatientFacts
 from pelvimets.labels import Sequence
-from pelvimets.training.card import model_card
+from pelvimets.report.card import model_card
 
 GRID = Geometry.from_axes((4, 6, 40), (5.0, 2.0, 2.0))
 SETTINGS = EvaluationSettings(bootstrap_samples=50, in_silico=True)

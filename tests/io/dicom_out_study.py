@@ -12,7 +12,7 @@ from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
 from pelvimets.config import LesionSettings
 from pelvimets.core.findings import BoneMasks, Findings, FlagLevel, LesionMasks, QualityFlag
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.measure import measure
+from pelvimets.core.measure import Origin, measure
 from pelvimets.core.study import Acquisition, SeriesRole, SourceReference, Study
 from pelvimets.core.volume import Volume
 from pelvimets.io.dicom.results import write_dicom_results
@@ -176,10 +176,7 @@ def make_case(
         found,
         adc,
         SETTINGS,
-        patient_key="p1",
-        bundle="fixed 1.0",
-        uid_seed="seed",
-        flags=flags,
+        Origin(patient_key="p1", bundle="fixed 1.0", uid_seed="seed", flags=flags),
     )
     return Case(Study("p1", **acquisitions), headers, masks, found, findings)
 

@@ -450,8 +450,12 @@ def test_many_lesions_are_written_one_segment_each(tmp_path):
 def _measured(case, masks):
     from dicom_out_study import SETTINGS
 
-    from pelvimets.core.measure import measure
+    from pelvimets.core.measure import Origin, measure
 
     return measure(
-        case.bones, masks, None, SETTINGS, patient_key="p1", bundle="fixed 1.0", uid_seed="s"
+        case.bones,
+        masks,
+        None,
+        SETTINGS,
+        Origin(patient_key="p1", bundle="fixed 1.0", uid_seed="s"),
     )

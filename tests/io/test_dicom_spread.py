@@ -12,7 +12,7 @@ from phantom_files import PHILIPS, check, dwi_truth, images, t1_truth
 from pydicom.dataset import Dataset
 
 from pelvimets.core.findings import BoneMasks, LesionMasks
-from pelvimets.core.measure import measure
+from pelvimets.core.measure import Origin, measure
 from pelvimets.io.dicom.results import write_dicom_results
 from pelvimets.io.study import open_study
 
@@ -47,7 +47,7 @@ def results(folder: Path, opened, kind: str) -> tuple[Path, ...]:
         },
     )
     findings = measure(
-        bones, lesions, None, SETTINGS, patient_key="p", bundle="fixed 1.0", uid_seed="s"
+        bones, lesions, None, SETTINGS, Origin(patient_key="p", bundle="fixed 1.0", uid_seed="s")
     )
     sources = [a.source for a in (study.dwi, study.t1) if a is not None]
     headers = {uid: opened.headers(uid) for source in sources for uid in source.all_series}

@@ -10,7 +10,7 @@ import numpy as np
 from pelvimets.config import LesionSettings
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.measure import measure
+from pelvimets.core.measure import Origin, measure
 from pelvimets.core.volume import Volume
 from pelvimets.io.nifti.files import write_nifti
 from pelvimets.labels import Bone, Sequence
@@ -53,9 +53,7 @@ def write_output(out: Path, grids: dict[Sequence, Geometry] = GRIDS) -> Findings
         LesionMasks.of(lesions, probability),
         adc,
         LesionSettings(),
-        patient_key="patient-0042",
-        bundle="digital-1 1.0",
-        uid_seed="seed",
+        Origin(patient_key="patient-0042", bundle="digital-1 1.0", uid_seed="seed"),
     )
     for sequence in grids:
         write_nifti(out / f"{sequence}_bones.nii.gz", bones.by_sequence[sequence])

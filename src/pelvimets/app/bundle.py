@@ -18,7 +18,7 @@ from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.bundle import DESCRIPTION_NAME, FORMAT, bundle_folder, load_segmenter
 from pelvimets.model.openvino_backend import OpenVinoNetwork
-from pelvimets.training.card import model_card
+from pelvimets.report.card import model_card
 from pelvimets.training.settings import Task, training_settings
 from pelvimets.training.splits import Splits, check_splits
 

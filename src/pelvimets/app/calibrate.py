@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pelvimets.config import JointSettings, LesionSettings, settings_to_dict
-from pelvimets.core.evidence import Surroundings, gather_evidence, surroundings
-from pelvimets.core.joint import log_odds, other_of, read_together
-from pelvimets.core.judged import UNJUDGED_LESION
-from pelvimets.core.lesions import (
-    faint_score,
-    inside_bone,
-    label_above,
-    near_bone,
-    shown_lesions,
+from pelvimets.calibration.candidates import (
+    FoundAndTrue,
+    FoundPatient,
 )
+from pelvimets.calibration.fitting import fit_calibration
+from pelvimets.config import settings_to_dict
+from pelvimets.core.judged import UNJUDGED_LESION
 from pelvimets.core.progress import Progress
-from pelvimets.core.segmentation import Found, run_networks
+from pelvimets.core.segmentation import run_networks
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
-from pelvimets.evaluation.measures.lesions import find_overlaps
-from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.io.cohort.folder import Cohort, CohortPatient, Split, read_case, read_cohort
 from pelvimets.io.nifti.study import read_nifti_study
 from pelvimets.io.phantom.record import phantom_command, refuse_unseen
@@ -40,21 +34,8 @@ from pelvimets.io.record.output import check_output
 from pelvimets.io.record.stamps import stamp
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import DESCRIPTION_NAME, bundle_folder, load_segmenter
-from pelvimets.training.calibration import (
-    DRAWINGS,
-    Candidate,
-    CandidateCase,
-    CasesByDrawing,
-    Drawing,
-    Fitted,
-    JointVoxels,
-    fit_joint,
-    fit_reading,
-)
-from pelvimets.training.card import model_card
+from pelvimets.report.card import model_card
 
-_SMALLEST_IOU = EvaluationSettings().smallest_iou
-_VOXELS = 30_000  # of a sequence of a patient, to fit how sequences are joined
 _NOTHING = 1e-3
 
 
@@ -116,105 +97,6 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]
     return record
 
 
-def fit_calibration(found: Iterable[FoundPatient], settings: LesionSettings) -> Fitted:
-    """Fit on what the networks found: each sequence by itself, and both together.
-
-    Args:
-        found: The patients; gone through three times.
-        settings: Of the bundle so far; its own joining, if any, is replaced.
-
-    Returns:
-        The better of the two by F1 of the lesions; its record holds both under ``joining``.
-    """
-    apart = _joined(settings, {})
-    together = _joined(apart, _joints(found, settings.bone_margin_mm))
-    if together == apart:
-        return fit_reading(candidate_cases(found, apart), apart)
-    fitted = [fit_reading(candidate_cases(found, own), own) for own in (apart, together)]
-    best = max(fitted, key=lambda own: own.f1)
-    joining = {"apart": fitted[0].sums, "together": fitted[1].sums, "joined": best is fitted[1]}
-    return replace(best, record={**best.record, "joining": joining})
-
-
-def _joined(
-    settings: LesionSettings, joints: Mapping[Sequence, JointSettings | None]
-) -> LesionSettings:
-    own = {s: replace(settings.of(s), joint=joints.get(s)) for s in Sequence}
-    return settings.with_sequences(own)
-
-
-def _joints(
-    found: Iterable[FoundPatient], margin_mm: float
-) -> dict[Sequence, JointSettings | None]:
-    """How the other sequence counts in the voxels of each, for patients with both."""
-    drawn: dict[Sequence, list[JointVoxels]] = {s: [] for s in Sequence}
-    for patient in found:
-        for sequence in patient.sequences:
-            voxels = _joint_voxels(patient, sequence, margin_mm)
-            drawn[sequence] += [] if voxels is None else [voxels]
-    return {s: fit_joint(own) if own else None for s, own in drawn.items()}
-
-
-def _joint_voxels(
-    patient: FoundPatient, sequence: Sequence, margin_mm: float
-) -> JointVoxels | None:
-    """Some voxels near the bones of one sequence, where the other one looked, too."""
-    other = other_of(sequence, patient.own)
-    if other is None:
-        return None
-    found = patient.sequences[sequence]
-    inside = near_bone(found.bones, margin_mm)
-    here, there = log_odds(found.own, other, JointSettings().reach_mm)
-    places = np.flatnonzero(inside & ~np.isnan(there))
-    seed = int.from_bytes(hashlib.sha256(patient.key.encode()).digest()[:8])
-    drawn = np.random.default_rng(seed).choice(places, min(_VOXELS, len(places)), replace=False)
-    real = found.truth.array > 0
-    return JointVoxels(*(array.ravel()[drawn] for array in (here, there, real)))
-
-
-def candidate_cases(found: Iterable[FoundPatient], settings: LesionSettings) -> CasesByDrawing:
-    """Candidates of all patients as each way of drawing gives them.
-
-    Args:
-        found: The patients.
-        settings: How sequences are joined, smallest lesion.
-    """
-    gathered: dict[Drawing, list[CandidateCase]] = {way: [] for way in DRAWINGS}
-    for patient in found:
-        probability = read_together(patient.own, settings)
-        for sequence, one in patient.sequences.items():
-            bones = one.bones
-            around = surroundings(sequence, patient.own, patient.adc, bones)
-            inside = inside_bone(probability[sequence], bones, settings)
-            for way, cases in gathered.items():
-                own = replace(settings, threshold=way.threshold, grow_to=way.grow_to)
-                cases.append(_case(patient, sequence, inside, around, own))
-    return {way: tuple(cases) for way, cases in gathered.items()}
-
-
-def _case(
-    patient: FoundPatient,
-    sequence: Sequence,
-    inside: Volume,
-    around: Surroundings,
-    settings: LesionSettings,
-) -> CandidateCase:
-    truth = patient.sequences[sequence].truth
-    labels = shown_lesions(label_above(inside, settings), around.own, settings)
-    evidence = gather_evidence(labels, around, settings)
-    right = right_labels(labels.array, truth.array)
-    found, real = labels.array > 0, truth.array > 0
-    return CandidateCase(
-        patient=patient.key,
-        person=patient.person,
-        sequence=sequence,
-        metastases=len(np.unique(truth.array[real])),
-        candidates=tuple(Candidate(e, n in right) for n, e in evidence.items()),
-        faint=0.0 if evidence else faint_score(inside, settings),
-        voxels=(int((found & real).sum()), int(found.sum()), int(real.sum())),
-    )
-
-
 def _patients(request: CalibrationRequest) -> tuple[CohortPatient, ...]:
     if request.split is not None and request.split not in list(Split):
         known = ", ".join(Split)
@@ -237,35 +119,6 @@ def _chosen(cohort: Cohort, request: CalibrationRequest) -> tuple[CohortPatient,
     if not patients:
         raise CohortError(f"The cohort has no patient in the split {request.split}")
     return patients
-
-
-@dataclass(frozen=True, eq=False)
-class FoundAndTrue(Found):
-    """What the networks found on one sequence, and the reference lesions, numbered."""
-
-    truth: Volume
-
-
-@dataclass(frozen=True, eq=False)
-class FoundPatient:
-    """What the networks found in one patient, and the truth.
-
-    Attributes:
-        key: Of the patient.
-        person: Whose images they are; one may have several patients' worth.
-        sequences: Each sequence that he has.
-        adc: ADC map in um2/s, or None.
-    """
-
-    key: str
-    person: str
-    sequences: dict[Sequence, FoundAndTrue]
-    adc: Volume | None
-
-    @property
-    def own(self) -> dict[Sequence, Volume]:
-        """Lesion probability of each sequence's network."""
-        return {s: found.own for s, found in self.sequences.items()}
 
 
 @dataclass(frozen=True)
@@ -344,9 +197,3 @@ def _reference(patient: CohortPatient, sequence: Sequence) -> Volume:
             remedy="Write an empty one where there is none",
         )
     return lesions
-
-
-def right_labels(found: npt.NDArray[Any], truth: npt.NDArray[Any]) -> set[int]:
-    """Labels that meet a reference lesion with enough overlap over union."""
-    overlaps = find_overlaps(truth.astype(np.int32), found.astype(np.int32))
-    return {overlap.prediction for overlap in overlaps if overlap.iou >= _SMALLEST_IOU}

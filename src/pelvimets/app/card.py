@@ -11,10 +11,10 @@ from pelvimets.errors import CohortError, InputError
 from pelvimets.evaluation.report.card_facts import evaluation_facts
 from pelvimets.io.phantom.record import phantom_command
 from pelvimets.io.record.bundle import RELIABILITY_NAME, read_description, rewrite_bundle
-from pelvimets.io.record.output import RECORD_NAME
 from pelvimets.io.record.results import read_figure, read_results
+from pelvimets.io.record.run_record import read_run_record
 from pelvimets.model.bundle import load_segmenter
-from pelvimets.training.card import model_card
+from pelvimets.report.card import model_card
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,7 @@ def _check_predictions(bundle: Path, predictions: Path, patients: list[str]) -> 
     segmenter = load_segmenter(bundle)
     wanted = json.loads(json.dumps(settings_to_dict(segmenter.settings)))
     for patient in patients:
-        path = predictions / patient / RECORD_NAME
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError("A run record cannot be read", got=f"{path}: {error}") from error
+        record = read_run_record(predictions / patient)
         same = record["bundle"]["weights_sha256"] == segmenter.weights_sha256
         if not same or record["settings"] != wanted:
             raise InputError(

@@ -15,7 +15,7 @@ from pelvimets.evaluation.checks import Problem, Weight, check_flow, check_split
 from pelvimets.evaluation.measured import Measured, absent
 from pelvimets.evaluation.measures.case import CaseResult, measure_case, with_protocols
 from pelvimets.evaluation.report.headlines import headlines
-from pelvimets.evaluation.results import CohortResults, summarise_cohort
+from pelvimets.evaluation.results import About, CohortResults, summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.evaluation.tables.facts import EXTERNAL
 from pelvimets.io.cohort.evaluation_input import (
@@ -25,7 +25,7 @@ from pelvimets.io.cohort.evaluation_input import (
     patients_of,
     read_case_input,
     read_flow,
-    read_run_record,
+    run_record_of,
 )
 from pelvimets.io.cohort.facts import development_facts, facts_of
 from pelvimets.io.cohort.folder import CohortPatient
@@ -109,11 +109,13 @@ def evaluate(
         measured.cases,
         measured.facts,
         request.settings,
-        all_facts=measured.all_facts,
-        development=measured.development,
-        problems=measured.problems,
-        title=request.title,
-        external=request.external,
+        About(
+            all_facts=measured.all_facts,
+            development=measured.development,
+            problems=measured.problems,
+            title=request.title,
+            external=request.external,
+        ),
     )
     with staged_folder(out, overwrite=overwrite) as work:
         write_evaluation(work, results, measured, store, figures=request.figures)
@@ -159,7 +161,7 @@ def measure_cohort(
         listed=len(listed),
         flow=flow,
         development=development_facts(request.trained_on or {}, known),
-        records=tuple(read_run_record(folder.prediction) for folder in folders),
+        records=tuple(run_record_of(folder.prediction) for folder in folders),
     )
 
 

@@ -13,8 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pelvimets import __version__
 from pelvimets.app.result import (
     DICOM_FOLDER,
@@ -26,21 +24,19 @@ from pelvimets.app.result import (
     write_dicom,
     write_result,
 )
-from pelvimets.config import Arithmetic, LesionSettings, ReadingSettings, settings_to_dict
+from pelvimets.config import Arithmetic, ReadingSettings, settings_to_dict
 from pelvimets.core.budget import Extent, estimate
-from pelvimets.core.contrast import adc_flags, contrast_flags
+from pelvimets.core.digest import volume_digest
 from pelvimets.core.evidence import weigh_lesions
 from pelvimets.core.field import parts_to_read, restored_bones, restored_lesions
-from pelvimets.core.findings import BoneMasks, Findings, QualityFlag
+from pelvimets.core.findings import Findings
+from pelvimets.core.flags import flags_of
 from pelvimets.core.geometry import check_scale
-from pelvimets.core.lanes import side_by_side
-from pelvimets.core.measure import measure
+from pelvimets.core.measure import Origin, measure
 from pelvimets.core.progress import Progress, silent
-from pelvimets.core.quality import agreement_flags, bone_flags, field_flags, network_flags
 from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import SeriesRole, Study
-from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError
 from pelvimets.io.nifti.study import nifti_grid, read_nifti_study
 from pelvimets.io.record.compiled import compiled_folder
@@ -48,7 +44,6 @@ from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json
 from pelvimets.io.record.stages import StageClock, check_memory, peak_memory_mib
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy, open_study
-from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.engine import LARGEST_TILE_VOXELS, SMALL_TILE_VOXELS, Engine
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
@@ -141,11 +136,13 @@ def process_study(
             masks,
             adc,
             settings,
-            patient_key=study.patient_key,
-            bundle=segmenter.name,
-            uid_seed=f"{segmenter.name}/{study_digest(study)}",
-            flags=_flags(study, bones, settings),
-            learned_from=segmenter.learned_from,
+            Origin(
+                patient_key=study.patient_key,
+                bundle=segmenter.name,
+                uid_seed=f"{segmenter.name}/{study_digest(study)}",
+                flags=flags_of(study, bones, settings),
+                learned_from=segmenter.learned_from,
+            ),
         )
     return StudyResult(study, bones, masks, findings)
 
@@ -328,30 +325,6 @@ def study_digest(study: Study) -> str:
     for acquisition in acquisitions(study).values():
         digest.update(volume_digest(acquisition.volume).encode())
     return digest.hexdigest()
-
-
-def volume_digest(volume: Volume) -> str:
-    """SHA-256 of one image: number type, shape, place and voxels."""
-    digest = hashlib.sha256(f"{volume.array.dtype.str}{volume.array.shape}".encode())
-    digest.update(np.round(volume.geometry.matrix, 6).tobytes())
-    digest.update(np.ascontiguousarray(volume.array).data)
-    return digest.hexdigest()
-
-
-def _flags(study: Study, bones: BoneMasks, settings: LesionSettings) -> tuple[QualityFlag, ...]:
-    masks = bones.by_sequence
-    flags = network_flags(masks, settings) + field_flags(bones)
-
-    def of_one(sequence: Sequence) -> tuple[QualityFlag, ...]:
-        mask, image = masks[sequence], study.images[sequence]
-        return bone_flags(mask, sequence) + contrast_flags(image, mask, sequence)
-
-    flags += sum(side_by_side(of_one, masks), ())
-    if len(masks) == len(Sequence):
-        flags += agreement_flags(masks[Sequence.DWI], masks[Sequence.T1])
-    if study.adc is not None:
-        flags += adc_flags(study.adc.volume, next(iter(masks.values())))
-    return flags
 
 
 def check_budget(

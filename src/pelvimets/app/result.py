@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
@@ -15,14 +14,14 @@ from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
 from pelvimets.core.lanes import side_by_side
 from pelvimets.core.review import Review
 from pelvimets.core.study import Acquisition, SeriesDecision, SeriesRole, SourceReference, Study
-from pelvimets.errors import InputError, reason
 from pelvimets.io.dicom.source_headers import (
     SOURCE_HEADERS_NAME,
     read_source_headers,
     write_source_headers,
 )
 from pelvimets.io.nifti.files import read_nifti, write_nifti
-from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json, write_text
+from pelvimets.io.record.output import staged_folder, write_json, write_text
+from pelvimets.io.record.run_record import read_run_record
 from pelvimets.labels import Sequence
 from pelvimets.report.content import Provenance, ReportContent, Reviewed, report_content
 from pelvimets.report.data import findings_to_dict, lesions_csv
@@ -157,7 +156,7 @@ def regenerate(out: Path, reviewed: ReviewedStudy) -> None:
 
     The masks of the run stay as the model left them; corrected ones lie in ``out/review``.
     """
-    record = _record(out)
+    record = read_run_record(out)
     result = _corrected(out, record, reviewed)
     created = datetime.now().astimezone()
     content = content_of(result, record["bundle"]["name"], created, reviewed.review)
@@ -175,18 +174,6 @@ def regenerate(out: Path, reviewed: ReviewedStudy) -> None:
             )
             write_dicom(work, result, headers, content, created, signoff=signoff, labelmap=labelmap)
     write_text(out / "report.html", render_html(content))
-
-
-def _record(out: Path) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads((out / RECORD_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "The run record cannot be read",
-            got=f"{RECORD_NAME}: {reason(error)}",
-            remedy="Run 'pelvimets predict' again",
-        ) from error
-    return record
 
 
 def _corrected(out: Path, record: dict[str, Any], reviewed: ReviewedStudy) -> StudyResult:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cc3d
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from pelvimets.config import EvidenceWeights, LesionSettings
 from pelvimets.core.distance import depth_mm
@@ -23,13 +23,12 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.joint import covered, other_of
 from pelvimets.core.lanes import side_by_side
 from pelvimets.core.lesions import faint_score, inside_bone, lesion_score, renumbered
+from pelvimets.core.odds import log_odds_of
 from pelvimets.core.resample import interpolate_probability, resample_labels
 from pelvimets.core.segmentation import Segmented
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
 
-_SUREST = 0.999  # of a probability before its logit is taken
-_LEAST_SURE = 0.001
 _FAINT_SHARE = 0.25
 _RIM_MM = 3.0  # bone less deep than this is the border of its mask
 FEATURES = ("score", "mean", "volume", "other", "alone", "adc", "no_adc", "rim", "outside", "shape")
@@ -71,10 +70,10 @@ def features(evidence: Evidence) -> npt.NDArray[np.float64]:
     other, adc = evidence.other_score, evidence.adc_um2_per_s
     return np.array(
         [
-            _logit(evidence.score),
-            _logit(evidence.mean_probability),
+            log_odds_of(evidence.score),
+            log_odds_of(evidence.mean_probability),
             np.log(max(evidence.volume_cm3, 1e-3)),
-            0.0 if other is None else _logit(other),
+            0.0 if other is None else log_odds_of(other),
             float(other is None),
             0.0 if adc is None else adc / 1000 - 1,
             float(adc is None),
@@ -106,11 +105,7 @@ def chance_of_metastases(highest: float, weights: EvidenceWeights | None) -> flo
     """Score of a patient, 0-1, from the highest score of his candidates."""
     if weights is None:
         return highest
-    return float(expit(weights.patient_intercept + weights.patient_slope * _logit(highest)))
-
-
-def _logit(probability: float) -> float:
-    return float(logit(np.clip(probability, _LEAST_SURE, _SUREST)))
+    return float(expit(weights.patient_intercept + weights.patient_slope * log_odds_of(highest)))
 
 
 @dataclass(frozen=True, eq=False)

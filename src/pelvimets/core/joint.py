@@ -2,7 +2,7 @@
 
 Each network sees one sequence. A voxel that one finds doubtful and the other sure is a
 metastasis more often than either says alone; one that the other denies, less often. A logistic
-regression weighs the two; ``training.calibration`` fits its weights.
+regression weighs the two; ``calibration.weights`` fits its weights.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from pelvimets.config import JointSettings, LesionSettings
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.lanes import side_by_side
+from pelvimets.core.odds import log_odds_of
 from pelvimets.core.resample import interpolate_probability
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
 
 FloatArray = npt.NDArray[np.float32]
 
-_LEAST_SURE, _SUREST = 0.003, 0.997  # of a probability before its logit is taken
+_LEAST_SURE = 0.003  # of a voxel's probability before its logit is taken
 
 
 def read_together(
@@ -74,7 +75,7 @@ def log_odds(own: Volume, other: Volume, reach_mm: float) -> tuple[FloatArray, F
 
 
 def _logits(probability: npt.NDArray[np.floating]) -> FloatArray:
-    return np.asarray(logit(np.clip(probability, _LEAST_SURE, _SUREST)), dtype=np.float32)
+    return log_odds_of(probability, _LEAST_SURE).astype(np.float32)
 
 
 def covered(field: Geometry, grid: Geometry) -> npt.NDArray[np.bool_]:

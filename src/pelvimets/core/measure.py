@@ -48,17 +48,31 @@ class _Seen:
     part: BonePart
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Whose findings they are, and what found them.
+
+    Attributes:
+        patient_key: Name that identifies nobody.
+        bundle: Name and version of the networks.
+        uid_seed: Text from which tracking UIDs are derived; the same text gives the same UIDs.
+        flags: Quality flags found before.
+        learned_from: What the networks were trained on.
+    """
+
+    patient_key: str
+    bundle: str
+    uid_seed: str
+    flags: tuple[QualityFlag, ...] = ()
+    learned_from: LearnedFrom = LearnedFrom.UNKNOWN
+
+
 def measure(
     bones: BoneMasks,
     lesions: LesionMasks,
     adc: Volume | None,
     settings: LesionSettings,
-    *,
-    patient_key: str,
-    bundle: str,
-    uid_seed: str,
-    flags: tuple[QualityFlag, ...] = (),
-    learned_from: LearnedFrom = LearnedFrom.UNKNOWN,
+    origin: Origin,
 ) -> Findings:
     """Measure the masks of a study.
 
@@ -67,11 +81,7 @@ def measure(
         lesions: Lesion masks and probabilities per sequence.
         adc: ADC map in um2/s on its own grid, or None.
         settings: Smallest lesion and operating point.
-        patient_key: Name that identifies nobody.
-        bundle: Name and version of the networks.
-        uid_seed: Text from which tracking UIDs are derived; the same text gives the same UIDs.
-        flags: Quality flags found before.
-        learned_from: What the networks were trained on.
+        origin: Whose findings they are.
     """
     parts = {s: sided_parts(b, midline_plane(b)) for s, b in bones.by_sequence.items()}
     findings = {s: _sequence_findings(s, parts[s], lesions.by_sequence[s], settings) for s in parts}
@@ -81,14 +91,14 @@ def measure(
         for lesion in found.lesions
     ]
     return Findings(
-        patient_key=patient_key,
-        bundle=bundle,
-        lesions=Lesions(_lesion_list(_joined(seen, lesions), lesions, adc, uid_seed)),
+        patient_key=origin.patient_key,
+        bundle=origin.bundle,
+        lesions=Lesions(_lesion_list(_joined(seen, lesions), lesions, adc, origin.uid_seed)),
         sequences=findings,
         patient_score=_patient_score(findings, settings),
         m1_suspected=any(f.m1_suspected for f in findings.values()),
-        flags=flags,
-        learned_from=learned_from,
+        flags=origin.flags,
+        learned_from=origin.learned_from,
     )
 
 

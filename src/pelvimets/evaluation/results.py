@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -141,16 +141,31 @@ class CohortResults:
         return rows
 
 
+@dataclass(frozen=True)
+class About:
+    """What is said of a cohort beside its measures.
+
+    Attributes:
+        title: Of the report.
+        external: Whether the patients are an external cohort.
+        all_facts: Patients of all splits, for the table of characteristics; None takes those
+            that were measured.
+        development: Further patients that each model was developed on, for the same table.
+        problems: Found before.
+    """
+
+    title: str = "Evaluation"
+    external: bool = False
+    all_facts: Sequence[PatientFacts] | None = None
+    development: Mapping[str, Sequence[PatientFacts]] = field(default_factory=dict)
+    problems: Sequence[Problem] = ()
+
+
 def summarise_cohort(
     cases: Sequence[CaseResult],
     facts: Sequence[PatientFacts],
     settings: EvaluationSettings,
-    *,
-    all_facts: Sequence[PatientFacts] | None = None,
-    development: Mapping[str, Sequence[PatientFacts]] | None = None,
-    problems: Sequence[Problem] = (),
-    title: str = "Evaluation",
-    external: bool = False,
+    about: About | None = None,
 ) -> CohortResults:
     """All figures of a cohort.
 
@@ -158,20 +173,17 @@ def summarise_cohort(
         cases: The measured patients.
         facts: What is known of them; a patient without M stage takes it from the lesions.
         settings: Match rule, intervals, bootstrap.
-        all_facts: Patients of all splits, for the table of characteristics; default ``facts``.
-        development: Further patients that each model was developed on, for the same table.
-        problems: Found before.
-        title: Of the report.
-        external: Whether the patients are an external cohort.
+        about: What is said of the cohort; None says nothing.
 
     Raises:
         CohortError: if a patient occurs twice.
     """
+    about = about or About()
     checks.check_patients_once([case.patient for case in cases])
     known = {fact.patient: fact for fact in facts}
     completed = [_complete(case, known.get(case.patient)) for case in cases]
     found = [
-        *problems,
+        *about.problems,
         *checks.case_problems(cases),
         *checks.check_split_column(completed),
         *checks.check_stages(completed),
@@ -179,10 +191,9 @@ def summarise_cohort(
         *checks.check_classes(completed),
         *checks.check_scores(cases),
     ]
-    rows = _voxel_rows(cases)
-    readings = read_all(cases, completed, settings)
+    rows, readings = _voxel_rows(cases), read_all(cases, completed, settings)
     updated = {fact.patient: fact for fact in completed}
-    described = [updated.get(fact.patient, fact) for fact in (all_facts or completed)]
+    described = [updated.get(fact.patient, fact) for fact in (about.all_facts or completed)]
     pairs = matched_pairs(cases, settings)
     return CohortResults(
         settings=settings,
@@ -201,12 +212,11 @@ def summarise_cohort(
         matched=summarise_matched(pairs, settings),
         call_agreement=_call_agreement(readings),
         characteristics={
-            model: characterise([*(development or {}).get(model, ()), *described])
-            for model in MODELS
+            model: characterise([*about.development.get(model, ()), *described]) for model in MODELS
         },
         problems=tuple(found),
-        title=title,
-        external=external,
+        title=about.title,
+        external=about.external,
     )
 
 

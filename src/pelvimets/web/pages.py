@@ -32,6 +32,8 @@ Organisation = Annotated[str, StringConstraints(max_length=64)]
 Known = Annotated[str | None, Header(alias="If-Match")]
 """The version of the study that the page shows."""
 T = TypeVar("T")
+Changed = Callable[[str | None, Callable[[], Any]], tuple[dict[str, Any], Any]]
+"""Does a step on the state that a page knows; the study after it, and what the step gave."""
 
 
 class LesionChange(BaseModel):
@@ -133,6 +135,12 @@ def _changes(desk: ReviewDesk) -> APIRouter:
             done = step()
             return study_payload(desk), done
 
+    for routes in (_lesion_routes, _bone_routes, _review_routes):
+        routes(router, desk, changed)
+    return router
+
+
+def _lesion_routes(router: APIRouter, desk: ReviewDesk, changed: Changed) -> None:
     @router.patch("/lesions/{number}")
     def decide(number: int, change: LesionChange, known: Known = None) -> dict[str, Any]:
         return changed(known, lambda: desk.decide(number, change.verdict, change.note))[0]
@@ -159,6 +167,8 @@ def _changes(desk: ReviewDesk) -> APIRouter:
     def remove(number: int, known: Known = None) -> dict[str, Any]:
         return changed(known, lambda: desk.remove(number))[0]
 
+
+def _bone_routes(router: APIRouter, desk: ReviewDesk, changed: Changed) -> None:
     @router.put("/bones/{bone}/{sequence}")
     async def draw_bone(
         bone: Bone, sequence: Sequence, request: Request, known: Known = None
@@ -170,6 +180,8 @@ def _changes(desk: ReviewDesk) -> APIRouter:
     def restore_bones(sequence: Sequence, known: Known = None) -> dict[str, Any]:
         return changed(known, lambda: desk.restore_bones(sequence))[0]
 
+
+def _review_routes(router: APIRouter, desk: ReviewDesk, changed: Changed) -> None:
     @router.patch("/review")
     def remark(change: ReviewChange, known: Known = None) -> dict[str, Any]:
         return changed(known, lambda: desk.remark(Remarks(**change.model_dump())))[0]
@@ -180,5 +192,3 @@ def _changes(desk: ReviewDesk) -> APIRouter:
         if step not in steps:
             raise HTTPException(404)
         return changed(known, steps[step])[0]
-
-    return router

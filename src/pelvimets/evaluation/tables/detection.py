@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pelvimets.evaluation.by_reading import ReadingResult
 from pelvimets.evaluation.measures.detection import Detection, Rate
 from pelvimets.evaluation.measures.patients import RATES, PatientFigures, PatientRate
 from pelvimets.evaluation.readings import Reading
-from pelvimets.evaluation.results import CohortResults
+from pelvimets.evaluation.results import CohortResults, VolumeAgreement
 from pelvimets.evaluation.settings import MatchRule
 from pelvimets.evaluation.tables.table import (
     DASH,
@@ -17,6 +18,7 @@ from pelvimets.evaluation.tables.table import (
     p_value,
     percent_interval,
 )
+from pelvimets.labels import Sequence as MrSequence
 
 RATE_TITLES = {
     "sensitivity": "Sensitivity (%)",
@@ -263,43 +265,53 @@ def false_positive_table(results: CohortResults) -> Table:
 
 def intervals_table(results: CohortResults) -> Table:
     """The same rates by several intervals, and the agreement of volumes."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for reading, result in results.readings.items():
-        if result.patients is not None:
-            for name, rate in result.patients.rates.items():
-                cells = (percent_interval(rate.clopper_pearson), percent_interval(rate.wilson))
-                rows.append((reading.title, RATE_TITLES[name], *cells, DASH))
-            if result.patients.auc and result.patients.auc_bootstrap:
-                areas = (result.patients.auc, result.patients.auc_bootstrap)
-                cells = number_interval(areas[0], 3), number_interval(areas[1], 3)
-                rows.append((reading.title, "AUC (DeLong; bootstrap)", cells[0], DASH, cells[1]))
-        for rule, found in result.by_rule.items():
-            for name in ("recall", "precision"):
-                rate = getattr(found, name)
-                cells3 = (
-                    percent_interval(rate.clopper_pearson),
-                    percent_interval(rate.wilson),
-                    percent_interval(rate.bootstrap),
-                )
-                label = f"Lesion {name}, {rule.title(results.settings.smallest_iou)} (%)"
-                rows.append((reading.title, label, *cells3))
+        rows += [] if result.patients is None else _patient_intervals(reading, result.patients)
+        rows += _lesion_intervals(reading, result, results.settings.smallest_iou)
     if results.call_agreement is not None:
         cell = number_interval(results.call_agreement, 3)
         rows.append(("DWI and T1", "Cohen's kappa of the calls", cell, DASH, DASH))
-    volumes = [
-        item for found in (results.volumes, results.volumes_of_all) for item in found.items()
-    ]
-    for sequence, agreement in volumes:
-        limits = agreement.bland_altman
-        agreed = {
-            f"Lesion volume, bias (cm3), n = {limits.n}": number_interval(limits.bias),
-            "Lower limit of agreement (cm3)": number_interval(limits.lower),
-            "Upper limit of agreement (cm3)": number_interval(limits.upper),
-            "Lin's concordance": number_interval(agreement.concordance, 3),
-            "ICC(A,1)": number_interval(agreement.icc, 3),
-        }
-        who = f"{sequence.title}, {agreement.population}"
-        rows += [(who, name, cell, DASH, DASH) for name, cell in agreed.items()]
+    for found in (results.volumes, results.volumes_of_all):
+        for sequence, agreement in found.items():
+            rows += _volume_intervals(sequence, agreement)
     columns = ("Reading", "Measure", "Clopper-Pearson or own", "Wilson", "Bootstrap over patients")
     title = "Intervals by several methods, and agreement of lesion volumes"
     return Table("intervals", title, columns, tuple(rows))
+
+
+def _patient_intervals(reading: Reading, patients: PatientFigures) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for name, rate in patients.rates.items():
+        cells = (percent_interval(rate.clopper_pearson), percent_interval(rate.wilson))
+        rows.append((reading.title, RATE_TITLES[name], *cells, DASH))
+    if patients.auc and patients.auc_bootstrap:
+        exact, drawn = number_interval(patients.auc, 3), number_interval(patients.auc_bootstrap, 3)
+        rows.append((reading.title, "AUC (DeLong; bootstrap)", exact, DASH, drawn))
+    return rows
+
+
+def _lesion_intervals(
+    reading: Reading, result: ReadingResult, smallest_iou: float
+) -> list[tuple[str, ...]]:
+    rows = []
+    for rule, found in result.by_rule.items():
+        for name in ("recall", "precision"):
+            rate = getattr(found, name)
+            intervals = (rate.clopper_pearson, rate.wilson, rate.bootstrap)
+            label = f"Lesion {name}, {rule.title(smallest_iou)} (%)"
+            rows.append((reading.title, label, *map(percent_interval, intervals)))
+    return rows
+
+
+def _volume_intervals(sequence: MrSequence, agreement: VolumeAgreement) -> list[tuple[str, ...]]:
+    limits = agreement.bland_altman
+    agreed = {
+        f"Lesion volume, bias (cm3), n = {limits.n}": number_interval(limits.bias),
+        "Lower limit of agreement (cm3)": number_interval(limits.lower),
+        "Upper limit of agreement (cm3)": number_interval(limits.upper),
+        "Lin's concordance": number_interval(agreement.concordance, 3),
+        "ICC(A,1)": number_interval(agreement.icc, 3),
+    }
+    who = f"{sequence.title}, {agreement.population}"
+    return [(who, name, cell, DASH, DASH) for name, cell in agreed.items()]

@@ -23,6 +23,7 @@ from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, read_patients
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.phantom.record import PATIENT_RECORD
 from pelvimets.io.record.output import RECORD_NAME
+from pelvimets.io.record.run_record import read_run_record
 from pelvimets.labels import Sequence
 
 FINDINGS_NAME = "findings.json"
@@ -132,11 +133,11 @@ def read_flow(folder: Path) -> tuple[FlowRow, ...]:
     return tuple(rows)
 
 
-def read_run_record(prediction: Path) -> dict[str, Any] | None:
+def run_record_of(prediction: Path) -> dict[str, Any] | None:
     """The record that ``predict`` leaves with a prediction; None without a readable one."""
     try:
-        data = json.loads((prediction / RECORD_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        data = read_run_record(prediction)
+    except InputError:
         return None
     return data if isinstance(data, dict) else None
 

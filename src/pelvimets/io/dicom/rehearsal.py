@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 
 from pelvimets.config import LesionSettings
 from pelvimets.core.findings import BoneMasks, LesionMasks
-from pelvimets.core.measure import measure
+from pelvimets.core.measure import Origin, measure
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, PelvimetsError
@@ -58,9 +58,7 @@ def rehearse_dicom_results(
         lesions,
         None,
         LesionSettings(drop_below_cm3=0.0),
-        patient_key=study.patient_key,
-        bundle="rehearsal",
-        uid_seed="rehearsal",
+        Origin(patient_key=study.patient_key, bundle="rehearsal", uid_seed="rehearsal"),
     )
     try:
         with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=beside) as folder:

@@ -74,29 +74,6 @@ def _training(runs: Facts) -> list[str]:
 def _calibration(record: Facts | None) -> list[str]:
     if record is None:
         return ["", "Scores are the networks' own and not calibrated."]
-    rows = [
-        (
-            MrSequence(name).title,
-            str(own["metastases"]),
-            f"{own['right']} of {own['candidates']}",
-            f"{own['recall']:.3f}",
-            f"{own['precision']:.3f}",
-            f"{own['lesion_ece_network']:.3f}",
-            f"{own['lesion_ece']:.3f}",
-            "-" if own["patient_ece"] is None else f"{own['patient_ece']:.3f}",
-        )
-        for name, own in record["sequences"].items()
-    ]
-    head = (
-        "sequence",
-        "metastases",
-        "candidates that are right",
-        "recall",
-        "precision",
-        "ECE of the network's lesion score",
-        "ECE of the lesion score",
-        "ECE of the patient score",
-    )
     return [
         "",
         "## Calibration",
@@ -110,7 +87,7 @@ def _calibration(record: Facts | None) -> list[str]:
         ),
         "",
         *([f"    {record['made_by']} -o COHORT", ""] if record.get("made_by") else []),
-        *_table(head, rows),
+        *_calibrated_table(record["sequences"]),
         *_joining(record.get("joining")),
         "",
         "Average precision over the candidates, as each kind of evidence is added:",
@@ -128,6 +105,33 @@ def _calibration(record: Facts | None) -> list[str]:
         f"suspicion of M1b from {record['operating_point']:g}.",
         *_weak(record),
     ]
+
+
+def _calibrated_table(sequences: Facts) -> list[str]:
+    head = (
+        "sequence",
+        "metastases",
+        "candidates that are right",
+        "recall",
+        "precision",
+        "ECE of the network's lesion score",
+        "ECE of the lesion score",
+        "ECE of the patient score",
+    )
+    rows = [
+        (
+            MrSequence(name).title,
+            str(own["metastases"]),
+            f"{own['right']} of {own['candidates']}",
+            f"{own['recall']:.3f}",
+            f"{own['precision']:.3f}",
+            f"{own['lesion_ece_network']:.3f}",
+            f"{own['lesion_ece']:.3f}",
+            "-" if own["patient_ece"] is None else f"{own['patient_ece']:.3f}",
+        )
+        for name, own in sequences.items()
+    ]
+    return _table(head, rows)
 
 
 def _weighed(sequences: Facts) -> str:

@@ -6,30 +6,44 @@ by patient, so that no candidate is weighed by weights that it helped to fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logit
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
+from pelvimets.calibration.candidates import (
+    CandidateCase,
+    CasesByDrawing,
+    Drawing,
+    FoundPatient,
+    JointVoxels,
+    candidate_cases,
+    joint_voxels,
+)
+from pelvimets.calibration.weights import (
+    BoolArray,
+    FloatArray,
+    fit_joint,
+    fit_weights,
+    left_out,
+    platt,
+)
 from pelvimets.config import EvidenceWeights, JointSettings, LesionSettings
-from pelvimets.core.evidence import FEATURES, Evidence, chance_of_faint, features
+from pelvimets.core.evidence import (
+    FEATURES,
+    chance_of_faint,
+)
+from pelvimets.core.odds import log_odds_of
 from pelvimets.errors import CohortError
 from pelvimets.evaluation.measures.roc import calibration
 from pelvimets.labels import Sequence
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-
 FEWEST = 8  # right and false candidates each, below which nothing is fitted
 _CUTS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 WEAK_F1 = 0.5  # below, a sequence's lesions are listed but decide nothing
-FOLDS = 10
-_HIDDEN_WEIGHT = 0.3  # of a candidate shown again without the other sequence or ADC
 _STEPS = (
     ("network's score", ("score",)),
     ("with size and mean", ("score", "mean", "volume")),
@@ -41,72 +55,11 @@ _STEPS = (
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """How candidates are drawn from a probability; see ``EvidenceWeights``."""
-
-    threshold: float
-    grow_to: float | None = None
-
-    def __str__(self) -> str:
-        grown = "" if self.grow_to is None else f" grown to {self.grow_to:g}"
-        return f"{self.threshold:g}{grown}"
-
-
-DRAWINGS = (
-    *(Drawing(threshold) for threshold in (0.1, 0.2, 0.35, 0.5)),
-    *(Drawing(high, low) for high, low in ((0.35, 0.1), (0.5, 0.1), (0.5, 0.2), (0.7, 0.2))),
-)
-"""The ways among which the best is chosen."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A predicted lesion before it is weighed; ``right`` if it meets a metastasis."""
-
-    evidence: Evidence
-    right: bool
-
-
-@dataclass(frozen=True)
-class CandidateCase:
-    """Candidates of one sequence of one patient, drawn in one way.
-
-    Attributes:
-        patient, sequence: Whose.
-        person: Whose images they are: all of one person are left out together.
-        metastases: Reference lesions on the sequence.
-        candidates: As they are drawn.
-        faint: See ``core.lesions.faint_score``; counts where there are no candidates.
-        voxels: Lesion voxels in (both, prediction, reference).
-    """
-
-    patient: str
-    person: str
-    sequence: Sequence
-    metastases: int
-    candidates: tuple[Candidate, ...]
-    faint: float
-    voxels: tuple[int, int, int]
-
-
-CasesByDrawing = Mapping[Drawing, tuple[CandidateCase, ...]]
-
-
-@dataclass(frozen=True)
 class Gain:
     """What each kind of evidence adds; figures from cross-validation."""
 
     evidence: str
     average_precision: float
-
-
-@dataclass(frozen=True, eq=False)
-class JointVoxels:
-    """Voxels near the bones of one sequence: both networks' logits (n,), and the truth (n,)."""
-
-    own: npt.NDArray[np.float32]
-    other: npt.NDArray[np.float32]
-    right: BoolArray
 
 
 @dataclass(frozen=True)
@@ -134,21 +87,6 @@ class Fitted:
             name: (own["found"], own["listed"], own["metastases"])
             for name, own in self.record["sequences"].items()
         }
-
-
-def fit_joint(drawn: list[JointVoxels]) -> JointSettings:
-    """Logistic regression from both networks' logits to metastasis, over voxels of many patients.
-
-    Two weights and an intercept on many thousand voxels; they are not left out in the
-    cross-validation of what follows.
-    """
-    logits = np.concatenate([np.stack([v.own, v.other], axis=1) for v in drawn])
-    right = np.concatenate([v.right for v in drawn])
-    if right.all() or not right.any():
-        return JointSettings()
-    model = LogisticRegression(C=1.0).fit(logits, right)
-    own, other = (round(float(w), 6) for w in model.coef_[0])
-    return JointSettings(own=own, other=other, intercept=round(float(model.intercept_[0]), 6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,74 +179,19 @@ def _weigh(sequence: Sequence, way: Drawing, cases: tuple[CandidateCase, ...]) -
     persons = {name: n for n, name in enumerate(dict.fromkeys(case.person for case in cases))}
     person = np.array([persons[cases[n].person] for n in owner])
     evidence = [c.evidence for _, c in found]
-    scores = _left_out(evidence, right, person, FEATURES)
+    scores = left_out(evidence, right, person, FEATURES)
     weights = fit_weights(evidence, right, FEATURES)
     weights = replace(weights, threshold=way.threshold, grow_to=way.grow_to)
     patients = _patient_maxima(cases, owner, scores, weights)
     sick = np.array([case.metastases > 0 for case in cases])
-    intercept, slope = _platt(patients, sick)
+    intercept, slope = platt(patients, sick)
     weights = replace(weights, patient_intercept=intercept, patient_slope=slope)
     gains = tuple(
-        Gain(name, _average_precision(right, _left_out(evidence, right, person, used)))
+        Gain(name, _average_precision(right, left_out(evidence, right, person, used)))
         for name, used in _STEPS
     )
-    chances = 1 / (1 + np.exp(-(intercept + slope * _log_odds(patients))))
+    chances = 1 / (1 + np.exp(-(intercept + slope * log_odds_of(patients))))
     return _Weighed(weights, cases, scores, right, chances, gains)
-
-
-def fit_weights(
-    evidence: list[Evidence], right: BoolArray, used: tuple[str, ...]
-) -> EvidenceWeights:
-    """Logistic regression on the named features, with a Gaussian prior of variance 1.
-
-    Each candidate also counts, with less weight, as if the other sequence or the ADC map were
-    missing, so that the weights serve such studies as well.
-    """
-    shown, labels, weight = _with_hidden(evidence, right)
-    columns = [FEATURES.index(name) for name in used]
-    table = np.array([features(e) for e in shown])[:, columns]
-    model = LogisticRegression(C=1.0, max_iter=1000).fit(table, labels, sample_weight=weight)
-    weights = dict.fromkeys(FEATURES, 0.0) | {
-        name: round(float(w), 6) for name, w in zip(used, model.coef_[0], strict=True)
-    }
-    return EvidenceWeights(intercept=round(float(model.intercept_[0]), 6), **weights)
-
-
-def _with_hidden(
-    evidence: list[Evidence], right: BoolArray
-) -> tuple[list[Evidence], BoolArray, FloatArray]:
-    hiding: tuple[Callable[[Evidence], Evidence], ...] = (
-        lambda e: replace(e, other_score=None),
-        lambda e: replace(e, adc_um2_per_s=None),
-        lambda e: replace(e, other_score=None, adc_um2_per_s=None),
-    )
-    shown = list(evidence)
-    for hide in hiding:
-        shown += [hide(e) for e in evidence]
-    weight = np.full(len(shown), _HIDDEN_WEIGHT)
-    weight[: len(evidence)] = 1.0
-    return shown, np.tile(right, 1 + len(hiding)), weight
-
-
-def _chances(weights: EvidenceWeights, evidence: list[Evidence]) -> FloatArray:
-    of_features = np.array([getattr(weights, name) for name in FEATURES])
-    table = np.array([features(e) for e in evidence]).reshape(-1, len(FEATURES))
-    return np.asarray(1 / (1 + np.exp(-(weights.intercept + table @ of_features))))
-
-
-def _left_out(
-    evidence: list[Evidence], right: BoolArray, person: npt.NDArray[Any], used: tuple[str, ...]
-) -> FloatArray:
-    """Score of each candidate by weights that were fitted without its person."""
-    scores = np.zeros(len(evidence))
-    fold = person % FOLDS
-    for number in np.unique(fold):
-        own = fold == number
-        weights = fit_weights(
-            [e for e, o in zip(evidence, own, strict=True) if not o], right[~own], used
-        )
-        scores[own] = _chances(weights, [e for e, o in zip(evidence, own, strict=True) if o])
-    return scores
 
 
 def _patient_maxima(
@@ -323,18 +206,6 @@ def _patient_maxima(
         for n, case in enumerate(cases)
     )
     return np.array(list(highest))
-
-
-def _platt(scores: FloatArray, sick: BoolArray) -> tuple[float, float]:
-    """Intercept and slope on the logit of the scores; (0, 1) where only one class is there."""
-    if sick.all() or not sick.any():
-        return 0.0, 1.0
-    model = LogisticRegression(C=1.0).fit(_log_odds(scores)[:, None], sick)
-    return round(float(model.intercept_[0]), 6), round(float(model.coef_[0, 0]), 6)
-
-
-def _log_odds(scores: FloatArray) -> FloatArray:
-    return np.asarray(logit(np.clip(scores, 0.001, 0.999)))
 
 
 def _average_precision(right: BoolArray, scores: FloatArray) -> float:
@@ -427,3 +298,42 @@ def _sequence_record(weighed: _Weighed, settings: LesionSettings) -> dict[str, A
 
 def _ece(truth: BoolArray, scores: FloatArray) -> float:
     return round(calibration(truth, scores, bins=10).expected_calibration_error, 4)
+
+
+def fit_calibration(found: Iterable[FoundPatient], settings: LesionSettings) -> Fitted:
+    """Fit on what the networks found: each sequence by itself, and both together.
+
+    Args:
+        found: The patients; gone through three times.
+        settings: Of the bundle so far; its own joining, if any, is replaced.
+
+    Returns:
+        The better of the two by F1 of the lesions; its record holds both under ``joining``.
+    """
+    apart = _joined(settings, {})
+    together = _joined(apart, _joints(found, settings.bone_margin_mm))
+    if together == apart:
+        return fit_reading(candidate_cases(found, apart), apart)
+    fitted = [fit_reading(candidate_cases(found, own), own) for own in (apart, together)]
+    best = max(fitted, key=lambda own: own.f1)
+    joining = {"apart": fitted[0].sums, "together": fitted[1].sums, "joined": best is fitted[1]}
+    return replace(best, record={**best.record, "joining": joining})
+
+
+def _joined(
+    settings: LesionSettings, joints: Mapping[Sequence, JointSettings | None]
+) -> LesionSettings:
+    own = {s: replace(settings.of(s), joint=joints.get(s)) for s in Sequence}
+    return settings.with_sequences(own)
+
+
+def _joints(
+    found: Iterable[FoundPatient], margin_mm: float
+) -> dict[Sequence, JointSettings | None]:
+    """How the other sequence counts in the voxels of each, for patients with both."""
+    drawn: dict[Sequence, list[JointVoxels]] = {s: [] for s in Sequence}
+    for patient in found:
+        for sequence in patient.sequences:
+            voxels = joint_voxels(patient, sequence, margin_mm)
+            drawn[sequence] += [] if voxels is None else [voxels]
+    return {s: fit_joint(own) if own else None for s, own in drawn.items()}

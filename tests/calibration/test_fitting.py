@@ -5,6 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pelvimets.calibration.candidates import Candidate, CandidateCase, Drawing, JointVoxels
+from pelvimets.calibration.fitting import fit_reading
+from pelvimets.calibration.weights import fit_joint, fit_weights
 from pelvimets.config import EvidenceWeights, JointSettings, LesionSettings
 from pelvimets.core.evidence import (
     FEATURES,
@@ -15,16 +18,7 @@ from pelvimets.core.evidence import (
 )
 from pelvimets.errors import CohortError
 from pelvimets.labels import Sequence
-from pelvimets.training.calibration import (
-    Candidate,
-    CandidateCase,
-    Drawing,
-    JointVoxels,
-    fit_joint,
-    fit_reading,
-    fit_weights,
-)
-from pelvimets.training.card import model_card
+from pelvimets.report.card import model_card
 
 
 def drawn_case(number: int, rng: np.random.Generator, sequence=Sequence.DWI) -> CandidateCase:

@@ -1,0 +1,149 @@
+"""The rules of the house, read from the code: sizes of modules and functions, who opens files.
+
+How many ways lead through a function is checked by ruff (C901), who imports whom by import-linter.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "pelvimets"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES, MOST_BODY, MOST_ARGUMENTS = 400, 40, 6
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+_OPENING = {"open", "read_text", "read_bytes", "write_text", "write_bytes"}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def functions(path: Path) -> Iterator[Function]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def body_lines(function: Function) -> int:
+    """Lines of the body, the docstring aside."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def arguments(function: Function) -> int:
+    """Arguments, ``self`` and ``cls`` aside."""
+    given = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+    given = given[1:] if given[:1] in (["self"], ["cls"]) else given
+    return len(given) + len(function.args.kwonlyargs)
+
+
+OPENS_FILES = {
+    "cli/view.py: webbrowser.open": "no file, a page",
+    "evaluation/report/page.py: (templates / 'report.html.j2').read_text": "packaged",
+    "model/bundle.py: path.read_bytes": "weights; the room lies below io",
+    "model/export.py: p.read_bytes": "what OpenVINO has just written",
+    "phantom/anatomy/atlas.py: file.read_bytes": "packaged",
+    "phantom/cohort/benchmark.py: file.read_text": "packaged",
+    "report/data.py: path.read_text": "packaged",
+    "web/pages.py: (_folder() / name).read_bytes": "packaged",
+}
+"""What may stand outside ``io``, and why."""
+
+LONGER = {
+    "app/agreement.py: _write has 7 arguments",
+    "app/insertion.py: _write_copy has 7 arguments",
+    "app/reading.py: read_study has 8 arguments",
+    "app/result.py: write_dicom has 7 arguments",
+    "cli/exchange.py: 418 lines",
+    "evaluation/measures/lesions.py: describe_lesions has 7 arguments",
+    "io/dicom/results.py: write_dicom_results has 10 arguments",
+    "io/exchange/monai_bundle.py: 415 lines",
+    "io/exchange/monai_bundle.py: inference has 43 lines",
+    "io/pacs/web.py: _request has 7 arguments",
+    "io/study.py: open_study has 7 arguments",
+    "phantom/anatomy/marrow.py: fat_percent has 7 arguments",
+    "phantom/disease/follow_up.py: _regrow has 8 arguments",
+    "phantom/disease/follow_up.py: evolve has 7 arguments",
+    "phantom/disease/insertion.py: _replace has 7 arguments",
+    "phantom/physics/imaging.py: examine has 7 arguments",
+    "phantom/physics/tissue_parameters.py: _row has 8 arguments",
+    "training/backgrounds.py: background_samples has 7 arguments",
+    "training/data.py: __init__ has 7 arguments",
+    "training/run.py: train has 10 arguments",
+    "training/sample.py: prepare_sample has 9 arguments",
+    "training/sample.py: sample_from_arrays has 7 arguments",
+    "training/search/searching.py: __init__ has 8 arguments",
+    "training/search/trial.py: train_trial has 7 arguments",
+}
+"""What was longer before the rule came. None may be added; what is mended is struck off."""
+
+
+def is_command(path: Path) -> bool:
+    """Commands name each of their options; those of a request are made from it."""
+    return path.parent.name == "cli"
+
+
+def faults(path: Path) -> Iterator[str]:
+    where = name_of(path)
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    if lines > MOST_LINES:
+        yield f"{where}: {lines} lines"
+    for function in functions(path):
+        for what, found, most in (
+            ("lines", body_lines(function), MOST_BODY),
+            ("arguments", arguments(function), MOST_ARGUMENTS),
+        ):
+            if found > most and not (what == "arguments" and is_command(path)):
+                yield f"{where}: {function.name} has {found} {what}"
+
+
+def opened(path: Path) -> Iterator[str]:
+    """Where a module opens files: ``open(...)``, ``path.read_text()``, ``path.open()``, ..."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = node.func
+            method = called.attr if isinstance(called, ast.Attribute) else ""
+            if method in _OPENING or (isinstance(called, ast.Name) and called.id == "open"):
+                yield f"{name_of(path)}: {ast.unparse(called)}"
+
+
+def test_modules_and_functions_are_short() -> None:
+    found = {fault for path in MODULES for fault in faults(path)}
+    assert found - LONGER == set(), "make it shorter, or put what belongs together into a record"
+    assert LONGER - found == set(), "mended: strike it off the list"
+
+
+def test_files_are_opened_in_io_alone() -> None:
+    elsewhere = [path for path in MODULES if name_of(path).split("/")[0] != "io"]
+    found = {fault for path in elsewhere for fault in opened(path)}
+    assert found - set(OPENS_FILES) == set(), "let io read and write it"
+    assert set(OPENS_FILES) - found == set(), "gone: strike it off the list"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("def f(a, b, c, d, e, f, g): pass", ["x.py: f has 7 arguments"]),
+        ("class A:\n    def f(self, a, b, c, d, e, *, g): pass", []),
+        ("def f():\n    'Doc.'\n" + 41 * "    g()\n", ["x.py: f has 41 lines"]),
+        ("def f():\n    'Doc.'\n" + 40 * "    g()\n", []),
+        ("x = 1\n" * 401, ["x.py: 401 lines"]),
+    ],
+)
+def test_what_is_too_long_is_seen(
+    text: str, found: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.test_house.PACKAGE", tmp_path)
+    (tmp_path / "x.py").write_text(text)
+    assert list(faults(tmp_path / "x.py")) == found
+
+
+def test_who_opens_a_file_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.test_house.PACKAGE", tmp_path)
+    (tmp_path / "x.py").write_text("open('a')\np.read_text()\nwrite_text(p, 'a')\np.open()\n")
+    assert list(opened(tmp_path / "x.py")) == ["x.py: open", "x.py: p.read_text", "x.py: p.open"]
