@@ -95,7 +95,9 @@ def _copies(
         (work / key).mkdir()
         sick = False
         for sequence, (image, bones) in known.items():
-            sick |= _write_copy(patient.key, copy, sequence, image, bones, order, work / key)
+            name = f"{patient.key} {sequence}".encode()
+            rng = np.random.default_rng([zlib.crc32(name), order.seed, copy]) if copy else None
+            sick |= _write_copy(rng, sequence, image, bones, work / key)
         rows.append(
             {
                 "patient": key,
@@ -109,18 +111,11 @@ def _copies(
 
 
 def _write_copy(
-    person: str,
-    copy: int,
-    sequence: Sequence,
-    image: Volume,
-    bones: Volume,
-    order: InsertionOrder,
-    folder: Path,
+    rng: np.random.Generator | None, sequence: Sequence, image: Volume, bones: Volume, folder: Path
 ) -> bool:
-    """Write image and truth of one sequence; whether anything was put in."""
+    """Write image and truth of one sequence; whether anything was put in. None puts nothing."""
     changed, lesions = np.asarray(image.array, np.float32), np.zeros(image.array.shape, np.uint16)
-    if copy:
-        rng = np.random.default_rng([zlib.crc32(f"{person} {sequence}".encode()), order.seed, copy])
+    if rng is not None:
         changed, where = insert_metastases(
             rng, image.array, bones.array, image.geometry.spacing, sequence, _ALWAYS
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from pelvimets import __version__
 from pelvimets.app.exchange import MARKER
 from pelvimets.config import settings_from_dict, settings_to_dict
+from pelvimets.errors import BundleError
 from pelvimets.io.exchange.monai_bundle import MonaiNetwork, write_monai_bundle
 from pelvimets.io.record.bundle import CARD_NAME, LICENSE_NAME
 from pelvimets.io.record.output import check_output, staged_folder, write_json
@@ -20,7 +22,9 @@ from pelvimets.model.bundle import (
     load_segmenter,
     verified_contents,
 )
+from pelvimets.model.engine import NetworkFiles
 from pelvimets.model.inputs import BONE_INPUTS, BONE_OUTPUTS, LESION_INPUTS, LESION_OUTPUTS
+from pelvimets.model.openvino_backend import Network, OpenVinoNetwork
 from pelvimets.model.settings import NetworkSettings
 
 _OLDEST = {
@@ -57,8 +61,7 @@ def export_monai(
     segmenter = load_segmenter(bundle)
     contents = verified_contents(bundle or _shipped(segmenter.name))
     description = json.loads(contents[DESCRIPTION_NAME])
-    networks = segmenter.lesions if lesions_on else segmenter.bones
-    files = networks[lesions_on or Sequence.DWI].files
+    files = _files(segmenter.lesions if lesions_on else segmenter.bones, lesions_on)
     shape = (LESION_INPUTS, LESION_OUTPUTS) if lesions_on else (BONE_INPUTS, BONE_OUTPUTS)
     form = _form(description, lesions_on)
     network = bundle_network(files, *shape, form)
@@ -90,6 +93,15 @@ def export_monai(
         write_json(
             work / MARKER, {"pelvimets": __version__, "made_by": "export monai", "bundle": source}
         )
+
+
+def _files(networks: Mapping[Sequence, Network], lesions_on: Sequence | None) -> NetworkFiles:
+    network = networks[lesions_on or Sequence.DWI]
+    if not isinstance(network, OpenVinoNetwork):
+        raise BundleError(
+            "A network of someone else cannot be exported", remedy="Name a bundle of pelvimets"
+        )
+    return network.files
 
 
 def _shipped(name: str) -> Path:

@@ -26,6 +26,7 @@ from pelvimets.errors import BundleError, SettingsError
 from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.engine import Engine, NetworkFiles
 from pelvimets.model.openvino_backend import OpenVinoNetwork, OpenVinoSegmenter
+from pelvimets.model.own import is_own, load_own
 
 FORMAT = 1
 DESCRIPTION_NAME = "bundle.json"
@@ -58,12 +59,14 @@ def load_segmenter(bundle: Path | None = None, engine: Engine | None = None) -> 
     """Read and verify a bundle; networks are compiled when they are first used.
 
     Args:
-        bundle: As in ``bundle_folder``.
+        bundle: As in ``bundle_folder``; or networks of someone else, see ``model.own``.
         engine: How the networks are run.
 
     Raises:
         BundleError: if it is missing, damaged or made by a later version.
     """
+    if bundle is not None and is_own(bundle):
+        return load_own(bundle, load_segmenter(None, engine), engine or Engine())
     folder = bundle_folder(bundle)
     contents = verified_contents(folder)
     return build_segmenter(_description(folder, contents), contents, engine)

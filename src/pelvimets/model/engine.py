@@ -80,11 +80,7 @@ def compile_network(
     """
     engine = engine or Engine()
     check_processor(engine.arithmetic)
-    options = {
-        "INFERENCE_PRECISION_HINT": _HINTS[engine.arithmetic],
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads or _threads(),
-    }
+    options = cpu_options(engine.arithmetic, threads)
     store, key = engine.store, _key(files, options)
     kept = None if store is None else store.read(key)
     if kept is not None:
@@ -95,6 +91,15 @@ def compile_network(
     if store is not None:
         store.write(key, compiled.export_model().getvalue())
     return compiled
+
+
+def cpu_options(arithmetic: Arithmetic, threads: int | None = None) -> dict[str, Any]:
+    """OpenVINO's options, fixed so that the same image gives the same bytes."""
+    return {
+        "INFERENCE_PRECISION_HINT": _HINTS[arithmetic],
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads or _threads(),
+    }
 
 
 def check_processor(arithmetic: Arithmetic) -> None:

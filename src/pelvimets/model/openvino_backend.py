@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,18 @@ def _last_line(error: Exception) -> str:
     return (lines or [type(error).__name__])[-1][:160]
 
 
+class Network(Protocol):
+    """What the cascade calls: its own networks, or one of someone else."""
+
+    def __call__(self, channels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Probabilities (outputs, z, y, x) of (inputs, z, y, x)."""
+        ...
+
+    def compile(self) -> None:
+        """Do now what the first call would do first."""
+        ...
+
+
 @dataclass(frozen=True)
 class OpenVinoSegmenter:
     """The cascade of a bundle; implements ``core.segmenter.Segmenter``.
@@ -111,8 +123,8 @@ class OpenVinoSegmenter:
 
     name: str
     settings: ReadingSettings
-    bones: Mapping[Sequence, OpenVinoNetwork]
-    lesions: Mapping[Sequence, OpenVinoNetwork]
+    bones: Mapping[Sequence, Network]
+    lesions: Mapping[Sequence, Network]
     weights_sha256: str
     learned_from: LearnedFrom = LearnedFrom.UNKNOWN
     _turn: Any = field(default_factory=threading.Lock, init=False, repr=False)
@@ -151,9 +163,7 @@ class OpenVinoSegmenter:
         return result
 
 
-def _answer(
-    network: OpenVinoNetwork, channels: npt.NDArray[Any], outputs: int
-) -> npt.NDArray[np.float32]:
+def _answer(network: Network, channels: npt.NDArray[Any], outputs: int) -> npt.NDArray[np.float32]:
     """What a network says, if it is of the form and the kind that is needed."""
     found = network(channels)
     if found.shape != (outputs, *channels.shape[1:]) or not np.isfinite(found).all():
