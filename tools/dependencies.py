@@ -37,7 +37,11 @@ _SPDX = {
     "BSD License": "BSD-3-Clause",
     "3-Clause BSD License": "BSD-3-Clause",
 }
-_STATED_NOWHERE = {"patsy": "BSD-2-Clause"}  # its classifier says BSD alone, its text 2-clause
+_STATED_NOWHERE = {
+    "dask-jobqueue": "BSD-3-Clause",
+    "partd": "BSD-3-Clause",
+    "patsy": "BSD-2-Clause",
+}  # its classifier says BSD alone, its text 2-clause
 _CHOSEN = {"pyphen": "MPL-1.1"}  # offered under GPL, LGPL or MPL, as one chooses
 _DEV = "dev"
 _WIDTH = 100

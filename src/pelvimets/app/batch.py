@@ -13,7 +13,7 @@ from pelvimets.errors import InputError, OutputError
 from pelvimets.io.cohort.folder import CohortPatient, is_cohort, read_cohort
 from pelvimets.io.cohort.study_folders import has_nifti_images, studies_in
 from pelvimets.io.record.output import RECORD_NAME, is_whole, tidy
-from pelvimets.io.workers import each
+from pelvimets.io.workers import Jobs, each
 from pelvimets.labels import Sequence
 
 
@@ -81,7 +81,7 @@ def predict_batch(
     out: Path,
     options: RunOptions,
     *,
-    jobs: int,
+    jobs: Jobs,
     observer: BatchObserver,
 ) -> tuple[BatchOutcome, ...]:
     """Read each patient into ``out/<patient>``; one that fails does not stop the others.
@@ -113,7 +113,7 @@ def _check_names(cases: tuple[BatchCase, ...]) -> None:
 
 
 def _outcomes(
-    cases: tuple[BatchCase, ...], out: Path, options: RunOptions, jobs: int
+    cases: tuple[BatchCase, ...], out: Path, options: RunOptions, jobs: Jobs
 ) -> Iterator[BatchOutcome]:
     waiting = []
     tidy(out)

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pelvimets.calibration.candidates import (
 from pelvimets.calibration.fitting import fit_calibration
 from pelvimets.config import settings_to_dict
 from pelvimets.core.judged import UNJUDGED_LESION
-from pelvimets.core.progress import Progress
+from pelvimets.core.progress import Progress, silent
 from pelvimets.core.segmentation import run_networks
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
@@ -32,6 +33,7 @@ from pelvimets.io.record.arrays import ArrayFolder
 from pelvimets.io.record.bundle import read_description, rewrite_bundle
 from pelvimets.io.record.output import check_output
 from pelvimets.io.record.stamps import stamp
+from pelvimets.io.workers import Jobs, each
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import DESCRIPTION_NAME, bundle_folder, load_segmenter
 from pelvimets.report.card import model_card
@@ -49,6 +51,7 @@ class CalibrationRequest:
         out: Folder of the calibrated bundle.
         split: Patients of this split only; None takes all.
         overwrite: Replace an older bundle there.
+        jobs: Patients that the networks read at a time, or a cluster.
     """
 
     bundle: Path
@@ -56,6 +59,7 @@ class CalibrationRequest:
     out: Path
     split: str | None = None
     overwrite: bool = False
+    jobs: Jobs = 1
 
 
 def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]:
@@ -79,6 +83,8 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]
     segmenter = load_segmenter(source)
     work = request.out.with_name(f"{request.out.name}.work") / segmenter.weights_sha256[:16]
     found = FoundPatients(_patients(request), segmenter, work, progress)
+    if request.jobs != 1:
+        _read_all(found, source, request.jobs)
     fitted = fit_calibration(found, segmenter.settings.lesions)
     settings = replace(segmenter.settings, lesions=fitted.settings)
     made = [command for cohort in request.cohorts if (command := phantom_command(cohort))]
@@ -95,6 +101,28 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]
     card = model_card(description)
     rewrite_bundle(source, request.out, description, card, overwrite=request.overwrite)
     return record
+
+
+def _read_all(found: FoundPatients, bundle: Path, jobs: Jobs) -> None:
+    """Let the networks read all patients, several at a time, and keep what they find.
+
+    Raises:
+        CohortError: with the first patient that could not be read.
+    """
+    reading = partial(_read_and_keep, bundle=bundle, work=found.work)
+    for done, ended in enumerate(each(reading, found.patients, jobs), start=1):
+        if ended.fault:
+            raise CohortError(f"{ended.item.key} cannot be read", got=ended.fault)
+        found.progress(ended.item.key, done, len(found.patients))
+
+
+def _read_and_keep(patient: CohortPatient, bundle: Path, work: Path) -> None:
+    FoundPatients((patient,), _networks(bundle), work, silent).keep(patient)
+
+
+@lru_cache(maxsize=1)
+def _networks(bundle: Path) -> Segmenter:
+    return load_segmenter(bundle)
 
 
 def _patients(request: CalibrationRequest) -> tuple[CohortPatient, ...]:
@@ -144,13 +172,13 @@ class FoundPatients:
             yield self._found(patient)
         self.progress("", len(self.patients), len(self.patients))
 
+    def keep(self, patient: CohortPatient) -> None:
+        """Read a patient that is not kept yet."""
+        self._read_once(patient, _study(patient))
+
     def _found(self, patient: CohortPatient) -> FoundPatient:
         truth = {s: _reference(patient, s) for s in patient.sequences}
-        study = read_nifti_study(
-            dwi=_path(patient, Sequence.DWI),
-            t1=_path(patient, Sequence.T1),
-            adc=patient.adc_path if patient.adc_path.is_file() else None,
-        )
+        study = _study(patient)
         kept = self._read_once(patient, study)
         adc = study.adc.volume if study.adc else None
         found = {}
@@ -183,6 +211,14 @@ class FoundPatients:
 def _rounded(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
     """Half precision, and 0 where nothing is seen, so that it takes little space."""
     return np.where(probability < _NOTHING, 0, probability).astype(np.float16)
+
+
+def _study(patient: CohortPatient) -> Study:
+    return read_nifti_study(
+        dwi=_path(patient, Sequence.DWI),
+        t1=_path(patient, Sequence.T1),
+        adc=patient.adc_path if patient.adc_path.is_file() else None,
+    )
 
 
 def _path(patient: CohortPatient, sequence: Sequence) -> Path | None:

@@ -33,7 +33,7 @@ from pelvimets.io.cohort.pictures import draw_pictures
 from pelvimets.io.exchange.foreign import own_form
 from pelvimets.io.record.output import check_output, staged_folder
 from pelvimets.io.record.results import CaseStore
-from pelvimets.io.workers import each
+from pelvimets.io.workers import Jobs, each
 from pelvimets.phantom.anatomy.patient import MimicKind
 from pelvimets.requests.evaluate import EvaluationRequest
 
@@ -73,7 +73,7 @@ def evaluate(
     request: EvaluationRequest,
     out: Path,
     *,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Evaluated:
@@ -85,7 +85,7 @@ def evaluate(
     Args:
         request: What to evaluate.
         out: Folder of the result; it appears whole or not at all.
-        jobs: Patients at a time.
+        jobs: Patients at a time, or a cluster.
         overwrite: Replace an earlier result.
         progress: Told of each measured patient.
 
@@ -128,7 +128,7 @@ def _foreign_problems(notes: Sequence[str]) -> list[Problem]:
 
 
 def measure_cohort(
-    request: EvaluationRequest, store: CaseStore, *, jobs: int = 1, progress: Progress = silent
+    request: EvaluationRequest, store: CaseStore, *, jobs: Jobs = 1, progress: Progress = silent
 ) -> Measured:
     """Measure the patients that both folders have; name the others.
 
@@ -220,7 +220,7 @@ def _measure_all(
     folders: Sequence[CaseFolders],
     settings: EvaluationSettings,
     store: CaseStore,
-    jobs: int,
+    jobs: Jobs,
     progress: Progress,
 ) -> tuple[list[CaseResult], list[Problem]]:
     """Measured patients in the order given, and those that could not be measured.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,8 +28,10 @@ from pelvimets.io.exchange.nnunet_export import (
 )
 from pelvimets.io.nifti.pairs import FoundFile, PairsOptions, find_files, plan_pairs
 from pelvimets.io.record.output import check_output, staged_folder, write_json
+from pelvimets.io.workers import Jobs
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
+from pelvimets.model.openvino_backend import OpenVinoSegmenter
 
 MARKER = "exchange.json"
 
@@ -77,12 +80,14 @@ class ImportJob:
         dry_run: Read and check everything as the import would, and write nothing.
         overwrite: Replace an earlier import.
         fill_bones: Bundle that draws the bones which no person drew; None leaves them out.
+        jobs: Patients at a time, or a cluster.
     """
 
     seed: int = 0
     dry_run: bool = False
     overwrite: bool = False
     fill_bones: Path | None = None
+    jobs: Jobs = 1
 
 
 def import_nnunet(
@@ -141,41 +146,44 @@ def _import(
     fill = None if job.fill_bones is None else BoneFill(job.fill_bones)
     if not job.dry_run:
         check_output(out, overwrite=job.overwrite, result_marker=MARKER)
-    checked = check_sources(plan, lambda done, total: observer.step("check", done, total))
+    checked = check_sources(plan, lambda done, total: observer.step("check", done, total), job.jobs)
     summary = replace(summary, notes=summary.notes + checked.notes, faults=checked.faults)
     if job.dry_run:
         return summary
     checked.refuse_faults()
     with staged_folder(out, overwrite=job.overwrite, result_marker=MARKER) as work:
-        write_cohort(
-            plan, splits, work, lambda done, total: observer.step("write", done, total), fill
-        )
+        step = partial(observer.step, "write")
+        images = write_cohort(plan, splits, work, step, fill, job.jobs)
         read_cohort(work)
-        filled = {} if fill is None else {"bones_drawn_by": fill.name, "images": fill.images}
+        filled = {} if fill is None else {"bones_drawn_by": fill.name, "images": images}
         notes = list(summary.notes)
         write_json(work / MARKER, _record(f"import {kind}", seed=job.seed, notes=notes, **filled))
-    return replace(summary, filled=0 if fill is None else fill.images)
+    return replace(summary, filled=images)
 
 
+@dataclass(frozen=True)
 class BoneFill:
-    """Draws bones with the first network of a bundle; counts the images.
-
-    Args:
-        bundle: Its folder, or the name of a shipped one.
+    """Draws bones with the first network of a bundle, in whatever process it is called.
 
     Attributes:
-        name: Of the bundle.
-        images: Drawn so far.
+        bundle: Its folder, or the name of a shipped one.
     """
 
-    def __init__(self, bundle: Path) -> None:
-        self._segmenter = load_segmenter(bundle)
-        self.name, self.images = self._segmenter.name, 0
+    bundle: Path
+
+    @property
+    def name(self) -> str:
+        """Name and version of the bundle."""
+        return _networks(self.bundle).name
 
     def __call__(self, image: Volume, sequence: Sequence) -> tuple[npt.NDArray[np.uint8], str]:
         """Bones of an image (``Bone`` values, on its grid), and the name of the bundle."""
-        self.images += 1
-        return segment_bones(image, sequence, self._segmenter).array, self.name
+        return segment_bones(image, sequence, _networks(self.bundle)).array, self.name
+
+
+@lru_cache(maxsize=1)
+def _networks(bundle: Path) -> OpenVinoSegmenter:
+    return load_segmenter(bundle)
 
 
 def _summary(plan: ImportPlan, splits: dict[str, Split]) -> ImportSummary:

@@ -22,7 +22,7 @@ from pelvimets.io.phantom.record import (
 )
 from pelvimets.io.phantom.study import write_phantom_study
 from pelvimets.io.record.output import staged_folder, write_json
-from pelvimets.io.workers import each
+from pelvimets.io.workers import Jobs, each
 from pelvimets.labels import Sequence
 from pelvimets.phantom.anatomy.patient import MimicKind
 from pelvimets.phantom.choices import Artefacts, Part, Population
@@ -233,7 +233,7 @@ def make_cohort(
     cohort: CohortOrder,
     out: Path,
     *,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     progress: Progress = silent,
 ) -> Path:
     """Make a cohort, or what is still missing of it.
@@ -241,7 +241,7 @@ def make_cohort(
     Args:
         cohort: What to make.
         out: Folder of the cohort; may hold an interrupted run of the same order.
-        jobs: Patients made at a time.
+        jobs: Patients made at a time, or a cluster.
         progress: Told of each patient.
 
     Raises:

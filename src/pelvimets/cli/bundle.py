@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pelvimets.cli import console
+from pelvimets.cli.cluster import ClusterOption, workers
 from pelvimets.cli.train import require_torch
 from pelvimets.labels import LearnedFrom
 
@@ -67,6 +68,8 @@ def calibrate(
     out: OutOption,
     split: Annotated[str | None, typer.Option(help="Patients of this split only.")] = None,
     overwrite: OverwriteOption = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Patients read at a time.")] = 1,
+    cluster: ClusterOption = None,
 ) -> None:
     """Weigh the evidence on lesions and choose the cuts on a validation cohort."""
     from pelvimets.app.evaluate import check_study_extra
@@ -75,8 +78,9 @@ def calibrate(
     from pelvimets.app.calibrate import CalibrationRequest
     from pelvimets.app.calibrate import calibrate as run
 
+    request = CalibrationRequest(bundle, tuple(data), out, split, overwrite, workers(jobs, cluster))
     with console.shown_progress("patients") as progress:
-        record = run(CalibrationRequest(bundle, tuple(data), out, split, overwrite), progress)
+        record = run(request, progress)
     for sequence, own in record["sequences"].items():
         console.line(
             f"{sequence}: recall {own['recall']:.3f}, precision {own['precision']:.3f}, "

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pelvimets.cli import console
+from pelvimets.cli.cluster import ClusterOption, workers
 from pelvimets.cli.requests import from_requests
 from pelvimets.errors import MissingExtraError
 from pelvimets.evaluation.settings import EvaluationSettings
@@ -34,6 +35,7 @@ def evaluate(
     request: EvaluationRequest,
     out: OutOption = Path("evaluation"),
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time.")] = 1,
+    cluster: ClusterOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Measure predicted masks and scores against a reference: tables, figures, a report.
@@ -43,7 +45,8 @@ def evaluate(
     from pelvimets.app.evaluate import evaluate as run
 
     with console.shown_progress("patients") as progress:
-        evaluated = run(request, out, jobs=jobs, overwrite=overwrite, progress=progress)
+        given = workers(jobs, cluster)
+        evaluated = run(request, out, jobs=given, overwrite=overwrite, progress=progress)
     _print_problems(evaluated.results.problems)
     for text in evaluated.headlines():
         console.line(text)

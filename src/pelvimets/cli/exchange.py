@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from pelvimets.cli import console
+from pelvimets.cli.cluster import ClusterOption, workers
 from pelvimets.cli.train import require_torch
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ FillOption = Annotated[
     Path | None,
     typer.Option(metavar="BUNDLE", help="Bundle that draws the bones which nobody drew."),
 ]
+JobsOption = Annotated[int, typer.Option(min=1, help="Patients at a time.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier one.")]
 
 
@@ -168,6 +170,8 @@ def import_nnunet(
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
     overwrite: OverwriteOption = False,
+    jobs: JobsOption = 1,
+    cluster: ClusterOption = None,
 ) -> None:
     """Make a cohort of nnU-Net (version 2) raw data: a data set per task and sequence."""
     from pelvimets.app.exchange import ImportJob
@@ -185,7 +189,7 @@ def import_nnunet(
         empty_lesions=missing_lesions is MissingLesions.EMPTY,
         rules=_rules(annotated, ignore, readers, leave_out, resample=resample_masks),
     )
-    job = ImportJob(seed, dry_run, overwrite, fill_bones)
+    job = ImportJob(seed, dry_run, overwrite, fill_bones, workers(jobs, cluster))
     with _progress() as observer:
         summary = run(datasets, out, options, job, observer)
     _report(summary, out, dry_run=dry_run)
@@ -220,6 +224,8 @@ def import_nifti(
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
     overwrite: OverwriteOption = False,
+    jobs: JobsOption = 1,
+    cluster: ClusterOption = None,
 ) -> None:
     """Make a cohort of a folder of NIfTI images and masks, by the names of the files."""
     from pelvimets.app.exchange import ImportJob
@@ -235,7 +241,7 @@ def import_nifti(
         empty_lesions=missing_lesions is MissingLesions.EMPTY,
         rules=_rules(annotated, ignore, readers, leave_out, resample=resample_masks),
     )
-    job = ImportJob(seed, dry_run, overwrite, fill_bones)
+    job = ImportJob(seed, dry_run, overwrite, fill_bones, workers(jobs, cluster))
     if dry_run:
         _show_files(folder, options)
     with _progress() as observer:

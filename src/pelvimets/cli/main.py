@@ -16,6 +16,7 @@ from pelvimets import __version__
 from pelvimets.cli import console
 from pelvimets.cli.benchmark import app as benchmark
 from pelvimets.cli.bundle import bundle, calibrate, card
+from pelvimets.cli.cluster import ClusterOption, workers
 from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate, sample_size
 from pelvimets.cli.exchange import exporting, importing
 from pelvimets.cli.pacs import fetch, find, push
@@ -29,6 +30,7 @@ from pelvimets.errors import OutputError, PelvimetsError
 if TYPE_CHECKING:
     from pelvimets.app.batch import BatchCase
     from pelvimets.app.predict import RunOptions, StudyInput
+    from pelvimets.io.workers import Jobs
 
 app = typer.Typer(
     name="pelvimets",
@@ -97,6 +99,7 @@ def predict(
         bool, typer.Option("--overwrite", help="Replace an earlier result.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time (cohorts only).")] = 1,
+    cluster: ClusterOption = None,
     memory_limit: Annotated[
         int | None,
         typer.Option(min=1, metavar="MIB", help="Refuse a study that would take more memory."),
@@ -127,7 +130,7 @@ def predict(
     cases = batch_cases(study) if study is not None else ()
     if cases:
         _refuse_options_of_one_study(dwi_series, t1_series, same_patient)
-        _predict_batch(cases, out, options, jobs)
+        _predict_batch(cases, out, options, workers(jobs, cluster))
     else:
         _predict_one(source, out, options)
 
@@ -182,7 +185,9 @@ def _predict_one(source: StudyInput, out: Path, options: RunOptions) -> None:
         raise typer.Exit(1)
 
 
-def _predict_batch(cases: tuple[BatchCase, ...], out: Path, options: RunOptions, jobs: int) -> None:
+def _predict_batch(
+    cases: tuple[BatchCase, ...], out: Path, options: RunOptions, jobs: Jobs
+) -> None:
     from pelvimets.app.batch import predict_batch
 
     with console.progress_bar() as progress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pelvimets.cli import console
+from pelvimets.cli.cluster import ClusterOption, workers
 from pelvimets.cli.requests import from_requests
 from pelvimets.requests.phantom import SCANNER_HELP, CohortOrder, PhantomOrder
 
@@ -54,12 +55,13 @@ def cohort(
     order: CohortOrder,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder; an interrupted run goes on.")],
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time.")] = 1,
+    cluster: ClusterOption = None,
 ) -> None:
     """Make a study population as in the paper, with splits and the enrolment flow."""
     from pelvimets.app.phantom import make_cohort
 
     with console.shown_progress("patients", order.patients) as progress:
-        make_cohort(order, out, jobs=jobs, progress=progress)
+        make_cohort(order, out, jobs=workers(jobs, cluster), progress=progress)
     console.line(f"Cohort of {order.patients} digital patients: {out}")
 
 

@@ -10,73 +10,58 @@ import contextlib
 import multiprocessing
 import os
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from pelvimets.errors import PelvimetsError
+from pelvimets.io.outcome import Outcome, fault_of, outcome_of
+
+__all__ = ["Cluster", "Jobs", "Outcome", "beside", "each", "fault_of"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _DIED = "The worker process died, most likely for lack of memory. Use fewer --jobs."
-_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Item, Result]):
-    """What became of one item.
+class Cluster:
+    """The scheduler of a cluster, as ``tcp://HOST:PORT``; see ``io.cluster``."""
 
-    Attributes:
-        item: What was worked on.
-        result: None if it failed.
-        fault: Why it failed; empty if it did not.
-    """
+    address: str
 
-    item: Item
-    result: Result | None = None
-    fault: str = ""
+
+Jobs = int | Cluster
+"""How many patients at a time on this machine, or the cluster that has them."""
 
 
 def each(
-    work: Callable[[Item], Result], items: Sequence[Item], jobs: int
+    work: Callable[[Item], Result], items: Sequence[Item], jobs: Jobs
 ) -> Iterator[Outcome[Item, Result]]:
     """The outcome of each item, in the order in which they end.
 
     Args:
         work: A function of a module, as it is sent to other processes.
         items: Can be sent likewise.
-        jobs: How many at a time; with one, or one item, no process is started.
+        jobs: How many at a time; with one, or one item, no process is started. Or a cluster.
     """
+    if isinstance(jobs, Cluster):
+        from pelvimets.io.cluster import each_on
+
+        yield from each_on(jobs.address, work, items)
+        return
     if jobs <= 1 or len(items) <= 1:
-        yield from (_outcome(work, item) for item in items)
+        yield from (outcome_of(work, item) for item in items)
         return
     waiting = deque(items)
     while waiting:
         suspects = yield from _until_one_dies(work, waiting, min(jobs, len(waiting)))
         for item in suspects:  # each alone, to tell who kills his process
             yield from _alone(work, item)
-
-
-def fault_of(error: Exception) -> str:
-    """What went wrong, in words. Of an unexpected error only its place: its text may hold names."""
-    if isinstance(error, PelvimetsError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "Not enough memory. Use fewer --jobs, or close other programs."
-    own = [
-        f"{Path(frame.filename).relative_to(_PACKAGE).as_posix()}, line {frame.lineno}"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(_PACKAGE)
-    ]
-    place = f" in {own[-1]}" if own else ""
-    return f"An unexpected {type(error).__name__}{place}: a fault of pelvimets, please report it."
 
 
 def beside(work: Callable[..., None], *arguments: Any) -> BaseProcess:
@@ -93,13 +78,6 @@ def _bound(work: Callable[..., None], *arguments: Any) -> None:
     work(*arguments)
 
 
-def _outcome(work: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
-    try:
-        return Outcome(item, work(item))
-    except Exception as error:
-        return Outcome(item, fault=fault_of(error))
-
-
 def _until_one_dies(
     work: Callable[[Item], Result], waiting: deque[Item], jobs: int
 ) -> Generator[Outcome[Item, Result], None, list[Item]]:
@@ -108,7 +86,7 @@ def _until_one_dies(
     with _pool(jobs) as pool, contextlib.suppress(BrokenProcessPool):
         while waiting or running:
             while waiting and len(running) < jobs:
-                future = pool.submit(_outcome, work, waiting[0])
+                future = pool.submit(outcome_of, work, waiting[0])
                 running[future] = waiting.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 outcome = future.result()
@@ -126,7 +104,7 @@ def _until_one_dies(
 def _alone(work: Callable[[Item], Result], item: Item) -> Iterator[Outcome[Item, Result]]:
     with _pool(1) as pool:
         try:
-            yield pool.submit(_outcome, work, item).result()
+            yield pool.submit(outcome_of, work, item).result()
         except BrokenProcessPool:
             yield Outcome(item, fault=_DIED)
 

@@ -6,7 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from pelvimets.core.judged import STRUCTURES, Judged
 from pelvimets.core.volume import Volume
@@ -30,10 +35,12 @@ from pelvimets.io.cohort.sources import (
     read_truth,
 )
 from pelvimets.io.nifti.files import write_nifti
+from pelvimets.io.workers import Jobs, each
 from pelvimets.labels import Sequence
 
 __all__ = ["KINDS", "ImageSource", "ImportPlan", "MaskSource", "PlannedPatient"]
 
+Result = TypeVar("Result")
 Finished = Callable[[int, int], None]
 _MOST_PROBLEMS = 20
 
@@ -172,18 +179,21 @@ class Checked:
             )
 
 
-def check_sources(plan: ImportPlan, finished: Finished) -> Checked:
+def check_sources(plan: ImportPlan, finished: Finished, jobs: Jobs = 1) -> Checked:
     """Read every file once, as the import will, and list all that is wrong.
 
     Args:
         plan: What is to be read.
         finished: Told of each patient.
+        jobs: Patients at a time, or a cluster.
+
+    Raises:
+        CohortError: if a patient could not be looked at.
     """
-    faults: list[Fault] = []
-    seen, wanted = set[str](), set[str]()
-    for done, patient in enumerate(plan.patients, start=1):
-        faults += _faults(patient, seen, wanted)
-        finished(done, len(plan.patients))
+    looked_at = _all_of(_checked, plan.patients, finished, jobs)
+    faults = [fault for one in looked_at for fault in one.faults]
+    seen = {key for one in looked_at for key in one.seen}
+    wanted = {key for one in looked_at for key in one.wanted}
     absent = [key for key in STRUCTURES if key in wanted - seen]
     note = (
         f"no case holds a voxel of {', '.join(key.replace('_', ' ') for key in absent)}, which "
@@ -192,8 +202,18 @@ def check_sources(plan: ImportPlan, finished: Finished) -> Checked:
     return Checked(tuple(faults), (note,) if absent else ())
 
 
-def _faults(patient: PlannedPatient, seen: set[str], wanted: set[str]) -> list[Fault]:
-    faults = []
+@dataclass(frozen=True)
+class _LookedAt:
+    """What is wrong with a patient; bones that its masks hold, and that they should hold."""
+
+    faults: tuple[Fault, ...]
+    seen: frozenset[str]
+    wanted: frozenset[str]
+
+
+def _checked(patient: PlannedPatient) -> _LookedAt:
+    faults: list[Fault] = []
+    seen, wanted = set[str](), set[str]()
     dwi: Volume | None = None
     for sequence, source in patient.images.items():
         try:
@@ -211,7 +231,27 @@ def _faults(patient: PlannedPatient, seen: set[str], wanted: set[str]) -> list[F
             read_adc(patient.adc, dwi)
         except InputError as error:
             faults.append(_fault(patient, "adc: ", error))
-    return faults
+    return _LookedAt(tuple(faults), frozenset(seen), frozenset(wanted))
+
+
+def _all_of(
+    work: Callable[[PlannedPatient], Result],
+    patients: Ordered[PlannedPatient],
+    finished: Finished,
+    jobs: Jobs,
+) -> list[Result]:
+    """The result for each patient, in their order.
+
+    Raises:
+        CohortError: with the first patient whose work failed.
+    """
+    results: dict[str, Result] = {}
+    for done, ended in enumerate(each(work, patients, jobs), start=1):
+        if ended.fault or ended.result is None:
+            raise CohortError(f"{ended.item.key} cannot be imported", got=ended.fault)
+        results[ended.item.key] = ended.result
+        finished(done, len(patients))
+    return [results[patient.key] for patient in patients]
 
 
 def _fault(patient: PlannedPatient, where: str, error: InputError) -> Fault:
@@ -255,12 +295,34 @@ def write_cohort(
     folder: Path,
     finished: Finished,
     fill: Fill | None = None,
-) -> None:
-    """Write all patients and their table into an empty folder."""
-    for done, patient in enumerate(plan.patients, start=1):
-        write_patient(patient, folder / patient.key, fill)
-        finished(done, len(plan.patients))
+    jobs: Jobs = 1,
+) -> int:
+    """Write all patients and their table into an empty folder.
+
+    Returns:
+        Images whose bones were drawn by ``fill``.
+
+    Raises:
+        CohortError: if a patient could not be written.
+    """
+    work = partial(_written, folder=folder, fill=fill)
+    drawn = sum(_all_of(work, plan.patients, finished, jobs))
     write_table(folder / TABLE_NAME, [_row(p, splits[p.key], plan) for p in plan.patients])
+    return drawn
+
+
+def _written(patient: PlannedPatient, folder: Path, fill: Fill | None) -> int:
+    """Write a patient; how many of his images had bones drawn."""
+    drawn = 0
+
+    def counted(image: Volume, sequence: Sequence) -> tuple[npt.NDArray[np.uint8], str]:
+        nonlocal drawn
+        assert fill is not None
+        drawn += 1
+        return fill(image, sequence)
+
+    write_patient(patient, folder / patient.key, None if fill is None else counted)
+    return drawn
 
 
 def _row(patient: PlannedPatient, split: Split, plan: ImportPlan) -> dict[str, object]:
