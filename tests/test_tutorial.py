@@ -1,0 +1,52 @@
+"""The tutorial notebook does what it says, cell by cell."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pelvimets.core.findings import Findings
+from pelvimets.errors import InputError
+
+NOTEBOOK = Path(__file__).parents[1] / "docs" / "tutorial" / "from_study_to_findings.ipynb"
+
+
+def code_cells() -> list[str]:
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def executed(cell: str, names: dict[str, Any]) -> Any:
+    """Run a cell; the value of its last expression, as a notebook shows it."""
+    tree = ast.parse(cell)
+    last = tree.body[-1]
+    if not isinstance(last, ast.Expr):
+        exec(compile(tree, NOTEBOOK.name, "exec"), names)
+        return None
+    exec(compile(ast.Module(tree.body[:-1], []), NOTEBOOK.name, "exec"), names)
+    return eval(compile(ast.Expression(last.value), NOTEBOOK.name, "eval"), names)
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    shown = [executed(cell, names) for cell in code_cells()]
+    assert isinstance(names["result"].findings, Findings)
+    assert names["result"].findings.m1_suspected and len(names["lesions"]) >= 3
+    overlaps = next(value for value in shown if isinstance(value, dict))
+    assert len(overlaps) == 8 and min(overlaps.values()) > 0.5
+    assert shown[-1] == Path("OUT/report.html") and shown[-1].is_file()
+    assert "digital-7" in (tmp_path / "OUT" / "findings.json").read_text()
+    with pytest.raises(InputError, match="not read from DICOM"):
+        names["result"].save("OTHER", dicom=True)
+
+
+def test_the_notebook_is_kept_without_outputs() -> None:
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    assert all(not cell.get("outputs") for cell in cells)
+    assert all(ast.parse(cell) for cell in code_cells())
