@@ -14,7 +14,13 @@ import numpy as np
 import psutil
 import pytest
 
-from pelvimets.app.predict import RunOptions, StudyInput, predict, process_study
+from pelvimets.app.predict import (
+    RunOptions,
+    StudyInput,
+    planned_stages,
+    predict,
+    process_study,
+)
 from pelvimets.core.findings import FlagLevel
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import resample_image
@@ -270,3 +276,22 @@ def test_an_empty_image_gives_no_confident_report(known_study, tmp_path):
     assert not summary.findings.reliable
     assert "No statement" in (tmp_path / "out" / "report.html").read_text()
     assert Bone.ILIUM.title not in (tmp_path / "out" / "lesions.csv").read_text()
+
+
+@pytest.mark.parametrize("left_out", [(), (Sequence.DWI,), (Sequence.T1,)])
+def test_progress_counts_the_stages_that_there_are(known_study, tmp_path, left_out):
+    """None is counted by hand: what was planned is what ran, and the last one is the last."""
+    seen = []
+    files = {s.value: f for s, f in known_study.files.items() if s not in left_out}
+    predict(
+        StudyInput(**files),
+        tmp_path / "out",
+        segmenter=known_study.segmenter,
+        progress=lambda name, done, total: seen.append((name, done, total)),
+    )
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    ran = [stage["stage"] for stage in record["stages"]]
+    planned = planned_stages([s for s in Sequence if s not in left_out])
+    assert sorted(ran) == sorted(planned)
+    assert {total for name, _, total in seen if name not in ("networks", "read")} == {len(planned)}
+    assert max(done for _, done, _ in seen) == len(planned) - 1

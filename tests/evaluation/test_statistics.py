@@ -60,6 +60,21 @@ def test_proportions_as_published(successes, trials, method, low, high):
 
 
 @settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize(
+    ("first", "second"), [(3, 9), (5, 5), (0, 1), (13, 11), (15, 10), (40, 22)]
+)
+def test_mcnemar_is_that_of_statsmodels(first, second):
+    from statsmodels.stats.contingency_tables import mcnemar as peer
+
+    one = np.array([True] * first + [False] * second + [True] * 4)
+    two = np.array([False] * first + [True] * second + [True] * 4)
+    exact = first + second < 25
+    expected = peer([[4, first], [second, 0]], exact=exact, correction=False)
+    found = comparing.mcnemar(one, two)
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-12)
+    assert found.statistic == expected.statistic and ("exact" in found.test) == exact
+
+
 @given(trials=st.integers(1, 400), data=st.data())
 def test_proportions_are_those_of_scipy(trials, data):
     successes = data.draw(st.integers(0, trials))

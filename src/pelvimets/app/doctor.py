@@ -27,7 +27,7 @@ Rows = tuple[tuple[str, str], ...]
 
 _BASE = ("numpy", "scipy", "SimpleITK", "pydicom", "highdicom", "openvino", "edt")
 _EXTRAS = {
-    "study (evaluate, replicate)": ("matplotlib", "pandas", "sklearn", "statsmodels"),
+    "study (evaluate, replicate)": ("matplotlib", "pandas", "sklearn"),
     "train": ("torch", "lightning", "monai", "optuna"),
     "view": ("fastapi", "uvicorn"),
 }

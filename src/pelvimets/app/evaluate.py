@@ -39,7 +39,7 @@ from pelvimets.requests.evaluate import EvaluationRequest
 
 ALL_SPLITS = "all"
 _NOT_MEASURED = "not measured"
-_STUDY_PACKAGES = ("matplotlib", "pandas", "sklearn", "statsmodels", "yaml")
+_STUDY_PACKAGES = ("matplotlib", "pandas", "sklearn", "yaml")
 
 
 @dataclass(frozen=True, eq=False)

@@ -93,7 +93,7 @@ def write_evaluation(
     write_text(folder / "report.html", render_page(page))
 
 
-_SOFTWARE = ("numpy", "scipy", "statsmodels", "scikit-learn", "SimpleITK", "matplotlib")
+_SOFTWARE = ("numpy", "scipy", "scikit-learn", "SimpleITK", "matplotlib")
 
 
 def facts_of_run(measured: Measured) -> RunFacts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -28,7 +28,12 @@ from pelvimets.config import Arithmetic, ReadingSettings, settings_to_dict
 from pelvimets.core.budget import Extent, estimate
 from pelvimets.core.digest import volume_digest
 from pelvimets.core.evidence import weigh_lesions
-from pelvimets.core.field import parts_to_read, restored_bones, restored_lesions
+from pelvimets.core.field import (
+    parts_to_read,
+    restored_bones,
+    restored_lesions,
+    search_windows,
+)
 from pelvimets.core.findings import Findings
 from pelvimets.core.flags import flags_of
 from pelvimets.core.geometry import check_scale
@@ -44,6 +49,7 @@ from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json
 from pelvimets.io.record.stages import StageClock, check_memory, peak_memory_mib
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy, open_study
+from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.engine import LARGEST_TILE_VOXELS, SMALL_TILE_VOXELS, Engine
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
@@ -241,7 +247,7 @@ def predict(
     _check_source(source, options)
     remove_telemetry()
     with staged_folder(out, overwrite=options.overwrite) as work, ExitStack() as resources:
-        clock = StageClock(progress, total=_stages(source, options))
+        clock = StageClock(progress, len(planned_stages(Sequence, dicom=options.dicom)))
         with clock.stage("networks"):
             segmenter = segmenter or load_segmenter(options.bundle, options.engine)
             if isinstance(segmenter, OpenVinoSegmenter):
@@ -251,6 +257,7 @@ def predict(
             study, opened = read_input(source, check)
             if opened is not None:
                 resources.enter_context(opened)
+            clock.total = len(_stages_of(study, segmenter, options))
         created = now()
         if options.dicom and opened is not None:
             with clock.stage("DICOM rehearsal"):
@@ -283,9 +290,30 @@ def _check_source(source: StudyInput, options: RunOptions) -> None:
         )
 
 
-def _stages(source: StudyInput, options: RunOptions) -> int:
-    sequences = 2 if source.path else sum(f is not None for f in (source.dwi, source.t1))
-    return 2 + 2 * sequences + 5 + 2 * options.dicom
+def planned_stages(
+    sequences: Iterable[Sequence], *, tall: Iterable[Sequence] = (), dicom: bool = False
+) -> tuple[str, ...]:
+    """Names of all stages of a run.
+
+    Args:
+        sequences: That are read.
+        tall: Those in whose field the pelvis is looked for first.
+        dicom: Whether DICOM results are written.
+    """
+    return (
+        *("networks", "read"),
+        *(("DICOM rehearsal",) if dicom else ()),
+        *(f"pelvis on {s.title}" for s in tall),
+        *(f"{step} on {s.title}" for s in sequences for step in ("bones", "lesions")),
+        *("read sequences together", "weigh lesions", "measure", "report", "write"),
+        *(("DICOM",) if dicom else ()),
+    )
+
+
+def _stages_of(study: Study, segmenter: Segmenter, options: RunOptions) -> tuple[str, ...]:
+    images = study.images
+    tall = [s for s, i in images.items() if search_windows(i.geometry, segmenter.settings)]
+    return planned_stages(images, tall=tall, dicom=options.dicom)
 
 
 def read_input(

@@ -67,7 +67,9 @@ def _check(cls: Any, changes: Mapping[str, Any], where: str) -> None:
 
 
 def _check_stages(stages: Any) -> None:
-    for number, stage in enumerate(stages if isinstance(stages, list | tuple) else ()):
+    if not isinstance(stages, list | tuple):
+        raise SettingsError("TrainingSettings.stages has a value of another kind", got=repr(stages))
+    for number, stage in enumerate(stages):
         _check(Stage, stage, f"stages.{number}.")
         if left_out := sorted({f.name for f in fields(Stage)} - set(stage)):
             raise SettingsError("A stage is incomplete", got=f"no {', '.join(left_out)}")

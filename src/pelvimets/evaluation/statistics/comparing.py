@@ -126,25 +126,29 @@ def _impossible(test: str, n: int, left_out: tuple[str, ...], why: str) -> TestR
     return TestResult(test, NAN, NAN, n, left_out, why)
 
 
+_EXACT_BELOW = 25  # discordant pairs
+
+
 def mcnemar(first: npt.ArrayLike, second: npt.ArrayLike) -> TestResult:
     """McNemar's test on two binary results of the same cases; exact below 25 discordant pairs.
 
     Args:
         first, second: Booleans, one per case, in the same order.
     """
-    from statsmodels.stats.contingency_tables import mcnemar as table_mcnemar
-
     one, two = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     _same_length(one, two)
-    table = [[int(np.sum((one == a) & (two == b))) for b in (True, False)] for a in (True, False)]
-    discordant = table[0][1] + table[1][0]
+    only_one, only_two = int(np.sum(one & ~two)), int(np.sum(two & ~one))
+    discordant = only_one + only_two
     if discordant == 0:
         return TestResult("McNemar (exact)", 0.0, 1.0, one.size, note="no discordant pairs")
-    exact = discordant < 25
-    result = table_mcnemar(table, exact=exact, correction=False)
-    name = "McNemar (exact)" if exact else "McNemar"
-    note = f"discordant {table[0][1]} and {table[1][0]}"
-    return TestResult(name, float(result.statistic), float(result.pvalue), one.size, note=note)
+    note = f"discordant {only_one} and {only_two}"
+    if discordant < _EXACT_BELOW:
+        fewer = min(only_one, only_two)
+        p = float(stats.binomtest(fewer, discordant).pvalue)
+        return TestResult("McNemar (exact)", float(fewer), p, one.size, note=note)
+    statistic = (only_one - only_two) ** 2 / discordant
+    p = float(stats.chi2.sf(statistic, 1))
+    return TestResult("McNemar", statistic, p, one.size, note=note)
 
 
 def marginal_chi_square(first: int, second: int) -> TestResult:
