@@ -26,6 +26,7 @@ message shows none but those that this package gives itself (``shown``).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePath
 
 _OWN_NAMES = re.compile(
@@ -138,3 +139,13 @@ class ReviewError(PelvimetsError):
 
 class ReviewConflictError(ReviewError):
     """The review was changed elsewhere since it was read; nothing was saved."""
+
+
+def listed(items: Sequence[str], most: int = 20) -> str:
+    """Items in one line of a message, a long list cut.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a; b; and 1 more'
+    """
+    more = [f"and {len(items) - most} more"] if len(items) > most else []
+    return "; ".join([*items[:most], *more])

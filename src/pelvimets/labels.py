@@ -175,3 +175,11 @@ _BONE_COLOURS = {
 
 LESION_CODE = Code("94222008", "Bony metastasis")
 LESION_COLOUR = (204, 51, 17)
+
+
+class Split(StrEnum):
+    """Which part of the cohort a patient belongs to."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"

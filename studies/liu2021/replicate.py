@@ -20,9 +20,9 @@ from pelvimets.evaluation.results import About, CohortResults, summarise_cohort
 from pelvimets.evaluation.settings import EvaluationSettings
 from pelvimets.evaluation.tables.facts import EXTERNAL
 from pelvimets.evaluation.tables.table import Table
-from pelvimets.io.cohort.folder import Split
 from pelvimets.io.record.output import check_output, staged_folder, write_json, write_text
 from pelvimets.io.record.results import CaseStore, write_tables
+from pelvimets.labels import Split
 from pelvimets.requests.evaluate import EvaluationRequest
 from studies.liu2021.beside_paper import bones_beside_paper, lesions_beside_paper
 from studies.liu2021.facts import Finding, paper_facts

@@ -14,12 +14,12 @@ from pelvimets.app.exchange import ImportJob, export_nnunet, import_nifti, impor
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
-from pelvimets.io.cohort.folder import Split, read_case, read_cohort, write_table
+from pelvimets.io.cohort.folder import read_case, read_cohort, write_table
 from pelvimets.io.exchange.nnunet import NnunetOptions
 from pelvimets.io.exchange.nnunet_export import Extra, Kind, NnunetOrder
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.nifti.pairs import PairsOptions
-from pelvimets.labels import Bone, Sequence
+from pelvimets.labels import Bone, Sequence, Split
 from tests.io.exchange_samples import GRIDS, bones, image, lesions, write_cohort, write_dataset
 
 BONES_DWI = NnunetOrder(Kind.BONES, (Sequence.DWI,))

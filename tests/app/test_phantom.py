@@ -18,11 +18,11 @@ from pelvimets.app.phantom import (
     make_phantom,
 )
 from pelvimets.errors import CohortError, OutputError
-from pelvimets.io.cohort.folder import Split, read_case, read_cohort
+from pelvimets.io.cohort.folder import read_case, read_cohort
 from pelvimets.io.nifti.files import read_nifti
-from pelvimets.labels import Sequence
+from pelvimets.labels import Sequence, Split
 from pelvimets.phantom.anatomy.healthy import AnatomySettings
-from pelvimets.phantom.choices import Part, Population
+from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.build import PatientSettings
 from pelvimets.requests.phantom import CohortOrder, Examined, PhantomOrder
 
@@ -118,7 +118,7 @@ def test_other_settings_or_a_folder_in_use_are_refused(cohort_folder: Path, tmp_
 
 
 def test_external_patients_are_test_patients():
-    assert PhantomOrder(1, population=Population.EXTERNAL).plan().part is Part.TEST
+    assert PhantomOrder(1, population=Population.EXTERNAL).plan().part is Split.TEST
     assert PhantomOrder(1).plan() is None
     assert PhantomOrder(1).chosen_scanner().name == "discovery"
     assert PhantomOrder(1, population=Population.BONES).chosen_scanner().name != "avanto"

@@ -30,6 +30,7 @@ from pelvimets.cli.main import app
 from pelvimets.cli.training_bar import duration, epoch_words
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.judged import Judged
+from pelvimets.core.splits import Splits
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, PelvimetsError, SettingsError
 from pelvimets.io.cohort.annotation import write_judged
@@ -43,7 +44,6 @@ from pelvimets.training.observing import RunState
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS, PAPER_BONES
 from pelvimets.training.run import load_trained
 from pelvimets.training.settings import Task, TrainingSettings
-from pelvimets.training.splits import Splits
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries, on tiny runs
 

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from pelvimets.app import phantom as app_phantom
 from pelvimets.cli.phantom import app
-from pelvimets.phantom.choices import DicomStyle, Part, Population
+from pelvimets.labels import Split
+from pelvimets.phantom.choices import DicomStyle, Population
 from pelvimets.phantom.cohort.checks import CheckRow, Reference
 
 
@@ -37,7 +38,7 @@ def test_one_patient(ordered):
     how = order.examined
     assert (how.dicom, how.follow_up) == (DicomStyle.GE, True)
     assert how.artefacts.ghost == 2.5 and how.artefacts.noise == 0.0
-    assert (order.population, order.part) == (Population.BONES, Part.TEST)
+    assert (order.population, order.part) == (Population.BONES, Split.TEST)
     assert how.settings.anatomy.sources == ("ct",)
 
 

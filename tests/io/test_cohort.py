@@ -11,17 +11,10 @@ from dicom_samples import block, t1, uid, write
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, GeometryError, OutputError
-from pelvimets.io.cohort.folder import (
-    Split,
-    is_cohort,
-    read_case,
-    read_cohort,
-    table_text,
-    write_table,
-)
+from pelvimets.io.cohort.folder import is_cohort, read_case, read_cohort, table_text, write_table
 from pelvimets.io.cohort.study_folders import studies_in
 from pelvimets.io.nifti.files import write_nifti
-from pelvimets.labels import Sequence
+from pelvimets.labels import Sequence, Split
 
 GRID = Geometry.from_axes((3, 4, 5), (8.0, 2.0, 2.0))
 

@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 from pelvimets.errors import SettingsError
+from pelvimets.labels import Split
 from pelvimets.phantom.anatomy.patient import LesionKind, MimicKind
-from pelvimets.phantom.choices import Part, Population
+from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.build import PatientSettings
 from pelvimets.phantom.cohort.population import (
     FIGURES,
@@ -27,7 +28,7 @@ SMALLEST_P = 0.001  # with some thirty tests, hardly ever met by chance; the see
 def men():
     """200 men of the lesion model's training set."""
     seeds = [patient_seed(2021, n) for n in range(200)]
-    return [draw_plan(seed, Population.LESIONS, Part.TRAIN) for seed in seeds]
+    return [draw_plan(seed, Population.LESIONS, Split.TRAIN) for seed in seeds]
 
 
 def quartile_p(values, quartiles):
@@ -87,10 +88,10 @@ def test_every_column_of_the_tables_can_be_drawn(population, part):
 
 def test_split_is_8_1_1_and_the_later_cohort_is_test_only():
     parts = Counter(man.part for man in draw_cohort(Population.BONES, 100, 5))
-    assert parts == {Part.TRAIN: 80, Part.VALIDATION: 10, Part.TEST: 10}
-    assert {m.part for m in draw_cohort(Population.EXTERNAL, 10, 5)} == {Part.TEST}
+    assert parts == {Split.TRAIN: 80, Split.VALIDATION: 10, Split.TEST: 10}
+    assert {m.part for m in draw_cohort(Population.EXTERNAL, 10, 5)} == {Split.TEST}
     with pytest.raises(SettingsError, match="no such part"):
-        draw_plan(1, Population.EXTERNAL, Part.TRAIN)
+        draw_plan(1, Population.EXTERNAL, Split.TRAIN)
     with pytest.raises(SettingsError, match="at least one"):
         draw_cohort(Population.BONES, 0, 5)
 
@@ -106,7 +107,7 @@ def test_a_man_is_drawn_alone_as_in_his_cohort():
 def test_the_treated_are_enrolled_for_the_bone_model_only():
     kinds = {}
     for population in Population:
-        plan = draw_plan(3, population, Part.TEST)
+        plan = draw_plan(3, population, Split.TEST)
         settings = plan.settings(PatientSettings())
         kinds[population] = {kind for kind, _ in settings.disease.kinds}
         assert settings.lesion_volumes_cm3 == plan.lesion_volumes_cm3
@@ -116,7 +117,7 @@ def test_the_treated_are_enrolled_for_the_bone_model_only():
 
 def test_benign_findings_exclude_as_in_the_paper_and_the_stress_cohort_keeps_all():
     def mimics(population):
-        return set(draw_plan(3, population, Part.TEST).settings().mimics.kinds)
+        return set(draw_plan(3, population, Split.TEST).settings().mimics.kinds)
 
     assert mimics(Population.STRESS) == set(MimicKind)
     assert set(MimicKind) - mimics(Population.BONES) == {MimicKind.FRACTURE_OEDEMA}

@@ -24,6 +24,7 @@ from pelvimets.evaluation.statistics.readers import (
     summarise_pairs,
 )
 from pelvimets.io.cohort.evaluation_input import patients_of, read_label_mask
+from pelvimets.io.nifti.names import mask_name
 from pelvimets.io.record.output import check_output, staged_folder, write_json, write_text
 from pelvimets.io.record.results import write_figures, write_tables
 from pelvimets.labels import Sequence as MrSequence
@@ -109,7 +110,7 @@ def _masks(
     masks = {}
     missing = []
     for name, folder in folders.items():
-        path = Path(folder) / patient / f"{sequence.value}_lesions.nii.gz"
+        path = Path(folder) / patient / mask_name(sequence, "lesions")
         if not path.is_file():
             missing.append(name)
             continue

@@ -12,6 +12,7 @@ from pelvimets.config import (
     ReadingSettings,
     settings_to_dict,
 )
+from pelvimets.core.splits import Splits, check_splits
 from pelvimets.errors import InputError
 from pelvimets.io.record.bundle import read_description, write_bundle
 from pelvimets.io.record.run_folder import RunFolder
@@ -20,7 +21,6 @@ from pelvimets.model.bundle import DESCRIPTION_NAME, FORMAT, bundle_folder, load
 from pelvimets.model.openvino_backend import OpenVinoNetwork
 from pelvimets.report.card import model_card
 from pelvimets.training.settings import Task, training_settings
-from pelvimets.training.splits import Splits, check_splits
 
 
 @dataclass(frozen=True)

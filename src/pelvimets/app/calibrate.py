@@ -26,7 +26,7 @@ from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
-from pelvimets.io.cohort.folder import Cohort, CohortPatient, Split, read_case, read_cohort
+from pelvimets.io.cohort.folder import Cohort, CohortPatient, read_case, read_cohort
 from pelvimets.io.nifti.study import read_nifti_study
 from pelvimets.io.phantom.record import phantom_command, refuse_unseen
 from pelvimets.io.record.arrays import ArrayFolder
@@ -34,7 +34,7 @@ from pelvimets.io.record.bundle import read_description, rewrite_bundle
 from pelvimets.io.record.output import check_output
 from pelvimets.io.record.stamps import stamp
 from pelvimets.io.workers import Jobs, each
-from pelvimets.labels import Sequence
+from pelvimets.labels import Sequence, Split
 from pelvimets.model.bundle import DESCRIPTION_NAME, bundle_folder, load_segmenter
 from pelvimets.report.card import model_card
 

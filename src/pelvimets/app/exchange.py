@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pelvimets import __version__
 from pelvimets.core.segmentation import segment_bones
 from pelvimets.core.volume import Volume
-from pelvimets.io.cohort.folder import Split, read_cohort
+from pelvimets.io.cohort.folder import read_cohort
 from pelvimets.io.cohort.importing import Fault, check_sources, write_cohort
 from pelvimets.io.cohort.plan import ImportPlan
 from pelvimets.io.cohort.splits import with_splits
@@ -29,7 +29,7 @@ from pelvimets.io.exchange.nnunet_export import (
 from pelvimets.io.nifti.pairs import FoundFile, PairsOptions, find_files, plan_pairs
 from pelvimets.io.record.output import check_output, staged_folder, write_json
 from pelvimets.io.workers import Jobs
-from pelvimets.labels import Sequence
+from pelvimets.labels import Sequence, Split
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
 

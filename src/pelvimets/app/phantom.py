@@ -14,6 +14,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
 from pelvimets.io.cohort.folder import TABLE_NAME, read_cohort, write_table
 from pelvimets.io.nifti.files import write_nifti
+from pelvimets.io.nifti.names import image_name
 from pelvimets.io.phantom.record import (
     COHORT_RECORD,
     PATIENT_RECORD,
@@ -23,9 +24,9 @@ from pelvimets.io.phantom.record import (
 from pelvimets.io.phantom.study import write_phantom_study
 from pelvimets.io.record.output import staged_folder, write_json
 from pelvimets.io.workers import Jobs, each
-from pelvimets.labels import Sequence
+from pelvimets.labels import Sequence, Split
 from pelvimets.phantom.anatomy.patient import MimicKind
-from pelvimets.phantom.choices import Artefacts, Part, Population
+from pelvimets.phantom.choices import Artefacts, Population
 from pelvimets.phantom.cohort.build import PatientSettings, build_follow_up, build_patient
 from pelvimets.phantom.cohort.checks import CheckRow, check_table
 from pelvimets.phantom.cohort.paper_checks import ManDrawn, paper_table
@@ -106,7 +107,7 @@ def _write_images(imaged: ImagedPatient, seen: SeenBySequence, folder: Path) -> 
         for kind in ("bones", "lesions", "mimics"):
             files[f"{sequence.value}_{kind}"] = image.with_array(getattr(truth, kind))
     for name, volume in files.items():
-        write_nifti(folder / f"{name}.nii.gz", volume)
+        write_nifti(folder / image_name(name), volume)
 
 
 def _record(
@@ -197,7 +198,7 @@ def _man_drawn(record: dict[str, Any]) -> ManDrawn:
         if lesion["drawn"]
     ]
     return ManDrawn(
-        part=Part(record["plan"]["part"]),
+        part=Split(record["plan"]["part"]),
         lesions=sum(lesion["drawn"] for lesion in record["lesions"]),
         volume_cm3=record["lesion_volume_cm3"],
         smallest_cm3=min((max(o["volume_cm3"] for o in own) for own in drawn), default=None),

@@ -20,6 +20,7 @@ from pelvimets.io.dicom.source_headers import (
     write_source_headers,
 )
 from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.io.nifti.names import image_name, mask_name
 from pelvimets.io.record.output import staged_folder, write_json, write_text
 from pelvimets.io.record.run_record import read_run_record
 from pelvimets.labels import Sequence
@@ -88,12 +89,12 @@ def write_result(folder: Path, result: StudyResult, content: ReportContent) -> N
     images = folder / "images"
     images.mkdir()
     volumes = {
-        images / f"{name}.nii.gz": acquisition.volume
+        images / image_name(name): acquisition.volume
         for name, acquisition in acquisitions(result.study).items()
     }
     for sequence, mask in result.bones.by_sequence.items():
-        volumes[folder / f"{sequence}_bones.nii.gz"] = mask
-        volumes[folder / f"{sequence}_lesions.nii.gz"] = result.lesions[sequence]
+        volumes[folder / mask_name(sequence, "bones")] = mask
+        volumes[folder / mask_name(sequence, "lesions")] = result.lesions[sequence]
     side_by_side(lambda file: write_nifti(*file), volumes.items())
     write_json(folder / "findings.json", findings_to_dict(result.findings))
     write_text(folder / "lesions.csv", lesions_csv(result.findings))
@@ -169,8 +170,8 @@ def regenerate(out: Path, reviewed: ReviewedStudy) -> None:
 
             signoff = SignOff(
                 reviewed.review,
-                {s: read_nifti(out / f"{s}_bones.nii.gz") for s in reviewed.lesions},
-                {s: read_nifti(out / f"{s}_lesions.nii.gz") for s in reviewed.lesions},
+                {s: read_nifti(out / mask_name(s, "bones")) for s in reviewed.lesions},
+                {s: read_nifti(out / mask_name(s, "lesions")) for s in reviewed.lesions},
             )
             write_dicom(work, result, headers, content, created, signoff=signoff, labelmap=labelmap)
     write_text(out / "report.html", render_html(content))
@@ -202,7 +203,7 @@ def _acquisition(out: Path, name: str, data: Mapping[str, Any]) -> Acquisition:
     known = {f.name for f in fields(Acquisition)} - {"volume", "source", "notes", "role"}
     source = data["source"]
     return Acquisition(
-        volume=read_nifti(out / "images" / f"{name}.nii.gz"),
+        volume=read_nifti(out / "images" / image_name(name)),
         role=SeriesRole(data["role"]),
         notes=tuple(data["notes"]),
         source=_source(source) if source else None,

@@ -12,8 +12,9 @@ import numpy as np
 from pelvimets.config import GridSettings, IntensitySettings, settings_to_dict
 from pelvimets.core.judged import UNJUDGED_BONE
 from pelvimets.core.progress import Progress, silent
+from pelvimets.core.splits import Splits, completed_splits
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError, InputError, SettingsError
+from pelvimets.errors import CohortError, InputError, SettingsError, listed
 from pelvimets.io.cohort.annotation import ANNOTATION_NAME
 from pelvimets.io.cohort.folder import Case, Cohort, CohortPatient, read_case
 from pelvimets.io.cohort.sample_index import SampleIndex
@@ -36,7 +37,6 @@ from pelvimets.training.phantom_samples import (
 )
 from pelvimets.training.sample import Sample, prepare_sample
 from pelvimets.training.settings import Task, TrainingSettings
-from pelvimets.training.splits import Splits, completed_splits, listed
 from pelvimets.training.store import SampleStore
 
 _KINDS = ("bones", "lesions", "mimics")

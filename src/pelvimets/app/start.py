@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pelvimets.config import GridSettings, ReadingSettings
+from pelvimets.core.splits import Splits
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.labels import LearnedFrom, Sequence
@@ -17,7 +18,6 @@ from pelvimets.model.bundle import (
     load_segmenter,
 )
 from pelvimets.training.settings import Task, TrainingSettings
-from pelvimets.training.splits import Splits
 
 if TYPE_CHECKING:
     from pelvimets.training.start import Start

@@ -21,7 +21,8 @@ from pelvimets.app.samples import (
 )
 from pelvimets.app.start import StartSource, adopted, load_start, start_source
 from pelvimets.config import settings_to_dict
-from pelvimets.errors import CohortError, InputError
+from pelvimets.core.splits import Splits, check_splits
+from pelvimets.errors import CohortError, InputError, listed
 from pelvimets.io.cohort.folder import read_cohort
 from pelvimets.io.phantom.record import phantom_command, refuse_unseen
 from pelvimets.io.record.run_folder import RunFolder
@@ -32,7 +33,6 @@ from pelvimets.requests.train import DigitalPatients, TrainRequest
 from pelvimets.training.overrides import check_goes_on, overridden
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.settings import TrainingSettings, training_settings
-from pelvimets.training.splits import Splits, check_splits, listed
 
 if TYPE_CHECKING:
     from pelvimets.training.observing import RunObserver, RunState

@@ -16,12 +16,12 @@ from pelvimets.app.samples import (
     splits_of_run,
 )
 from pelvimets.core.progress import Progress
+from pelvimets.core.splits import Splits
 from pelvimets.io.cohort.folder import Cohort, read_cohort
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.search_folder import locked
 from pelvimets.labels import Sequence
 from pelvimets.training.settings import TrainingSettings
-from pelvimets.training.splits import Splits
 from pelvimets.training.store import SampleStore
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from pelvimets.errors import CohortError
+from pelvimets.errors import CohortError, listed
 from pelvimets.evaluation.measures.case import CaseResult
 from pelvimets.evaluation.tables.facts import PatientFacts
 
@@ -68,7 +68,7 @@ def check_splits(splits: Mapping[str, Mapping[str, str]], evaluated: Sequence[st
         if seen:
             raise CohortError(
                 f"The {model} model has seen patients of this evaluation in training or tuning",
-                got=", ".join(seen[:10]) + (" ..." if len(seen) > 10 else ""),
+                got=listed(seen, most=10),
                 remedy="Leave them out, or evaluate them as what they are with --split",
             )
 

@@ -19,14 +19,6 @@ class Population(StrEnum):
     STRESS = "stress"
 
 
-class Part(StrEnum):
-    """Part of a cohort; the paper tells age and disease of each."""
-
-    TRAIN = "train"
-    VALIDATION = "validation"
-    TEST = "test"
-
-
 class Vendor(StrEnum):
     """Who built the scanner."""
 

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pelvimets import __version__
+from pelvimets.labels import Split
 from pelvimets.options import group, option
-from pelvimets.phantom.choices import Artefacts, DicomStyle, Part, Population
+from pelvimets.phantom.choices import Artefacts, DicomStyle, Population
 
 if TYPE_CHECKING:
     from pelvimets.phantom.cohort.build import PatientSettings
@@ -72,14 +73,14 @@ class PhantomOrder:
 
     seed: int = option("Decides the patient.", default=0, least=0)
     population: Population | None = option("Draw him from a population.", "--like", default=None)
-    part: Part = option("His part of the population.", "--split", default=Part.TRAIN)
+    part: Split = option("His part of the population.", "--split", default=Split.TRAIN)
     examined: Examined = group(Examined)
 
     def plan(self) -> PatientPlan | None:
         """His place in a population, if he has one."""
         from pelvimets.phantom.cohort.population import draw_plan
 
-        part = Part.TEST if self.population is Population.EXTERNAL else self.part
+        part = Split.TEST if self.population is Population.EXTERNAL else self.part
         return draw_plan(self.seed, self.population, part) if self.population else None
 
     def chosen_scanner(self) -> Scanner:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pelvimets.errors import InputError
+from pelvimets.errors import InputError, listed
 from pelvimets.model.engine import NetworkFiles
 from pelvimets.model.import_weights import network_weights
 from pelvimets.training.checkpoint import read_checkpoint, task_of
@@ -78,10 +78,9 @@ def check_fits(start: Start, settings: TrainingSettings) -> tuple[str, ...]:
         own = build_network(settings).state_dict()
     misfits = _misfits(own, start.weights)
     if len(misfits) == len(own) or (misfits and start.task is settings.task):
-        more = len(misfits) - _MOST_NAMED
         raise InputError(
             f"The weights of {start.words} do not fit the network of this run",
-            got="; ".join([*list(misfits.values())[:_MOST_NAMED], *[f"{more} more"][: more > 0]]),
+            got=listed(list(misfits.values()), _MOST_NAMED),
             remedy="Train with the same settings of the network (--settings), or without --from",
         )
     return tuple(misfits)

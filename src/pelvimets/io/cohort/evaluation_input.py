@@ -21,6 +21,7 @@ from pelvimets.io.cohort.acquisition import ACQUISITION_NAME, Protocol, read_acq
 from pelvimets.io.cohort.annotation import ANNOTATION_NAME, read_judged
 from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, read_patients
 from pelvimets.io.nifti.files import read_nifti
+from pelvimets.io.nifti.names import image_name, mask_name
 from pelvimets.io.phantom.record import PATIENT_RECORD
 from pelvimets.io.record.output import RECORD_NAME
 from pelvimets.io.record.run_record import read_run_record
@@ -53,11 +54,11 @@ class CaseFolders:
     def mask_path(self, side: str, sequence: Sequence, kind: str) -> Path:
         """A mask of either side, whether it exists or not."""
         folder = self.reference if side == "reference" else self.prediction
-        return folder / f"{sequence.value}_{kind}.nii.gz"
+        return folder / mask_name(sequence, kind)
 
     def image_path(self, sequence: Sequence) -> Path:
         """The image, whether it exists or not."""
-        return self.reference / f"{sequence.value}.nii.gz"
+        return self.reference / image_name(sequence)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,6 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 from pelvimets.core.judged import Judged
@@ -28,19 +27,12 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, GeometryError, reason
 from pelvimets.io.cohort.annotation import read_judged
 from pelvimets.io.nifti.files import read_nifti
+from pelvimets.io.nifti.names import image_name, mask_name
 from pelvimets.io.record.output import write_text
-from pelvimets.labels import Sequence
+from pelvimets.labels import Sequence, Split
 
 TABLE_NAME = "patients.csv"
 _KNOWN = ("patient", "split", "m_stage", "scanner", "age", "psa")
-
-
-class Split(StrEnum):
-    """Which part of the cohort a patient belongs to."""
-
-    TRAIN = "train"
-    VALIDATION = "validation"
-    TEST = "test"
 
 
 @dataclass(frozen=True)
@@ -68,16 +60,16 @@ class CohortPatient:
 
     def image_path(self, sequence: Sequence) -> Path:
         """Image of a sequence, whether it exists or not."""
-        return self.folder / f"{sequence.value}.nii.gz"
+        return self.folder / image_name(sequence)
 
     def mask_path(self, sequence: Sequence, kind: str) -> Path:
         """Mask of a sequence; ``kind`` is ``bones``, ``lesions`` or ``mimics``."""
-        return self.folder / f"{sequence.value}_{kind}.nii.gz"
+        return self.folder / mask_name(sequence, kind)
 
     @property
     def adc_path(self) -> Path:
         """ADC map (um2/s), whether it exists or not."""
-        return self.folder / "adc.nii.gz"
+        return self.folder / image_name("adc")
 
     @property
     def sequences(self) -> tuple[Sequence, ...]:

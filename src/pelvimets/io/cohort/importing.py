@@ -15,16 +15,10 @@ import numpy.typing as npt
 
 from pelvimets.core.judged import STRUCTURES, Judged
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError, InputError
+from pelvimets.errors import CohortError, InputError, listed
 from pelvimets.io.cohort.acquisition import read_sidecar, write_acquisition
 from pelvimets.io.cohort.annotation import write_judged
-from pelvimets.io.cohort.folder import (
-    TABLE_NAME,
-    CohortPatient,
-    Split,
-    read_patients,
-    write_table,
-)
+from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, read_patients, write_table
 from pelvimets.io.cohort.plan import KINDS, ImageSource, ImportPlan, MaskSource, PlannedPatient
 from pelvimets.io.cohort.sources import (
     Fill,
@@ -35,14 +29,14 @@ from pelvimets.io.cohort.sources import (
     read_truth,
 )
 from pelvimets.io.nifti.files import write_nifti
+from pelvimets.io.nifti.names import image_name, mask_name
 from pelvimets.io.workers import Jobs, each
-from pelvimets.labels import Sequence
+from pelvimets.labels import Sequence, Split
 
 __all__ = ["KINDS", "ImageSource", "ImportPlan", "MaskSource", "PlannedPatient"]
 
 Result = TypeVar("Result")
 Finished = Callable[[int, int], None]
-_MOST_PROBLEMS = 20
 
 
 def check_names(patients: Iterable[PlannedPatient]) -> None:
@@ -79,20 +73,10 @@ def check_masks(patients: Iterable[PlannedPatient], optional: Ordered[str]) -> N
     if lacking or bare:
         raise CohortError(
             "Images without a mask",
-            got=shortened(lacking or bare),
+            got=listed(lacking or bare),
             remedy="Add the masks, or say what their absence means: --missing-lesions empty "
             "(there is none) or leave (not known), --missing-bones leave",
         )
-
-
-def shortened(items: Ordered[str], most: int = _MOST_PROBLEMS) -> str:
-    """A list for a message.
-
-    >>> shortened(["a", "b", "c"], most=2)
-    'a; b; and 1 more'
-    """
-    more = [f"and {len(items) - most} more"] if len(items) > most else []
-    return "; ".join([*items[:most], *more])
 
 
 def person_of(key: str, pattern: str | None) -> str | None:
@@ -173,7 +157,7 @@ class Checked:
         if self.faults:
             raise CohortError(
                 f"The source has {len(self.faults)} problems, nothing was written",
-                got=shortened([str(fault) for fault in self.faults]),
+                got=listed([str(fault) for fault in self.faults]),
                 remedy="Repair these files or leave the patients out (--leave-out); --dry-run "
                 "lists all of them, each with what mends it",
             )
@@ -276,17 +260,17 @@ def write_patient(patient: PlannedPatient, folder: Path, fill: Fill | None = Non
     for sequence, source in patient.images.items():
         image = read_image(source)
         dwi = image if sequence is Sequence.DWI else dwi
-        write_nifti(folder / f"{sequence}.nii.gz", image)
+        write_nifti(folder / image_name(sequence), image)
         truth, judged = read_truth(source, image)
         if fill is not None:
             truth, judged = filled_bones(truth, judged, image, sequence, fill)
         who |= {} if truth.bones is None else {sequence: judged}
         for kind, array in zip(KINDS, (truth.bones, truth.lesions), strict=True):
             if array is not None:
-                write_nifti(folder / f"{sequence}_{kind}.nii.gz", image.with_array(array))
+                write_nifti(folder / mask_name(sequence, kind), image.with_array(array))
     write_judged(folder, who)
     if patient.adc is not None:
-        write_nifti(folder / "adc.nii.gz", read_adc(patient.adc, dwi))
+        write_nifti(folder / image_name("adc"), read_adc(patient.adc, dwi))
 
 
 def write_cohort(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pelvimets.core.annotation import ValueMap
-from pelvimets.io.cohort.folder import CohortPatient, Split
-from pelvimets.labels import Sequence
+from pelvimets.io.cohort.folder import CohortPatient
+from pelvimets.labels import Sequence, Split
 
 KINDS = ("bones", "lesions")
 

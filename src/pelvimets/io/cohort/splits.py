@@ -7,10 +7,10 @@ from collections.abc import Sequence as Ordered
 
 import numpy as np
 
-from pelvimets.errors import CohortError
-from pelvimets.io.cohort.folder import CohortPatient, Split
-from pelvimets.io.cohort.importing import shortened
+from pelvimets.errors import CohortError, listed
+from pelvimets.io.cohort.folder import CohortPatient
 from pelvimets.io.cohort.plan import PlannedPatient
+from pelvimets.labels import Split
 
 
 def with_splits(
@@ -26,15 +26,15 @@ def with_splits(
         CohortError: if a man is in two splits, or only some have one.
     """
     rows = {p.key: table.get(p.key) or table.get(p.man) for p in patients}
-    listed = {key: row.split if row else None for key, row in rows.items()}
-    own = {p.key: listed[p.key] or p.split for p in patients}
+    said = {key: row.split if row else None for key, row in rows.items()}
+    own = {p.key: said[p.key] or p.split for p in patients}
     held_out = {p.man for p in patients if own[p.key] is Split.TEST}
     rest = [p for p in patients if own[p.key] is not Split.TEST]
     undecided = [p.key for p in rest if own[p.key] is None]
     if undecided and len(undecided) < len(rest):
         raise CohortError(
             "Some patients have a split and some have none",
-            got=shortened(undecided),
+            got=listed(undecided),
             remedy="Give each of them one, or none of them",
         )
     drawn: dict[str, Split] = {}
@@ -51,7 +51,7 @@ def _check_one_split(patients: Ordered[PlannedPatient], splits: Mapping[str, Spl
     if torn:
         raise CohortError(
             "Images of one man stand in two splits",
-            got=shortened(sorted(set(torn))),
+            got=listed(sorted(set(torn))),
             remedy="Give all of his images one split",
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pydicom
 
 from pelvimets.io.dicom.archive import is_zip
+from pelvimets.io.nifti.names import image_name
 from pelvimets.labels import Sequence
 
 _LOOK_AT_FILES = 50  # foreign files among a study's first ones that are passed over
@@ -36,7 +37,7 @@ def studies_in(folder: Path) -> tuple[Path, ...]:
 
 def has_nifti_images(folder: Path) -> bool:
     """Whether a folder holds images under the names of the cohort layout."""
-    return any((folder / f"{sequence}.nii.gz").is_file() for sequence in Sequence)
+    return any((folder / image_name(sequence)).is_file() for sequence in Sequence)
 
 
 def _key(part: Path) -> str | None:

@@ -28,6 +28,7 @@ from pelvimets.io.cohort.evaluation_input import STRUCTURES_NAME, patients_of, r
 from pelvimets.io.dicom.foreign_seg import is_segmentation, read_segments
 from pelvimets.io.exchange.forms import PredictionForm
 from pelvimets.io.nifti.files import nifti_geometry, write_nifti
+from pelvimets.io.nifti.names import mask_name
 from pelvimets.io.record.output import write_json
 from pelvimets.labels import HIP_BONE, PROXIMAL_FEMUR, Bone, BoneUnion, Sequence
 
@@ -271,7 +272,7 @@ def _write(case: _ForeignCase, reference: Path, target: Path, notes: list[str]) 
         drawn.setdefault(sequence, set()).add(_key(part.target))
     for (sequence, kind), array in maps.items():
         folder.mkdir(parents=True, exist_ok=True)
-        write_nifti(folder / f"{sequence}_{kind}.nii.gz", Volume(array, grids[sequence]))
+        write_nifti(folder / mask_name(sequence, kind), Volume(array, grids[sequence]))
     if drawn:
         _keep_structures(folder, drawn, case.drawn)
     return sum(len(keys) for keys in drawn.values())
@@ -279,7 +280,7 @@ def _write(case: _ForeignCase, reference: Path, target: Path, notes: list[str]) 
 
 def _begun(folder: Path, sequence: Sequence, kind: str, grid: Geometry) -> npt.NDArray[np.uint16]:
     """The mask that an earlier object of the same patient began, or an empty one."""
-    path = folder / f"{sequence}_{kind}.nii.gz"
+    path = folder / mask_name(sequence, kind)
     if path.is_file():
         return read_label_mask(path).array.astype(np.uint16)
     return np.zeros(grid.shape, np.uint16)

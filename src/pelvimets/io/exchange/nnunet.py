@@ -11,12 +11,12 @@ from pathlib import Path
 
 from pelvimets.core.annotation import IGNORE, Structure, ValueMap, value_map
 from pelvimets.errors import CohortError, InputError
-from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, Split
+from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient
 from pelvimets.io.cohort.importing import check_masks, check_names, person_of, read_table
 from pelvimets.io.cohort.plan import ImageSource, ImportPlan, MaskSource, PlannedPatient
 from pelvimets.io.cohort.rules import ImportRules, Readers
 from pelvimets.io.exchange.nnunet_dataset import NnunetCase, NnunetDataset, read_nnunet
-from pelvimets.labels import Sequence
+from pelvimets.labels import Sequence, Split
 
 _CASE_SUFFIX = re.compile(r"[-_](dwi|t1)$", re.IGNORECASE)
 

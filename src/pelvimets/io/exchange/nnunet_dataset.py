@@ -22,10 +22,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pelvimets.errors import CohortError, reason, shown
-from pelvimets.io.cohort.folder import Split
-from pelvimets.io.cohort.importing import shortened
+from pelvimets.errors import CohortError, listed, reason, shown
 from pelvimets.io.nifti.files import SUFFIXES
+from pelvimets.labels import Split
 
 DATASET_NAME = "dataset.json"
 SPLITS_NAME = "splits_final.json"
@@ -185,7 +184,7 @@ def _cases_of_part(
         cases.append(NnunetCase(name, files, label if label.is_file() else None, split))
     unlabelled = [c.name for c in cases if c.label is None and split is None]
     if unlabelled:
-        raise CohortError("Training cases without a file in labelsTr", got=shortened(unlabelled))
+        raise CohortError("Training cases without a file in labelsTr", got=listed(unlabelled))
     return cases
 
 
@@ -196,7 +195,7 @@ def _check_channels(
     if wrong:
         raise CohortError(
             f"Cases in {images} that do not have one file per channel",
-            got=shortened(wrong),
+            got=listed(wrong),
             remedy=f"The channels are {', '.join(f'{n:04d}' for n in numbers)}",
         )
 
@@ -223,7 +222,7 @@ def _with_fold(cases: list[NnunetCase], path: Path, fold: int) -> list[NnunetCas
     if training != set(split):
         raise CohortError(
             f"{path.name} does not name the cases of imagesTr",
-            got=shortened(sorted(training ^ set(split))),
+            got=listed(sorted(training ^ set(split))),
             remedy="Give the splits of this data set with --splits",
         )
     return [c if c.split else replace(c, split=split[c.name]) for c in cases]

@@ -16,22 +16,21 @@ import numpy.typing as npt
 from pelvimets.core.annotation import LESION, OWN_BONES, truth_of
 from pelvimets.core.judged import EVERYTHING, UNJUDGED_BONE, UNJUDGED_LESION, Judged
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError, GeometryError, InputError, OutputError
+from pelvimets.errors import CohortError, GeometryError, InputError, OutputError, listed
 from pelvimets.io.cohort.folder import (
     TABLE_NAME,
     Case,
     Cohort,
     CohortPatient,
-    Split,
     read_case,
     write_table,
 )
-from pelvimets.io.cohort.importing import Finished, shortened
+from pelvimets.io.cohort.importing import Finished
 from pelvimets.io.exchange.nnunet import Channel
 from pelvimets.io.exchange.nnunet_dataset import DATASET_NAME, OWN_KEY, SPLITS_NAME
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.record.output import write_json
-from pelvimets.labels import Bone, Sequence
+from pelvimets.labels import Bone, Sequence, Split
 
 ENDING = ".nii.gz"
 _FOLDERS = {False: ("imagesTr", "labelsTr"), True: ("imagesTs", "labelsTs")}
@@ -152,7 +151,7 @@ def _check_splits(training: Ordered[ExportCase]) -> None:
     if without and len(without) < len(training):
         raise CohortError(
             "Some patients have a split and some have none",
-            got=shortened(without),
+            got=listed(without),
             remedy=f"Fill the column split of {TABLE_NAME}, or leave it empty for all",
         )
 
@@ -165,7 +164,7 @@ def _check_files(cases: Ordered[ExportCase], order: NnunetOrder) -> None:
         if not path.is_file()
     ]
     if missing:
-        raise CohortError("Images without a file that the data set needs", got=shortened(missing))
+        raise CohortError("Images without a file that the data set needs", got=listed(missing))
 
 
 def _needed(case: ExportCase, order: NnunetOrder) -> list[Path]:
@@ -194,7 +193,7 @@ def check_cases(cases: Ordered[ExportCase], order: NnunetOrder, finished: Finish
     if problems:
         raise CohortError(
             f"The cohort has {len(problems)} problems, nothing was written",
-            got=shortened(problems),
+            got=listed(problems),
         )
 
 

@@ -27,6 +27,7 @@ from typing import Any
 from pelvimets.errors import InputError
 from pelvimets.io.cohort.evaluation_input import FINDINGS_NAME
 from pelvimets.io.cohort.folder import TABLE_NAME
+from pelvimets.io.nifti.names import mask_name
 from pelvimets.io.phantom.record import COHORT_RECORD
 from pelvimets.io.record.output import write_json
 from pelvimets.labels import Sequence
@@ -142,7 +143,7 @@ def _copy_flat(submission: Path, case: str, target: Path) -> None:
         for folder, kind in ((sequence.value, "lesions"), (f"{sequence.value}_bones", "bones")):
             path = submission / folder / f"{case}.nii.gz"
             if path.is_file():
-                shutil.copyfile(path, target / f"{sequence.value}_{kind}.nii.gz")
+                shutil.copyfile(path, target / mask_name(sequence, kind))
 
 
 def _complete(folder: Path, patients: list[str], part: str) -> tuple[Sequence, ...]:
@@ -150,7 +151,7 @@ def _complete(folder: Path, patients: list[str], part: str) -> tuple[Sequence, .
     found = []
     for sequence in Sequence:
         for kind in ("lesions", "bones"):
-            name = f"{sequence.value}_{kind}.nii.gz"
+            name = mask_name(sequence, kind)
             missing = [p for p in patients if not (folder / p / name).is_file()]
             if missing and len(missing) < len(patients):
                 more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
@@ -222,9 +223,9 @@ def stage_reference(cohort: Path, patients: Iterable[str], prediction: Path, fol
     for patient in patients:
         (folder / patient).mkdir()
         for sequence in Sequence:
-            own = [f"{sequence.value}_{kind}.nii.gz" for kind in ("lesions", "bones")]
+            own = [mask_name(sequence, kind) for kind in ("lesions", "bones")]
             wanted = [name for name in own if (prediction / patient / name).is_file()]
             if own[0] in wanted:
-                wanted.append(f"{sequence.value}_mimics.nii.gz")
+                wanted.append(mask_name(sequence, "mimics"))
             for name in wanted:
                 shutil.copyfile(cohort / patient / name, folder / patient / name)

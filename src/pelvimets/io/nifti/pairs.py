@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pelvimets.core.annotation import OWN_BONES, Structure, ValueMap, value_map
-from pelvimets.errors import CohortError, InputError
+from pelvimets.errors import CohortError, InputError, listed
 from pelvimets.io.cohort.folder import TABLE_NAME
 from pelvimets.io.cohort.importing import (
     check_masks,
     check_names,
     person_of,
     read_table,
-    shortened,
 )
 from pelvimets.io.cohort.plan import KINDS, ImageSource, ImportPlan, MaskSource, PlannedPatient
 from pelvimets.io.cohort.rules import ImportRules, Readers
@@ -235,7 +234,7 @@ def _slots(
     if problems or not found:
         raise CohortError(
             "The names of the files do not say clearly what they are",
-            got=shortened(problems) or "no file was recognised",
+            got=listed(problems) or "no file was recognised",
             remedy="Look at the table of --dry-run, and say it with --pattern "
             "SLOT={patient}/NAME.nii.gz; slots: " + ", ".join(SLOTS),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from pelvimets.errors import PelvimetsError
 from pelvimets.io.nifti.files import read_nifti
+from pelvimets.io.nifti.names import image_name
 from pelvimets.phantom.cohort.benchmark import (
     IMAGES,
     MASKS,
@@ -27,7 +28,7 @@ def patient_fingerprints(
         InputError: if a file is missing or damaged.
     """
     return {
-        name: fingerprint(read_nifti(folder / f"{name}.nii.gz"), labels=name in MASKS)
+        name: fingerprint(read_nifti(folder / image_name(name)), labels=name in MASKS)
         for name in names
     }
 

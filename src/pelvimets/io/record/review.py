@@ -32,6 +32,7 @@ from pelvimets.core.review import Review
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError, reason, shown
 from pelvimets.io.nifti.files import read_nifti, write_nifti
+from pelvimets.io.nifti.names import image_name, mask_name
 from pelvimets.io.record.locks import held
 from pelvimets.io.record.output import tidy, write_bytes
 from pelvimets.io.record.review_data import review_from_dict, review_to_dict
@@ -86,27 +87,27 @@ class ReviewFolder:
 
     def image(self, key: str) -> Path:
         """Acquired image; ``key`` is ``dwi``, ``t1`` or ``adc``."""
-        return self.out / "images" / f"{key}.nii.gz"
+        return self.out / "images" / image_name(key)
 
     def bones(self, sequence: Sequence) -> Path:
         """Bone label map."""
-        return self.out / f"{sequence.value}_bones.nii.gz"
+        return self.out / mask_name(sequence, "bones")
 
     def lesions(self, sequence: Sequence) -> Path:
         """Lesion label map of the model."""
-        return self.out / f"{sequence.value}_lesions.nii.gz"
+        return self.out / mask_name(sequence, "lesions")
 
     def drawn(self, sequence: Sequence) -> Path:
         """Lesion label map as drawn, rejected lesions included."""
-        return self.case / "drawn" / f"{sequence.value}_lesions.nii.gz"
+        return self.case / "drawn" / mask_name(sequence, "lesions")
 
     def drawn_bones(self, sequence: Sequence) -> Path:
         """Bone label map as the reader left it, where he changed it."""
-        return self.case / "drawn" / f"{sequence.value}_bones.nii.gz"
+        return self.case / "drawn" / mask_name(sequence, "bones")
 
     def corrected(self, sequence: Sequence) -> Path:
         """Lesion label map without the rejected lesions."""
-        return self.case / f"{sequence.value}_lesions.nii.gz"
+        return self.case / mask_name(sequence, "lesions")
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,11 +312,11 @@ def complete_as_case(folder: ReviewFolder, target: Path | None = None) -> Path:
         OutputError: if it cannot be written.
     """
     target = folder.case if target is None else target
-    parts = {f"{key}.nii.gz": folder.image(key) for key in (*Sequence, _ADC)}
+    parts = {image_name(key): folder.image(key) for key in (*Sequence, _ADC)}
     for sequence in Sequence:
         drawn = folder.drawn_bones(sequence)
-        parts[f"{sequence}_bones.nii.gz"] = drawn if drawn.is_file() else folder.bones(sequence)
-        parts[f"{sequence}_lesions.nii.gz"] = folder.corrected(sequence)
+        parts[mask_name(sequence, "bones")] = drawn if drawn.is_file() else folder.bones(sequence)
+        parts[mask_name(sequence, "lesions")] = folder.corrected(sequence)
     try:
         target.mkdir(parents=True, exist_ok=True)
         for name, source in parts.items():

@@ -48,7 +48,7 @@ class Atlas:
     Attributes:
         name: Source.
         geometry: Grid, axial, head-up.
-        code: ``Tissue`` in the low five bits, ``Part`` above them (z, y, x).
+        code: ``Tissue`` in the low five bits, ``Split`` above them (z, y, x).
         landmarks: Femoral heads.
         observed_above_mm: z below which the source itself had no data.
     """
@@ -66,7 +66,7 @@ class Atlas:
 
     @property
     def part(self) -> UInt8Array:
-        """``Part`` values (z, y, x)."""
+        """``Split`` values (z, y, x)."""
         return self.code >> np.uint8(PART_SHIFT)
 
 

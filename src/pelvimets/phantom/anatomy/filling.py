@@ -75,7 +75,7 @@ def add_rectal_gas(
         tissue: ``Tissue`` values (z, y, x).
         geometry: Grid.
         landmarks: Femoral heads; the rectum lies behind and between them.
-        share: Part of the content that is gas, 0 to 1.
+        share: Split of the content that is gas, 0 to 1.
     """
     if share <= 0.0:
         return

@@ -113,7 +113,7 @@ class Anatomy:
     Attributes:
         geometry: Grid.
         tissue: ``Tissue`` values.
-        part: ``Part`` values.
+        part: ``Split`` values.
         bones: ``Bone`` values.
         marrow_fat_percent: 0-100 in marrow, 0 elsewhere.
         landmarks: Femoral heads.
@@ -191,5 +191,5 @@ def tissue_of(code: UInt8Array) -> UInt8Array:
 
 
 def part_of(code: UInt8Array) -> UInt8Array:
-    """``Part`` in an atlas code."""
+    """``Split`` in an atlas code."""
     return code >> np.uint8(5)

@@ -89,7 +89,7 @@ class Benchmark:
     Attributes:
         version: Raised whenever a fingerprint changes.
         parts: By name.
-        fingerprints: Part -> patient -> volume -> fingerprint; empty before it is frozen.
+        fingerprints: Split -> patient -> volume -> fingerprint; empty before it is frozen.
     """
 
     version: str

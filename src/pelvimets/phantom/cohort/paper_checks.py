@@ -14,8 +14,9 @@ import numpy as np
 from scipy import stats
 
 from pelvimets.errors import CohortError
+from pelvimets.labels import Split
 from pelvimets.phantom.anatomy.patient import MimicKind
-from pelvimets.phantom.choices import Part, Population
+from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.checks import CheckRow, Reference
 from pelvimets.phantom.cohort.population import DATASETS, ENROLMENT, FIGURES
 from pelvimets.phantom.disease.burden import BurdenSettings, total_volume_cm3
@@ -38,7 +39,7 @@ class ManDrawn:
         benign: Benign findings he has.
     """
 
-    part: Part
+    part: Split
     lesions: int
     volume_cm3: float
     smallest_cm3: float | None

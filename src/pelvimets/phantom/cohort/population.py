@@ -19,8 +19,9 @@ import numpy as np
 from scipy import stats
 
 from pelvimets.errors import SettingsError
+from pelvimets.labels import Split
 from pelvimets.phantom.anatomy.patient import LesionKind, MimicKind
-from pelvimets.phantom.choices import Part, Population
+from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.build import PatientSettings
 from pelvimets.phantom.disease.burden import BurdenSettings, draw_volumes
 from pelvimets.phantom.disease.metastases import DiseaseSettings
@@ -108,26 +109,26 @@ def _mix(discovery: int, achieva: int, intera: int) -> tuple[tuple[str, int], ..
     return ("discovery", discovery), ("achieva", achieva), ("intera", intera)
 
 
-FIGURES: dict[tuple[Population, Part], PartFigures] = {
-    (Population.BONES, Part.TRAIN): PartFigures(
+FIGURES: dict[tuple[Population, Split], PartFigures] = {
+    (Population.BONES, Split.TRAIN): PartFigures(
         (68.3, 10.5), (7.11, 10.49, 15.99), (1.04, 1.95, 6.71), _mix(417, 133, 134), _TRAIN
     ),
-    (Population.BONES, Part.VALIDATION): PartFigures(
+    (Population.BONES, Split.VALIDATION): PartFigures(
         (67.6, 10.9), (8.46, 9.73, 12.68), (1.08, 2.07, 5.78), _mix(56, 17, 15), _VALIDATION
     ),
-    (Population.BONES, Part.TEST): PartFigures(
+    (Population.BONES, Split.TEST): PartFigures(
         (67.8, 11.7), (7.44, 11.19, 15.75), (1.02, 2.19, 5.46), _mix(57, 15, 16), _TEST
     ),
-    (Population.LESIONS, Part.TRAIN): PartFigures(
+    (Population.LESIONS, Split.TRAIN): PartFigures(
         (69.6, 10.4), (9.10, 13.04, 20.1), (1.01, 1.29, 5.41), _mix(172, 71, 23), _TRAIN
     ),
-    (Population.LESIONS, Part.VALIDATION): PartFigures(
+    (Population.LESIONS, Split.VALIDATION): PartFigures(
         (65.9, 11.2), (10.13, 12.65, 18.50), (1.08, 1.36, 4.38), _mix(17, 10, 7), _VALIDATION
     ),
-    (Population.LESIONS, Part.TEST): PartFigures(
+    (Population.LESIONS, Split.TEST): PartFigures(
         (68.7, 8.9), (12.95, 13.95, 23.5), (1.07, 1.48, 4.73), _mix(20, 8, 6), _TEST
     ),
-    (Population.EXTERNAL, Part.TEST): PartFigures(
+    (Population.EXTERNAL, Split.TEST): PartFigures(
         (70.7, 8.1), (8.89, 12.25, 26.92), (1.05, 1.65, 5.26), _mix(31, 13, 24), _EXTERNAL
     ),
 }
@@ -143,7 +144,7 @@ FIGURES |= {
             correlation=_HARD.correlation,
         ),
     )
-    for part in Part
+    for part in Split
 }
 
 # Patients of each dataset of the paper, with and without metastases:
@@ -173,7 +174,7 @@ class PatientPlan:
 
     seed: int
     population: Population
-    part: Part
+    part: Split
     dataset: int
     scanner: str
     age_years: float
@@ -196,7 +197,7 @@ class PatientPlan:
         )
 
 
-def draw_plan(seed: int, population: Population, part: Part) -> PatientPlan:
+def draw_plan(seed: int, population: Population, part: Split) -> PatientPlan:
     """Draw one man of a population from his seed.
 
     Raises:
@@ -249,13 +250,13 @@ def patient_seed(cohort_seed: int, index: int) -> int:
     return int(np.random.SeedSequence([cohort_seed, index]).generate_state(1)[0])
 
 
-def split_parts(population: Population, patients: int, seed: int) -> tuple[Part, ...]:
-    """Part of each patient; validation and test get a tenth each, rounded."""
+def split_parts(population: Population, patients: int, seed: int) -> tuple[Split, ...]:
+    """Split of each patient; validation and test get a tenth each, rounded."""
     if population is Population.EXTERNAL:
-        return (Part.TEST,) * patients
+        return (Split.TEST,) * patients
     tenth = round(patients / 10)
-    parts = [Part.VALIDATION] * tenth + [Part.TEST] * tenth
-    parts += [Part.TRAIN] * (patients - len(parts))
+    parts = [Split.VALIDATION] * tenth + [Split.TEST] * tenth
+    parts += [Split.TRAIN] * (patients - len(parts))
     order = np.random.default_rng([seed, 202]).permutation(patients)
     return tuple(parts[n] for n in order)
 

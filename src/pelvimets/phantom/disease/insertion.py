@@ -1,7 +1,7 @@
 """Metastases put into real images whose bones are known, so that the background is real.
 
 A metastasis replaces the marrow around it: darker on T1, brighter on DWI, by a factor of the
-marrow's signal in that place. Part of the image's own texture stays, and the border is as soft
+marrow's signal in that place. Split of the image's own texture stays, and the border is as soft
 as the image's voxels make it.
 """
 

@@ -16,8 +16,8 @@ from scipy import ndimage
 from pelvimets.phantom.physics.sampling import Float32Array, along_x, along_y, along_z
 
 Box = tuple[slice, slice, slice]
-Part = tuple[Box, Float32Array]
-Projection = Callable[[Float32Array, Box], Part]
+Split = tuple[Box, Float32Array]
+Projection = Callable[[Float32Array, Box], Split]
 _HALF = 0.5
 
 
@@ -28,7 +28,7 @@ def straight_projection(wz: Float32Array, wy: Float32Array, wx: Float32Array) ->
         wz, wy, wx: Averaging matrices (target, source) of a sequence without distortion.
     """
 
-    def project(crop: Float32Array, box: Box) -> Part:
+    def project(crop: Float32Array, box: Box) -> Split:
         rows = tuple(_reached(w, part) for w, part in zip((wz, wy, wx), box, strict=True))
         filled = along_z(wz[rows[0], box[0]], crop)
         filled = along_y(np.ascontiguousarray(wy[rows[1], box[1]]), filled)
@@ -52,7 +52,7 @@ def displaced_projection(
     below = np.floor(row).astype(np.int32)
     share = row - below
 
-    def project(crop: Float32Array, box: Box) -> Part:
+    def project(crop: Float32Array, box: Box) -> Split:
         rz, rx = _reached(wz, box[0]), _reached(wx, box[2])
         lines = along_x(wx[rx, box[2]], along_z(wz[rz, box[0]], crop))
         lines = np.pad(lines, ((0, 0), (1, 1), (0, 0)))
@@ -88,7 +88,7 @@ def label_map(
     total = np.zeros(shape, np.float32)
     best = np.zeros(shape, np.float32)
     owner = np.zeros(shape, labels.dtype)
-    small: list[tuple[int, Part]] = []
+    small: list[tuple[int, Split]] = []
     for value, box in enumerate(ndimage.find_objects(labels.astype(np.int32)), start=1):
         if box is None:
             continue

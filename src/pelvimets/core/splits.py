@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pelvimets.errors import CohortError
+from pelvimets.errors import CohortError, listed
+from pelvimets.labels import Split
 
-PARTS = ("train", "validation", "test")
 _TENTHS = (8, 1, 1)
-_MOST_NAMED = 20
+
+
+PARTS = tuple(split.value for split in Split)
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,3 @@ def check_splits(named: Mapping[str, Splits]) -> None:
             remedy="Give each patient one split for both networks (train --split-of RUN takes "
             "those of another run); rename different patients of one name",
         )
-
-
-def listed(faults: list[str]) -> str:
-    """Faults in one line, a long list cut.
-
-    >>> listed(["a", "b"])
-    'a; b'
-    """
-    more = len(faults) - _MOST_NAMED
-    return "; ".join(faults[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pelvimets.core.splits import Splits, check_splits, completed_splits, random_splits
 from pelvimets.errors import CohortError
-from pelvimets.training.splits import Splits, check_splits, completed_splits, random_splits
 
 NAMES = st.sets(st.text("abcdefgh", min_size=1, max_size=4), min_size=3, max_size=60)
 
