@@ -54,7 +54,9 @@ OPENS_FILES = {
     "phantom/anatomy/atlas.py: file.read_bytes": "packaged",
     "phantom/cohort/benchmark.py: file.read_text": "packaged",
     "report/data.py: path.read_text": "packaged",
-    "web/pages.py: (_folder() / name).read_bytes": "packaged",
+    "report/cohort.py: (folder / file).read_text": "packaged",
+    "report/cohort.py: Image.open": "a picture in memory",
+    "web/pages.py: (_folder(folder) / name).read_bytes": "packaged",
 }
 """What may stand outside ``io``, and why."""
 

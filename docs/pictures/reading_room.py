@@ -1,53 +1,80 @@
-"""Pictures of docs/reading-room.md: ``python -m docs.pictures.reading_room [OUT]``.
+"""Pictures of docs/reading-room.md: ``python -m docs.pictures.reading_room``.
 
-OUT is the output folder of ``pelvimets predict``; it is copied, not changed. Without it a digital
-patient is made, and in place of networks his ground truth is handed over, with the lesion mimics
-as false positives, so that there is something to reject. Needs chromium and playwright.
+Two digital patients are made, one of them with a second time point. In place of networks their
+ground truth is handed over, with the lesion mimics as false positives, so that there is something
+to reject. Needs chromium and playwright.
 """
 
 from __future__ import annotations
 
-import shutil
-import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
+from pelvimets.app.desks import DeskOptions, open_desk
 from pelvimets.app.phantom import make_phantom
 from pelvimets.app.predict import StudyInput, predict
-from pelvimets.app.view import open_desk
+from pelvimets.app.readers import ReadAs
+from pelvimets.app.view import ReviewDesk
+from pelvimets.app.worklist import open_worklist
 from pelvimets.config import ReadingSettings
+from pelvimets.core.review import Verdict
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.requests.phantom import PhantomOrder
-from pelvimets.web import bind_viewer
+from pelvimets.web import ViewerServer, bind_viewer, bind_worklist
 from tests.web.browser import browser, fresh_page
 
 HERE = Path(__file__).parent
-SEED = 11
+SEEDS = {"patient-a": 11, "patient-b": 12}
 SETTLED_MS = 1500
+DRAG = """([dx0, dy0, dx1, dy1]) => {
+  const panel = pelvimets.panels.get("t1"), box = panel.canvas.getBoundingClientRect();
+  const [x, y] = panel.pixelOf(panel.place, 0);
+  return [box.x + x + dx0, box.y + y + dy0, box.x + x + dx1, box.y + y + dy1];
+}"""
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out"
-        if len(sys.argv) > 1:
-            shutil.copytree(sys.argv[1], out)
-        else:
-            read_digital_patient(Path(folder) / "patient", out)
-        server = bind_viewer(open_desk(out))
-        thread = server.start()
-        with browser() as running, fresh_page(running) as watched:
-            watched.open(server.address)
-            take_pictures(watched.page, server.address.split("?")[0])
-        server.stop()
-        thread.join(10)
+    with tempfile.TemporaryDirectory() as folder, browser() as running:
+        made, results = Path(folder) / "patients", Path(folder) / "results"
+        for name, seed in SEEDS.items():
+            make_phantom(PhantomOrder(seed=seed, follow_up=name == "patient-a"), made / name)
+            read_digital_patient(made / name, results / name, name)
+        now = Path(folder) / "now"
+        read_digital_patient(made / "patient-a" / "follow_up", now, "patient-a")
+        out = results / "patient-a"
+        with shown(running, bind_viewer(open_desk(now, DeskOptions(prior=out)))) as page:
+            beside_prior(page)
+        read_twice(results / "patient-b")
+        options = DeskOptions(ReadAs(settle=True))
+        with shown(running, bind_viewer(open_desk(results / "patient-b", options))) as page:
+            page.locator("#lesions li", has_text="readers differ").locator("button").first.click()
+            picture(page, "9-settle")
+        with shown(running, bind_viewer(open_desk(out))) as page:
+            take_pictures(page)
+        with shown(running, bind_worklist(open_worklist(results, DeskOptions())), "tr") as page:
+            picture(page, "0-worklist")
 
 
-def read_digital_patient(folder: Path, out: Path) -> None:
-    make_phantom(PhantomOrder(seed=SEED), folder)
+@contextmanager
+def shown(
+    running: Browser, server: ViewerServer, until: str = "body[data-ready=true]"
+) -> Iterator[Page]:
+    thread = server.start()
+    with fresh_page(running) as watched:
+        watched.page.goto(server.address)
+        watched.page.wait_for_selector(until)
+        yield watched.page
+    server.stop()
+    thread.join(10)
+
+
+def read_digital_patient(folder: Path, out: Path, name: str) -> None:
     maps = {k: read_nifti(folder / f"t1_{k}.nii.gz") for k in ("bones", "lesions", "mimics")}
     marked = (maps["lesions"].array > 0) | (maps["mimics"].array > 0)
     truth = FixedSegmenter(
@@ -57,17 +84,33 @@ def read_digital_patient(folder: Path, out: Path) -> None:
         name="ground truth of a digital patient",
     )
     files = {k: folder / f"{k}.nii.gz" for k in ("dwi", "t1", "adc")}
-    predict(StudyInput(**files, name="digital-patient"), out, segmenter=truth)
+    predict(StudyInput(**files, name=name), out, segmenter=truth)
 
 
-def take_pictures(page: Page, address: str) -> None:
+def read_twice(out: Path) -> None:
+    """Two readers who differ on the second lesion."""
+    for name in ("Ada", "Bo"):
+        desk = ReviewDesk(out, ReadAs(name))
+        for lesion in desk.lesions:
+            differs = name == "Bo" and lesion.number == 2
+            desk.decide(lesion.number, Verdict.REJECTED if differs else Verdict.ACCEPTED)
+        desk.sign()
+
+
+def beside_prior(page: Page) -> None:
+    page.keyboard.press("1")
+    page.locator("#lesions button").first.click()
+    page.keyboard.press("t")
+    picture(page, "8-prior")
+
+
+def take_pictures(page: Page) -> None:
+    address = page.url
     page.get_by_role("button", name="Rendering").click()
     page.wait_for_selector("body[data-rendering=true]")
     picture(page, "1-study")
     page.get_by_role("button", name="Rendering").click()
-    page.keyboard.press("1")
-    page.keyboard.press("t")
-    picture(page, "2-lesion")
+    look(page)
     page.keyboard.press("?")
     picture(page, "3-keys")
     page.keyboard.press("Escape")
@@ -76,16 +119,36 @@ def take_pictures(page: Page, address: str) -> None:
     picture(page, "4-edit")
     page.keyboard.press("Enter")
     page.wait_for_selector("#editor", state="hidden")
+    page.keyboard.press("0")
+    page.keyboard.press("4")
     judge(page)
     page.click("#sign")
     page.fill("#reader", "Dr. A. Reader")
     page.fill("#comment", "Second reading.")
+    page.check("#verified")
+    page.fill("#organisation", "Department of Radiology")
     picture(page, "5-sign")
     page.click("#sign-confirm")
     page.get_by_role("button", name="Reopen").wait_for()
     picture(page, "6-signed")
     page.goto(address + "report")
     picture(page, "7-report")
+
+
+def look(page: Page) -> None:
+    """Close to a lesion, outlined, measured."""
+    page.keyboard.press("1")
+    page.keyboard.press("t")
+    page.keyboard.press("z")
+    page.wait_for_timeout(SETTLED_MS)
+    page.keyboard.press("k")
+    x0, y0, x1, y1 = page.evaluate(DRAG, [-60, 0, 60, 0])
+    page.mouse.move(x0, y0)
+    page.mouse.down()
+    page.mouse.move(x1, y1, steps=4)
+    page.mouse.up()
+    page.keyboard.press("k")
+    picture(page, "2-lesion")
 
 
 def judge(page: Page) -> None:

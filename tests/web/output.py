@@ -41,8 +41,18 @@ T1_GRID = Geometry.from_axes(
 GRIDS = {Sequence.DWI: DWI_GRID, Sequence.T1: T1_GRID}
 
 
-def write_output(out: Path, grids: dict[Sequence, Geometry] = GRIDS) -> Findings:
-    """Write findings, masks and images; returns the findings."""
+def write_output(
+    out: Path,
+    grids: dict[Sequence, Geometry] = GRIDS,
+    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> Findings:
+    """Write findings, masks and images; the patient may lie elsewhere (LPS mm) in the scanner."""
+
+    def write(path: Path, volume: Volume) -> None:
+        matrix = volume.geometry.matrix.copy()
+        matrix[:3, 3] += shift_mm
+        write_nifti(path, Volume(volume.array, Geometry(volume.geometry.shape, matrix)))
+
     (out / "images").mkdir(parents=True)
     bones = BoneMasks({s: _bones(grid) for s, grid in grids.items()})
     lesions = {s: _lesions(grid, s) for s, grid in grids.items()}
@@ -56,11 +66,11 @@ def write_output(out: Path, grids: dict[Sequence, Geometry] = GRIDS) -> Findings
         Origin(patient_key="patient-0042", bundle="digital-1 1.0", uid_seed="seed"),
     )
     for sequence in grids:
-        write_nifti(out / f"{sequence}_bones.nii.gz", bones.by_sequence[sequence])
-        write_nifti(out / f"{sequence}_lesions.nii.gz", lesions[sequence])
+        write(out / f"{sequence}_bones.nii.gz", bones.by_sequence[sequence])
+        write(out / f"{sequence}_lesions.nii.gz", lesions[sequence])
         image = _image(bones.by_sequence[sequence], lesions[sequence], sequence)
-        write_nifti(out / "images" / f"{sequence}.nii.gz", image)
-    write_nifti(out / "images" / "adc.nii.gz", adc)
+        write(out / "images" / f"{sequence}.nii.gz", image)
+    write(out / "images" / "adc.nii.gz", adc)
     (out / "findings.json").write_text(json.dumps(findings_to_dict(findings)))
     (out / "report.html").write_text("<!doctype html><title>Report</title><h1>Report</h1>")
     (out / "run.json").write_text(json.dumps({"settings": {"lesions": {"operating_point": 0.6}}}))

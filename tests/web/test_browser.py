@@ -62,7 +62,7 @@ def _spacing(desk: ReviewDesk, key: str) -> np.ndarray:
 
 def _centre(viewer: Watched, key: str) -> tuple[float, float]:
     """Middle of a panel's axial tile on the screen."""
-    box = viewer.page.locator(f"[data-key={key}] canvas").bounding_box()
+    box = viewer.page.locator(f"[data-key={key}] canvas:not(.marks)").bounding_box()
     assert box is not None
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
@@ -76,10 +76,10 @@ def test_loaded_it_shows_study_lesions_and_images(viewer: Watched) -> None:
     assert page.evaluate("[...pelvimets.panels.values()].map(p => p.nv.volumes.length)") == [3] * 3
     assert page.url.endswith("/")
     assert viewer.first_image_ms() > 0
-    shown = page.locator("[data-key=dwi] canvas").screenshot()
+    shown = page.locator("[data-key=dwi] canvas:not(.marks)").screenshot()
     page.keyboard.press("o")
     _settled(viewer)
-    assert page.locator("[data-key=dwi] canvas").screenshot() != shown
+    assert page.locator("[data-key=dwi] canvas:not(.marks)").screenshot() != shown
 
 
 def test_a_jump_takes_all_panels_to_the_lesion(viewer: Watched, desk: ReviewDesk) -> None:
@@ -298,7 +298,8 @@ def test_planes_panels_rendering_and_help(viewer: Watched) -> None:
 
 def test_everything_has_a_name_for_a_screen_reader(viewer: Watched) -> None:
     nameless = viewer.page.evaluate(
-        "[...document.querySelectorAll('button, a, input, select, textarea, canvas, [role=group]')]"
+        "[...document.querySelectorAll('button, a, input, select, textarea, [role=group]')]"
+        ".concat([...document.querySelectorAll('canvas:not(.marks)')])"
         ".filter(e => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length))"
         ".map(e => e.outerHTML)"
     )

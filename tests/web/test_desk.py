@@ -11,7 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pelvimets.app.view import ReviewDesk, export_case
+from pelvimets.app.desks import export_case
+from pelvimets.app.readers import ReadAs
+from pelvimets.app.view import ReviewDesk
 from pelvimets.core.corrected import ReviewedStudy
 from pelvimets.core.review import Remarks, Verdict
 from pelvimets.errors import InputError, ReviewConflictError, ReviewError
@@ -290,12 +292,12 @@ def test_a_bone_is_drawn_anew_measured_and_taken_back(desk: ReviewDesk, out: Pat
 
 def test_each_of_two_readers_has_a_review_of_his_own(out: Path) -> None:
     before = (out / "findings.json").read_bytes()
-    ada, bo = ReviewDesk(out, reader="ada"), ReviewDesk(out, reader="bo")
+    ada, bo = ReviewDesk(out, ReadAs("ada")), ReviewDesk(out, ReadAs("bo"))
     _judge_all(ada, rejected=1)
     _judge_all(bo, rejected=2)
     ada.remark(Remarks(reader="Ada"))
     ada.sign()
-    assert ReviewDesk(out, reader="bo").review.signed is None
+    assert ReviewDesk(out, ReadAs("bo")).review.signed is None
     assert ReviewDesk(out).review.pending == (1, 2, 3)
     assert (out / "findings.json").read_bytes() == before
     assert _labels(out / "readers" / "ada" / "review" / "dwi_lesions.nii.gz") == {2, 3}

@@ -21,9 +21,10 @@ from pelvimets.io.dicom.source_headers import (
 )
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.nifti.names import image_name, mask_name
-from pelvimets.io.record.output import staged_folder, write_json, write_text
+from pelvimets.io.record.output import staged_folder, write_bytes, write_json, write_text
 from pelvimets.io.record.run_record import read_run_record
 from pelvimets.labels import Sequence
+from pelvimets.report.cohort import thumbnail
 from pelvimets.report.content import Provenance, ReportContent, Reviewed, report_content
 from pelvimets.report.data import findings_to_dict, lesions_csv
 from pelvimets.report.html import render_html
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pelvimets.io.dicom.source import HeadersBySeries
 
 DICOM_FOLDER = "dicom"
+THUMBNAIL_NAME = "thumbnail.png"
 _ADC = "adc"
 
 
@@ -98,7 +100,14 @@ def write_result(folder: Path, result: StudyResult, content: ReportContent) -> N
     side_by_side(lambda file: write_nifti(*file), volumes.items())
     write_json(folder / "findings.json", findings_to_dict(result.findings))
     write_text(folder / "lesions.csv", lesions_csv(result.findings))
+    _write_report(folder, content)
+
+
+def _write_report(folder: Path, content: ReportContent) -> None:
     write_text(folder / "report.html", render_html(content))
+    picture = thumbnail(content)
+    if picture is not None:
+        write_bytes(folder / THUMBNAIL_NAME, picture)
 
 
 def rehearse_dicom(
@@ -174,7 +183,7 @@ def regenerate(out: Path, reviewed: ReviewedStudy) -> None:
                 {s: read_nifti(out / mask_name(s, "lesions")) for s in reviewed.lesions},
             )
             write_dicom(work, result, headers, content, created, signoff=signoff, labelmap=labelmap)
-    write_text(out / "report.html", render_html(content))
+    _write_report(out, content)
 
 
 def _corrected(out: Path, record: dict[str, Any], reviewed: ReviewedStudy) -> StudyResult:

@@ -9,10 +9,12 @@ from typing import Any
 from pelvimets.config import LesionSettings, settings_from_dict
 from pelvimets.core.corrected import ReviewedStudy
 from pelvimets.core.review import Origin, Review, Verdict
+from pelvimets.core.study import SeriesRole
 from pelvimets.errors import InputError, ReviewError
 from pelvimets.io.cohort.folder import is_cohort, read_cohort, write_table
 from pelvimets.io.record import review as store
 from pelvimets.io.record.review import ReviewFolder
+from pelvimets.labels import Sequence
 from pelvimets.report.data import findings_to_dict
 
 
@@ -95,3 +97,12 @@ def _table_rows(cohort: Path) -> list[dict[str, object]]:
         }
         for p in read_cohort(cohort).patients
     ]
+
+
+def image_titles(run: dict[str, Any]) -> dict[str, str]:
+    """Names of the images by key: a T1 is 'in phase' only where it is."""
+    titles = {**{s.value: s.title for s in Sequence}, "adc": "ADC"}
+    inputs = run.get("inputs") or {}
+    if (inputs.get("t1") or {}).get("role") == SeriesRole.T1_LIKE:
+        titles["t1"] = "T1"
+    return titles

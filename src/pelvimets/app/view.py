@@ -9,25 +9,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pelvimets.app.result import regenerate
+from pelvimets.app.beside import Beside
+from pelvimets.app.readers import ReadAs
 from pelvimets.app.review_output import (
-    add_to_cohort,
+    image_titles,
     lesion_settings,
     reviewed_findings_to_dict,
 )
-from pelvimets.core import bone_review
+from pelvimets.core import bone_review, settling
 from pelvimets.core import review as steps
 from pelvimets.core.corrected import ReviewedStudy, ReviewMeasure
 from pelvimets.core.findings import Findings, Lesion
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.measure import tracking_uid
 from pelvimets.core.review import Drawing, Remarks, Review, Verdict
+from pelvimets.core.settling import Opinion
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, ReviewConflictError, ReviewError
 from pelvimets.io.record import review as store
@@ -53,14 +56,16 @@ class ReviewDesk:
     changed the review since, and no two viewers save at once.
 
     Attributes:
+        read_as: As whom it is read.
         version: Changes with every change of the review, whoever made it.
+        titles: Names of the images by key.
 
     Args:
         out: The output folder of a run.
-        reader: Key of one of several readers; his review is his own, and the outputs of the run
-            stay as they are. None is the review that they follow.
+        read_as: As whom it is read.
         regenerate: Called by ``update_outputs`` before findings.json is written.
         clock: Gives the time of changes.
+        beside: What is shown beside the study.
 
     Raises:
         InputError: if the folder is not the output of a run, or a part of it is damaged, or
@@ -71,12 +76,15 @@ class ReviewDesk:
     def __init__(
         self,
         out: Path,
+        read_as: ReadAs = ReadAs(),  # noqa: B008  frozen
         *,
-        reader: str | None = None,
         regenerate: Regenerate | None = None,
         clock: Clock = _now,
+        beside: Beside | None = None,
     ) -> None:
-        self._folder, self._regenerate, self._clock = ReviewFolder(out, reader), regenerate, clock
+        self.beside = beside or Beside()
+        self.read_as, self._folder = read_as, ReviewFolder(out, read_as.key)
+        self._regenerate, self._clock = regenerate, clock
         self._lock, self._writing = threading.RLock(), False
         self._load()
 
@@ -85,11 +93,13 @@ class ReviewDesk:
         run = store.read_run_output(self._folder)
         self.findings: Findings = findings_from_dict(run.findings)
         self.images = run.images
+        self.titles = image_titles(run.run)
         self._model_lesions = run.lesions
         settings = lesion_settings(run.run)
         self._model_bones, self._bones = run.bones, store.read_bones(self._folder, run.bones)
         self._measure = ReviewMeasure(self.findings, self._bones, run.adc, settings)
         self._drawn = store.read_drawn(self._folder, run.lesions)
+        self.readings = self.read_as.readings(self.out)
         self._review = self._opened(run.findings_sha256)
         self._lesions = self._measure.lesions(self._review, self._drawn)
 
@@ -136,8 +146,11 @@ class ReviewDesk:
 
     def _opened(self, findings_sha256: str) -> Review:
         review = store.read_review(self._folder)
+        if review is None and self.read_as.settle:
+            return self._begin_settled(findings_sha256)
         if review is None:
-            return steps.begin_review(self.findings, findings_sha256, self._time())
+            begun = steps.begin_review(self.findings, findings_sha256, self._time())
+            return replace(begun, reader=self.read_as.reader or "")
         if review.findings_sha256 != findings_sha256:
             raise InputError(
                 "The review was made of other findings",
@@ -145,6 +158,37 @@ class ReviewDesk:
                 remedy="Move review.json and the folder review away to begin anew",
             )
         return review
+
+    def _begin_settled(self, findings_sha256: str) -> Review:
+        drawing = settling.begin_settled(
+            self.findings, findings_sha256, self._drawn, self.readings, self._time()
+        )
+        self._drawn = drawing.drawn
+        with store.one_writer(self._folder):
+            self._save(drawing.review, drawing.drawn)
+        return drawing.review
+
+    def opinions(self, number: int) -> dict[str, Opinion]:
+        """What the readers shown here say of a lesion, by their keys."""
+        return settling.opinions(self._review.lesion(number), self._drawn, self.readings)
+
+    def differs(self, number: int) -> bool:
+        """Whether the readers differ on a lesion; asked only where their reviews are settled."""
+        entry = self._review.lesion(number)
+        return self.read_as.settle and settling.differ(entry, self._drawn, self.readings)
+
+    def adopt(self, number: int, reader: str) -> None:
+        """Take a reader's verdict and shape of a lesion.
+
+        Raises:
+            ReviewError: if there is no such reader here, or the step is refused.
+        """
+        with self.changing():
+            reading = next((r for r in self.readings if r.key == reader), None)
+            if reading is None or not self.read_as.settle:
+                raise ReviewError("There is no such reader to take a reading from", got=reader)
+            drawing = Drawing(self._review, dict(self._drawn))
+            self._keep(settling.adopt(drawing, number, reading, self._time()))
 
     @property
     def out(self) -> Path:
@@ -284,13 +328,14 @@ class ReviewDesk:
 
         Args:
             key: ``dwi``, ``t1``, ``adc``, or a sequence with ``_bones`` or ``_lesions`` (as
-                drawn).
+                drawn); or one of what lies beside.
 
         Raises:
             KeyError: for any other key, or one that this study lacks.
         """
         with self._lock:
-            return store.read_whole(self._paths()[key])
+            path = self._paths().get(key)
+            return self.beside.image_bytes(key) if path is None else store.read_whole(path)
 
     def report_bytes(self) -> bytes | None:
         """The report as it stands on disk, or None."""
@@ -337,23 +382,3 @@ class ReviewDesk:
 
     def _time(self) -> str:
         return self._clock().isoformat(timespec="milliseconds")
-
-
-def open_desk(out: Path) -> ReviewDesk:
-    """The desk of a run whose report and DICOM outputs are made anew from the review."""
-    return ReviewDesk(out, regenerate=regenerate)
-
-
-def export_case(out: Path, cohort: Path) -> Path:
-    """Put a signed review into a cohort folder, as a patient to train on.
-
-    Returns:
-        The patient's folder.
-
-    Raises:
-        ReviewError: if the review is not signed.
-        InputError: if the patient is in the cohort already.
-        OutputError: if it cannot be written.
-    """
-    desk = ReviewDesk(out)
-    return add_to_cohort(ReviewFolder(out), desk.findings.patient_key, desk.review, cohort)

@@ -189,14 +189,17 @@ def _predict_batch(
     cases: tuple[BatchCase, ...], out: Path, options: RunOptions, jobs: Jobs
 ) -> None:
     from pelvimets.app.batch import predict_batch
+    from pelvimets.app.worklist import write_cohort_page
 
     with console.progress_bar() as progress:
         observer = console.BatchBar(progress, progress.add_task("patients", total=len(cases)))
         outcomes = predict_batch(cases, out, options, jobs=jobs, observer=observer)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    page = write_cohort_page(out, {outcome.name: outcome.message for outcome in failed})
     earlier = sum(outcome.state == "earlier" for outcome in outcomes)
     done = len(outcomes) - len(failed) - earlier
     console.line(f"{done} patients read, {earlier} finished earlier, {len(failed)} failed")
+    console.line(f"Cohort: {page}")
     for outcome in failed:
         console.line(f"{outcome.name}: {outcome.message}", style="red")
     if failed:

@@ -129,7 +129,7 @@ def open_study(
         ResourceError: if a file would cost more memory or time than any image.
     """
     with ExitStack() as resources:  # taken over by the result, or unwound on an error
-        scanned = scan(_folder(Path(path), limits or ArchiveLimits(), resources))
+        scanned = scan(study_folder(Path(path), limits or ArchiveLimits(), resources))
         _check_one_patient(scanned, same_patient)
         volumes = _volumes(scanned)
         selection = select(
@@ -184,7 +184,7 @@ def inspect(
         SelectionError: if a series asked for is not there.
     """
     with ExitStack() as resources:
-        scanned = scan(_folder(Path(path), limits or ArchiveLimits(), resources))
+        scanned = scan(study_folder(Path(path), limits or ArchiveLimits(), resources))
         _check_one_patient(scanned, same_patient)
         facts = [volume.facts for volume in _volumes(scanned)]
         return select(
@@ -196,7 +196,14 @@ def inspect(
 # --- from path to scan -----------------------------------------------------------------------
 
 
-def _folder(path: Path, limits: ArchiveLimits, resources: ExitStack) -> Path:
+def study_folder(path: Path, limits: ArchiveLimits, resources: ExitStack) -> Path:
+    """Where the files of a study lie: the folder itself, or a zip unpacked for the time being.
+
+    Raises:
+        ArchiveError: if a zip is hostile, damaged or too large.
+        InputError: if there is nothing, or a NIfTI file.
+        ResourceError: if a zip cannot be unpacked.
+    """
     if not path.exists():
         raise InputError("There is no such file or folder", got=path, remedy="Check the path")
     if path.is_dir():
@@ -297,7 +304,7 @@ def _acquisition(
     return Acquisition(
         volume=Volume(_values(volume, choice.role), facts.geometry),
         role=choice.role,
-        label=_label(volume),
+        label=label_of(volume),
         notes=choice.notes + volume.notes + _body_part_note(of_series[facts.series_instance_uid]),
         b_value_s_per_mm2=facts.b_value if choice.role is SeriesRole.HIGH_B_DWI else None,
         echo_time_ms=facts.echo_time_ms,
@@ -317,7 +324,8 @@ def _values(volume: DicomVolume, role: SeriesRole) -> Array32:
     return read_trace(volume.components)
 
 
-def _label(volume: DicomVolume) -> str:
+def label_of(volume: DicomVolume) -> str:
+    """How a user finds a volume again: series number, description, b-value."""
     label = volume.facts.label
     b_value = volume.facts.b_value
     return label if b_value is None else f"{label}, b = {b_value:g}"

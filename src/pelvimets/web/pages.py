@@ -26,6 +26,8 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 
+_FOLDERS = ("viewer", "cohort")
+
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Name = Annotated[str, StringConstraints(max_length=200)]
 Organisation = Annotated[str, StringConstraints(max_length=64)]
@@ -52,12 +54,22 @@ class ReviewChange(BaseModel):
     organisation: Organisation | None = None
 
 
-def viewer(desk: ReviewDesk) -> FastAPI:
-    """The viewer of one study; to be served behind a ``guard.Guard``."""
+def viewer(desk: ReviewDesk, *, in_worklist: bool = False) -> FastAPI:
+    """The viewer of one study; to be served behind a ``guard.Guard``.
+
+    Args:
+        desk: The study under review.
+        in_worklist: Whether it was opened from a worklist, to which the page leads back.
+    """
     app = FastAPI(title="pelvimets viewer", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(_static())
-    app.include_router(_study(desk))
-    app.include_router(_changes(desk), prefix="/api")
+
+    @app.get("/")
+    def page() -> Response:
+        return _part("viewer", "index.html")
+
+    app.include_router(static_router())
+    app.include_router(_study(desk, in_worklist))
+    app.include_router(_changes(desk, in_worklist), prefix="/api")
     app.add_exception_handler(PelvimetsError, _refused)
     return app
 
@@ -68,42 +80,45 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
     )
 
 
-def _static() -> APIRouter:
+def static_router() -> APIRouter:
+    """Scripts, styles and icons, by their names."""
     router = APIRouter()
-    names = {item.name for item in _folder().iterdir() if _suffix(item.name) in _TYPES}
-
-    @router.get("/")
-    def page() -> Response:
-        return _part("index.html")
+    places = {
+        item.name: folder
+        for folder in _FOLDERS
+        for item in _folder(folder).iterdir()
+        if _suffix(item.name) in _TYPES
+    }
 
     @router.get("/static/{name}")
     def part(name: str) -> Response:
-        if name not in names:
+        if name not in places:
             raise HTTPException(404)
-        return _part(name)
+        return _part(places[name], name)
 
     return router
 
 
-def _part(name: str) -> Response:
-    return Response((_folder() / name).read_bytes(), media_type=_TYPES[_suffix(name)])
+def _part(folder: str, name: str) -> Response:
+    content = (_folder(folder) / name).read_bytes()
+    return Response(content, media_type=_TYPES[_suffix(name)])
 
 
-def _folder() -> Any:
-    return resources.files("pelvimets.resources") / "viewer"
+def _folder(name: str) -> Any:
+    return resources.files("pelvimets.resources") / name
 
 
 def _suffix(name: str) -> str:
     return name[name.rfind(".") :]
 
 
-def _study(desk: ReviewDesk) -> APIRouter:
+def _study(desk: ReviewDesk, in_worklist: bool) -> APIRouter:
     router = APIRouter()
 
     @router.get("/api/study")
     def study() -> dict[str, Any]:
         desk.refresh()
-        return study_payload(desk)
+        return study_payload(desk, in_worklist)
 
     @router.get("/api/images/{key}.nii.gz")
     def image(key: str) -> Response:
@@ -123,7 +138,7 @@ def _study(desk: ReviewDesk) -> APIRouter:
     return router
 
 
-def _changes(desk: ReviewDesk) -> APIRouter:
+def _changes(desk: ReviewDesk, in_worklist: bool) -> APIRouter:
     """Each change answers with the study as it stands after it.
 
     A change that was made on another state than the present one is refused: 409, ``conflict``.
@@ -133,7 +148,7 @@ def _changes(desk: ReviewDesk) -> APIRouter:
     def changed(known: str | None, step: Callable[[], T]) -> tuple[dict[str, Any], T]:
         with desk.changing(known):
             done = step()
-            return study_payload(desk), done
+            return study_payload(desk, in_worklist), done
 
     for routes in (_lesion_routes, _bone_routes, _review_routes):
         routes(router, desk, changed)
@@ -162,6 +177,10 @@ def _lesion_routes(router: APIRouter, desk: ReviewDesk, changed: Changed) -> Non
         step = partial(desk.add, sequence, await request.body())
         study, number = await run_in_threadpool(changed, known, step)
         return {**study, "added": number}
+
+    @router.post("/lesions/{number}/adopt/{reader}")
+    def adopt(number: int, reader: str, known: Known = None) -> dict[str, Any]:
+        return changed(known, lambda: desk.adopt(number, reader))[0]
 
     @router.delete("/lesions/{number}")
     def remove(number: int, known: Known = None) -> dict[str, Any]:

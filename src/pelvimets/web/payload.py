@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from pelvimets.app.beside import PriorImage
 from pelvimets.app.view import ReviewDesk
 from pelvimets.core.findings import Lesion
 from pelvimets.core.review import LesionReview
 from pelvimets.labels import Bone, Sequence
 from pelvimets.report.data import RESEARCH_USE, suspicion_wording
 
-_TITLES = {**{s.value: s.title for s in Sequence}, "adc": "ADC"}
 
-
-def study_payload(desk: ReviewDesk) -> dict[str, Any]:
+def study_payload(desk: ReviewDesk, in_worklist: bool = False) -> dict[str, Any]:
     """Everything the page shows beside the images; positions in LPS mm, as in the findings."""
     findings, review = desk.findings, desk.review
     lesions = {lesion.number: lesion for lesion in desk.lesions}
@@ -28,14 +28,21 @@ def study_payload(desk: ReviewDesk) -> dict[str, Any]:
             {"level": f.level.value, "message": f.message, "sequence": f.sequence}
             for f in findings.flags
         ],
-        "images": [_image(desk, key) for key in desk.images],
+        "images": [*(_image(desk, key) for key in desk.images), *map(_prior, desk.beside.prior)],
+        "series": [{"key": key, "title": title} for key, title in desk.beside.series.items()],
+        "role": desk.read_as.role,
+        "reader_name": review.reader,
+        "in_worklist": in_worklist,
         "bones": [{"value": int(b), "title": b.title, "colour": list(b.colour)} for b in Bone],
-        "lesions": [_lesion(entry, lesions.get(entry.number)) for entry in review.lesions],
+        "lesions": [_lesion(desk, entry, lesions.get(entry.number)) for entry in review.lesions],
         "review": {
             "reader": review.reader,
             "comment": review.comment,
             "signed": review.signed,
             "changed": review.changed,
+            "verified": review.verified,
+            "organisation": review.organisation,
+            "bones": {s.value: [b.title for b in bones] for s, bones in review.bones.items()},
             "outputs_current": desk.outputs_current,
         },
         "has_report": desk.has_report,
@@ -47,13 +54,24 @@ def _image(desk: ReviewDesk, key: str) -> dict[str, Any]:
     masks = key if key in desk.sequences else Sequence.DWI.value
     return {
         "key": key,
-        "title": _TITLES[key],
+        "title": desk.titles[key],
         "masks": masks if masks in desk.sequences else None,
         "editable": key in desk.sequences,
     }
 
 
-def _lesion(entry: LesionReview, lesion: Lesion | None) -> dict[str, Any]:
+def _prior(image: PriorImage) -> dict[str, Any]:
+    return {
+        "key": image.key,
+        "title": image.title,
+        "masks": image.masks,
+        "editable": False,
+        "labels": image.labels,
+        "transform": image.motion.tolist(),
+    }
+
+
+def _lesion(desk: ReviewDesk, entry: LesionReview, lesion: Lesion | None) -> dict[str, Any]:
     measured = {} if lesion is None else _measured(lesion)
     return {
         "number": entry.number,
@@ -62,6 +80,8 @@ def _lesion(entry: LesionReview, lesion: Lesion | None) -> dict[str, Any]:
         "note": entry.note,
         "edited": [s.value for s in entry.edited],
         "labels": {s.value: label for s, label in entry.labels.items()},
+        "readings": {key: asdict(said) for key, said in desk.opinions(entry.number).items()},
+        "differs": desk.differs(entry.number),
         **measured,
     }
 

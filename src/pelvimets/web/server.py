@@ -8,15 +8,19 @@ import time
 from dataclasses import dataclass
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from pelvimets.app.view import ReviewDesk
+from pelvimets.app.worklist import Worklist
 from pelvimets.errors import OutputError
 from pelvimets.web.guard import Guard, new_token
 from pelvimets.web.pages import viewer
+from pelvimets.web.worklist import WorklistApp
 
 _HOST = "127.0.0.1"
 _START_WITHIN_S = 30.0
 _LARGEST_TEXT = 1 << 18  # notes and remarks of 20,000 letters
+_LARGEST_DRAWING = 1 << 28  # a byte for each voxel of any patient's images
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,24 @@ def bind_viewer(desk: ReviewDesk, port: int = 0) -> ViewerServer:
     Raises:
         OutputError: if the port is taken.
     """
+    return _bind(viewer(desk), largest_body(desk), port)
+
+
+def bind_worklist(worklist: Worklist, port: int = 0) -> ViewerServer:
+    """Bind a worklist with its viewers to the loopback address.
+
+    Raises:
+        OutputError: if the port is taken.
+    """
+    return _bind(WorklistApp(worklist), _LARGEST_DRAWING, port)
+
+
+def _bind(app: ASGIApp, largest: int, port: int) -> ViewerServer:
     listening = _bound(port)
     port = listening.getsockname()[1]
     token = new_token()
     config = uvicorn.Config(
-        Guard(viewer(desk), token, port, largest_body(desk)),
+        Guard(app, token, port, largest),
         log_level="warning",
         access_log=False,
         ws="none",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,14 @@ def write_nifti(path: Path, volume: Volume) -> None:
             got=f"{shown(path)}: {reason(error)}",
             remedy="Check that the folder exists, is writable and has free space",
         ) from error
+
+
+def packed_nifti(volume: Volume) -> bytes:
+    """An image as the content of a ``.nii.gz`` file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.nii.gz"
+        write_nifti(path, volume)
+        return path.read_bytes()
 
 
 def _check_is_file(path: Path) -> None:

@@ -217,6 +217,12 @@ def read_review(folder: ReviewFolder) -> Review | None:
     return review_from_dict(_json(folder.review.read_bytes(), folder.review))
 
 
+def readers(folder: ReviewFolder) -> tuple[str, ...]:
+    """Keys of the readers who have begun a review of their own."""
+    found = (folder.out / READERS).glob(f"*/{REVIEW_NAME}")
+    return tuple(sorted(path.parent.name for path in found))
+
+
 def read_drawn(folder: ReviewFolder, original: Mapping[Sequence, Volume]) -> dict[Sequence, Volume]:
     """The drawn label maps; the model's own where nothing was drawn.
 

@@ -22,13 +22,13 @@ async function send(method, path, body) {
   const headers = body === undefined ? {} : { "Content-Type": binary ? "application/octet-stream" : "application/json" };
   if (version) headers["If-Match"] = version;
   const content = body === undefined || binary ? body : JSON.stringify(body);
-  return answer(await fetch(`/api/${path}`, { method, headers, body: content }));
+  return answer(await fetch(`api/${path}`, { method, headers, body: content }));
 }
 
-export const readStudy = async () => answer(await fetch("/api/study"));
+export const readStudy = async () => answer(await fetch("api/study"));
 
 export async function readImage(key) {
-  const response = await fetch(`/api/images/${key}.nii.gz`);
+  const response = await fetch(`api/images/${key}.nii.gz`);
   if (!response.ok) throw new Error(`The image ${key} cannot be read (${response.status}).`);
   const plain = response.body.pipeThrough(new DecompressionStream("gzip"));
   return new Response(plain).arrayBuffer();
@@ -41,3 +41,6 @@ export const addLesion = (sequence, voxels) => send("POST", `lesions/${sequence}
 export const removeLesion = (number) => send("DELETE", `lesions/${number}`);
 export const changeReview = (change) => send("PATCH", "review", change);
 export const reviewStep = (step) => send("POST", `review/${step}`);
+export const putBone = (bone, sequence, voxels) => send("PUT", `bones/${bone}/${sequence}`, voxels);
+export const restoreBones = (sequence) => send("DELETE", `bones/${sequence}`);
+export const adopt = (number, reader) => send("POST", `lesions/${number}/adopt/${reader}`);

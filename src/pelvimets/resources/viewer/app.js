@@ -1,7 +1,12 @@
 // The page: one state (the study as the server told it last), panels that show it, and what the
 // reader does to it.
 import * as api from "./api.js";
-import { COLOURS, ImagePanel, Rendering, boneColours, drawsInSoftware, lesionColours } from "./panel.js";
+import { Editor } from "./editor.js";
+import { COLOURS, ImagePanel, boneColours, lesionColours, priorColours } from "./panel.js";
+import { Rendering, drawsInSoftware } from "./rendering.js";
+import { Signature } from "./signature.js";
+import { toPanel, toPatient } from "./places.js";
+import { showReadings } from "./readings.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { editButtons, showList, showMeasures } from "./lesions.js";
 import { presetsFor } from "./windows.js";
@@ -13,11 +18,11 @@ const NOTE_PAUSE_MS = 700;
 const TOAST_MS = 7000;
 
 const state = {
-  study: null, selected: null, active: null, alone: null, drawing: null,
+  study: null, selected: null, active: null, alone: null, closeTo: null, measuring: false,
   shown: new Set(), planes: "all", overlays: { bones: true, lesions: true, outline: false, cross: true },
 };
 const panels = new Map();  // key -> ImagePanel
-let rendering = null;
+let rendering = null, editor = null, signature = null;
 
 // ---- what the server says
 
@@ -33,13 +38,15 @@ function say(error) {
 
 // Every change goes through here, one after the other; a refused one leaves all as it was.
 let queue = Promise.resolve();
-function change(step, shapes = false) {
+// redrawn: "lesions" or "bones" where shapes change with it.
+function change(step, redrawn = null) {
   get("saved").textContent = "Saving\u2026";
   const done = queue.then(async () => {
     const study = await settled(step);
     state.study = study;
     if (study.added) state.selected = study.added;
-    if (shapes) await reloadLesions();
+    if (redrawn) await reloadLesions();
+    if (redrawn === "bones") await reloadBones();
     showStudy();
     get("saved").textContent = `Saved ${new Date(study.review.changed).toLocaleTimeString()}`;
   });
@@ -90,6 +97,8 @@ function showStudy() {
   get("update").disabled = review.outputs_current;
   get("sign").textContent = signed() ? "Reopen" : "Sign off";
   get("new-lesion").disabled = signed();
+  get("whose").textContent = study.role === "reader" ? `review of ${study.reader_name}` : study.role === "settle" ? "settled from the readers\u2019 reviews" : "";
+  showBoneEdits();
   const open = study.lesions.filter((item) => item.verdict === "pending").length;
   get("progress").textContent = signed()
     ? `signed by ${review.reader}`
@@ -107,15 +116,16 @@ function showDetail() {
   showMeasures(get("measure-head"), get("measure-body"), shown);
   for (const button of all(".verdicts button")) {
     button.setAttribute("aria-pressed", String(button.dataset.verdict === shown.verdict));
-    button.disabled = signed() || state.drawing !== null;
+    button.disabled = signed() || editor.drawing;
   }
+  showReadings(get("readings"), shown, state.study, signed() || editor.drawing, (reader) => attempt(change(() => api.adopt(shown.number, reader), "lesions")));
   const editable = state.study.images.filter((image) => image.editable).map((image) => image.key);
   const buttons = editButtons(shown, editable, {
-    edit: (sequence) => beginDrawing(shown.number, sequence),
-    restore: () => attempt(change(() => api.restoreShape(shown.number), true)),
-    remove: () => attempt(change(() => api.removeLesion(shown.number), true).then(() => step(1))),
+    edit: (sequence) => editLesion(shown.number, sequence),
+    restore: () => attempt(change(() => api.restoreShape(shown.number), "lesions")),
+    remove: () => attempt(change(() => api.removeLesion(shown.number), "lesions").then(() => step(1))),
   });
-  for (const button of buttons) button.disabled = signed() || state.drawing !== null;
+  for (const button of buttons) button.disabled = signed() || editor.drawing;
   get("edits").replaceChildren(...buttons);
   const note = get("note");
   if (document.activeElement !== note || note.dataset.number !== String(shown.number)) {
@@ -131,7 +141,8 @@ function showFlags() {
   get("flags").replaceChildren(...flags.map((flag) => {
     const line = document.createElement("p");
     line.dataset.level = flag.level;
-    line.textContent = `${flag.level === "review" ? "Review: " : ""}${flag.message}`;
+    const where = flag.sequence ? `${state.study.images.find((image) => image.key === flag.sequence)?.title ?? flag.sequence}: ` : "";
+    line.textContent = `${flag.level === "review" ? "Review: " : ""}${where}${flag.message}`;
     return line;
   }));
 }
@@ -158,6 +169,13 @@ function panelElement(key, title) {
 
 function imageElement(image) {
   const figure = panelElement(image.key, image.title), head = figure.querySelector("header");
+  const large = document.createElement("button");
+  large.type = "button";
+  large.className = "large";
+  large.textContent = "\u2922";
+  large.title = "This panel alone, and back (Space; a double click: that plane alone)";
+  large.setAttribute("aria-label", `${image.title} alone, and back`);
+  large.addEventListener("click", () => enlarge(image.key));
   const select = document.createElement("select"), window_ = document.createElement("span"), slice = document.createElement("span");
   select.setAttribute("aria-label", `Window of ${image.title}`);
   select.append(new Option("By hand", ""), ...Object.entries(presetsFor(image.key)).map(([name, preset]) => new Option(preset.title, name)));
@@ -165,19 +183,23 @@ function imageElement(image) {
   select.addEventListener("change", () => panels.get(image.key).usePreset(select.value));
   window_.className = "window";
   slice.className = "slice";
-  head.append(select, window_, slice);
+  head.append(select, window_, slice, large);
   return figure;
 }
 
 const events = {
-  moved: (source, mm) => { moveTo(mm, source); },
+  moved: (source, mm) => { moveTo(toPatient(source.image, Array.from(mm)), source); },
   viewChanged: (source) => {
-    for (const panel of panels.values()) if (panel !== source && panel.opened) panel.setView(source.view);
+    state.closeTo = null;
+    if (source.image.transform) return;  // a prior study lies elsewhere: it has a view of its own
+    for (const panel of panels.values()) if (panel !== source && panel.opened && !panel.image.transform) panel.setView(source.view);
   },
   focused: (panel) => {
     state.active = panel;
     for (const figure of all(".panel")) figure.classList.toggle("active", figure === panel.element);
   },
+  enlarged: (panel, plane) => enlarge(panel.image.key, plane),
+  drawn: (panel) => editor.drawn(panel),
   windowed: (panel) => {
     const [low, high] = panel.range, digits = high - low < 10 ? 2 : 0;
     panel.element.querySelector(".window").textContent = `W ${(high - low).toFixed(digits)}  L ${((low + high) / 2).toFixed(digits)}`;
@@ -192,8 +214,10 @@ function moveTo(mm, source = null) {
   moving ??= requestAnimationFrame(() => {
     moving = null;
     for (const panel of panels.values()) {
-      if (panel !== source && panel.opened) panel.goTo(place);
-      if (panel.opened) panel.element.querySelector(".slice").textContent = `slice ${panel.slice.join(" / ")}`;
+      if (!panel.opened) continue;
+      const here = toPanel(panel.image, place);
+      if (panel !== source) panel.goTo(here);
+      panel.element.querySelector(".slice").textContent = panel.holds(here) ? `slice ${panel.slice.join(" / ")}` : "outside this image";
     }
     if (rendering !== source) rendering?.goTo(place);
     showPlace();
@@ -203,10 +227,10 @@ function moveTo(mm, source = null) {
 function showPlace() {
   const [x, y, z] = place, side = (value, plus, minus) => `${value < 0 ? minus : plus} ${Math.abs(value).toFixed(0)}`;
   const values = [...panels.values()].filter((panel) => panel.opened)
-    .map((panel) => [panel.image.title, panel.valueAt(place)]).filter(([, value]) => value !== null)
+    .map((panel) => [panel.image.title, panel.valueAt(toPanel(panel.image, place))]).filter(([, value]) => value !== null)
     .map(([title, value]) => `${title} ${value.toFixed(0)}`);
   get("where").textContent = `${side(x, "R", "L")}  ${side(y, "A", "P")}  ${side(z, "S", "I")} mm   ${values.join("   ")}`;
-  const bone = [...panels.values()].map((panel) => panel.valueAt(place, panel.bones)).find((value) => value > 0);
+  const bone = [...panels.values()].filter((panel) => !panel.image.transform).map((panel) => panel.valueAt(place, panel.bones)).find((value) => value > 0);
   get("bone-here").textContent = state.study.bones.find((item) => item.value === bone)?.title ?? "";
 }
 
@@ -216,35 +240,87 @@ async function openPanels() {
   elements.set(RENDERING, panelElement(RENDERING, "Rendering"));
   state.shown = new Set(elements.keys());
   if (drawsInSoftware()) state.shown.delete(RENDERING);
-  panelToggles([...images.map((image) => [image.key, image.title]), [RENDERING, "Rendering"]]);
+  showToggles();
   arrange();
   const files = new Map(images.map((image) => [image.key, api.readImage(image.key)]));
   for (const image of images) {
-    const panel = new ImagePanel(image, elements.get(image.key), events);
-    panels.set(image.key, panel);
-    await panel.open(await files.get(image.key));
+    await openPanel(image, elements.get(image.key), files.get(image.key));
     if (!performance.getEntriesByName("first-image").length) requestAnimationFrame(() => performance.mark("first-image"));
   }
   events.focused(panels.values().next().value);
-  const table = boneColours(bones);
-  const masks = new Set(images.map((image) => image.masks).filter(Boolean));
-  const read = new Map([...masks].map((s) => [s, api.readImage(`${s}_bones`)]));
-  for (const panel of panels.values()) if (panel.image.masks) {
-    await panel.setBones(await read.get(panel.image.masks), table, overlayShare("bones"));
-  }
+  await reloadBones();
   await reloadLesions();
   await showRendering();
 }
 
-async function reloadLesions() {
-  const files = new Map();
-  for (const panel of panels.values()) {
-    const { masks } = panel.image;
-    if (!masks) continue;
-    if (!files.has(masks)) files.set(masks, api.readImage(`${masks}_lesions`));
-    await panel.setLesions(await files.get(masks), lesionColours(state.study.lesions, masks), overlayShare("lesions"));
+async function openPanel(image, element, file) {
+  const panel = new ImagePanel(image, element, events);
+  panels.set(image.key, panel);
+  await panel.open(await file);
+  panel.setCross(state.overlays.cross);
+}
+
+const shownImages = () => [...panels.values()].map((panel) => panel.image);
+
+function showToggles() {
+  const images = panels.size ? shownImages() : state.study.images;
+  panelToggles([...images.map((image) => [image.key, image.title]), [RENDERING, "Rendering"]]);
+}
+
+// Another series of the study beside those that were read, with the same bones and lesions over it.
+async function openSeries(key) {
+  const series = state.study.series.find((item) => item.key === key);
+  if (!series || panels.has(key)) return;
+  const image = { ...series, masks: state.study.images.find((item) => item.masks).masks, editable: false };
+  get("saved").textContent = `Reading ${image.title}\u2026`;
+  const file = api.readImage(key);
+  file.catch(() => {});
+  const element = imageElement(image);
+  state.shown.add(key);
+  state.alone = null;
+  arrange();
+  try {
+    await openPanel(image, element, file);
+  } catch (error) {
+    panels.delete(key);
+    state.shown.delete(key);
+    element.remove();
+    arrange();
+    throw error;
+  } finally {
+    get("saved").textContent = "";
   }
-  if (rendering?.opened) await rendering.setLesions(await files.get(rendering.masks), lesionColours(state.study.lesions, rendering.masks));
+  panels.get(key).setPlanes(state.planes);
+  showToggles();
+  arrange();
+  await reloadBones(key);
+  await reloadLesions(key);
+  showOverlays();
+  moveTo(place);
+}
+
+const withMasks = (only) => [...panels.values()].filter((panel) => panel.image.masks && (!only || panel.image.key === only));
+
+async function reloadBones(only = null) {
+  const table = boneColours(state.study.bones), files = new Map();
+  for (const panel of withMasks(only)) {
+    const { masks } = panel.image;
+    if (!files.has(masks)) files.set(masks, api.readImage(`${masks}_bones`));
+    await panel.setBones(await files.get(masks), table, overlayShare("bones"));
+  }
+}
+
+const coloursOf = (image, hidden = null) => (
+  image.transform ? priorColours(image.labels) : lesionColours(state.study.lesions, image.masks, hidden));
+
+async function reloadLesions(only = null) {
+  const files = new Map();
+  for (const panel of withMasks(only)) {
+    const { masks } = panel.image;
+    if (!files.has(masks)) files.set(masks, api.readImage(`${masks}_lesions`));
+    await panel.setLesions(await files.get(masks), coloursOf(panel.image), overlayShare("lesions"));
+  }
+  if (rendering?.opened && files.has(rendering.masks)) await rendering.setLesions(await files.get(rendering.masks), lesionColours(state.study.lesions, rendering.masks));
 }
 
 // Opened when it is first shown, for it costs more than all slices.
@@ -260,9 +336,11 @@ async function showRendering() {
 }
 
 function recolour() {
+  const target = editor?.target;
   for (const panel of panels.values()) {
-    const hidden = state.drawing?.panel === panel ? state.drawing.number : null;
-    panel.recolour(lesionColours(state.study.lesions, panel.image.masks, hidden));
+    const here = target?.panel === panel ? target : null;
+    panel.recolour(coloursOf(panel.image, here?.kind === "lesion" ? here.number : null));
+    panel.recolourBones(boneColours(state.study.bones, here?.kind === "bone" ? here.bone : null));
   }
   if (rendering?.opened) rendering.recolour(lesionColours(state.study.lesions, rendering.masks));
 }
@@ -293,6 +371,39 @@ function arrange() {
   for (const button of all("[data-panel]")) button.setAttribute("aria-pressed", String(shown.has(button.dataset.panel)));
 }
 
+// One panel alone, with one plane of it if one was asked for; the same again brings all back.
+function enlarge(key, plane = null) {
+  const back = state.alone === key && (plane === null || state.planes === plane);
+  state.alone = back ? null : key;
+  arrange();
+  if (back) setPlanes(state.before ?? "all");
+  else if (plane) {
+    if (state.planes !== plane) state.before = state.planes;
+    setPlanes(plane);
+  }
+}
+
+// Close to the selected lesion in every panel, and back.
+function zoomToLesion() {
+  const shown = lesion();
+  if (!shown) return;
+  const again = state.closeTo === shown.number, mm = centre(shown);
+  for (const panel of panels.values()) panel.setView(again ? [0, 0, 0, 1] : panel.closeView(toPanel(panel.image, mm)));
+  state.closeTo = again ? null : shown.number;
+  get("zoom-lesion").setAttribute("aria-pressed", String(!again));
+  moveTo(mm);
+}
+
+function toggleRuler() {
+  state.measuring = !state.measuring;
+  get("ruler").setAttribute("aria-pressed", String(state.measuring));
+  for (const panel of panels.values()) panel.measuring = state.measuring;
+}
+
+function clearRulers() {
+  for (const panel of panels.values()) panel.clearRulers();
+}
+
 function setPlanes(planes) {
   state.planes = planes;
   for (const button of all("[data-planes]")) button.setAttribute("aria-pressed", String(button.dataset.planes === planes));
@@ -316,6 +427,9 @@ function toggle(...kinds) {
 }
 
 function resetView() {
+  state.closeTo = null;
+  get("zoom-lesion").setAttribute("aria-pressed", "false");
+  clearRulers();
   for (const panel of panels.values()) {
     panel.setView([0, 0, 0, 1]);
     panel.usePreset("auto");
@@ -336,11 +450,13 @@ const centre = (item) => {
 };
 
 function select(number) {
-  if (state.drawing) return;
+  if (editor.drawing) return;
   saveNote();
   state.selected = number;
   showStudy();
-  if (lesion()) moveTo(centre(lesion()));
+  if (!lesion()) return;
+  if (state.closeTo === null) moveTo(centre(lesion()));
+  else zoomToLesion();
 }
 
 function step(by) {
@@ -352,7 +468,7 @@ function step(by) {
 
 // After a verdict the next open lesion comes up by itself.
 async function judge(verdict) {
-  if (!lesion() || state.drawing) return;
+  if (!lesion() || editor.drawing) return;
   const number = state.selected;
   await attempt(change(() => api.changeLesion(number, { verdict })));
   const open = state.study.lesions.find((item) => item.verdict === "pending");
@@ -371,104 +487,60 @@ function saveNote() {
 
 // ---- drawing
 
-function beginDrawing(number, sequence) {
-  if (signed() || state.drawing) return;
-  const panel = panels.get(sequence);
-  state.drawing = { number, sequence, panel };
-  state.overlays.lesions = true;
-  showOverlays();
-  if (state.alone !== sequence && !state.shown.has(sequence)) state.shown.add(sequence);
-  if (state.alone) state.alone = sequence;
-  arrange();
-  panel.beginDrawing(number === null ? 0 : lesion(number).labels[sequence] ?? 0);
-  panel.element.classList.add("drawing");
-  get("editor").hidden = false;
-  get("editor-title").textContent = `${number === null ? "New lesion" : `Lesion ${number}`} on ${panel.image.title}`;
-  setTool("brush");
-  showStudy();
-  events.focused(panel);
-}
-
-function setTool(tool) {
-  if (!state.drawing) return;
-  state.drawing.tool = tool;
-  for (const button of all("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
-  state.drawing.panel.setPen(tool, Number(get("pen-slider").value));
-}
-
-function setPenSize(by = 0) {
-  const slider = get("pen-slider");
-  slider.value = Number(slider.value) + by;
-  get("pen-size").value = slider.value;
-  if (state.drawing) setTool(state.drawing.tool);
-}
-
-async function finishDrawing() {
-  if (!state.drawing || state.drawing.saving) return;
-  const { number, sequence, panel } = state.drawing, voxels = panel.drawing();
-  state.drawing.saving = true;
-  try {
-    await change(() => (number === null ? api.addLesion(sequence, voxels) : api.putShape(number, sequence, voxels)), true);
-  } catch {
-    state.drawing.saving = false;  // the drawing stays, so that it can be mended
-    return;
-  }
-  closeDrawing();
-}
-
-function closeDrawing() {
-  if (!state.drawing) return;
-  const { panel } = state.drawing;
-  state.drawing = null;
-  panel.endDrawing();
-  panel.element.classList.remove("drawing");
-  get("editor").hidden = true;
-  showStudy();
+function editLesion(number, sequence) {
+  if (signed() || editor.drawing) return;
+  editor.beginLesion(number, sequence, number === null ? 0 : lesion(number).labels[sequence] ?? 0);
 }
 
 function markNew() {
   const images = state.study.images.filter((image) => image.editable);
   const active = images.find((image) => image.key === state.active?.image?.key);
-  beginDrawing(null, (active ?? images[0]).key);
+  editLesion(null, (active ?? images[0]).key);
 }
 
 function editSelected() {
   const shown = lesion(), active = state.active?.image;
   if (!shown) return;
-  beginDrawing(shown.number, active?.editable && active.key in shown.seen_on ? active.key : Object.keys(shown.seen_on)[0]);
+  editLesion(shown.number, active?.editable && active.key in shown.seen_on ? active.key : Object.keys(shown.seen_on)[0]);
 }
 
-// ---- signature
+// What the editor needs of the page.
+const desk = {
+  panels, study: () => state.study, signed, change, api,
+  show: (panel) => {
+    state.overlays.lesions = state.overlays.bones = true;
+    showOverlays();
+    if (state.alone) state.alone = panel.image.key;
+    state.shown.add(panel.image.key);
+    arrange();
+    if (state.measuring) toggleRuler();
+    events.focused(panel);
+  },
+  shown: () => { if (state.study) showStudy(); },
+};
+
+// ---- bones
+
+function fillBoneChoice() {
+  get("bone").replaceChildren(...state.study.bones.map((bone) => new Option(bone.title, bone.value)));
+  get("bone-on").replaceChildren(...state.study.images.filter((image) => image.editable).map((image) => new Option(image.title, image.key)));
+}
+
+function showBoneEdits() {
+  const changed = state.study.review.bones[get("bone-on").value] ?? [];
+  get("edit-bone").disabled = signed() || editor.drawing;
+  get("first-bones").disabled = signed() || editor.drawing || changed.length === 0;
+  get("bones-changed").textContent = changed.length ? `drawn anew: ${changed.join(", ")}` : "";
+}
+
+const chosenBone = () => state.study.bones.find((bone) => String(bone.value) === get("bone").value);
+
+// ---- wiring
 
 function askSignature() {
   saveNote();
-  const { review, lesions } = state.study, count = (verdict) => lesions.filter((item) => item.verdict === verdict).length;
-  get("sign-summary").textContent = `${count("accepted")} accepted, ${count("rejected")} rejected, ${count("pending")} open.`
-    + (count("pending") ? " Every lesion needs a verdict before the review is signed." : "");
-  get("sign-confirm").disabled = count("pending") > 0;
-  get("reader").value = review.reader;
-  get("comment").value = review.comment;
-  get("sign-dialog").showModal();
+  signature.ask();
 }
-
-const remarks = () => ({ reader: get("reader").value, comment: get("comment").value });
-
-async function confirmSignature() {
-  get("sign-dialog").close();
-  const told = remarks();
-  await attempt(change(async () => {
-    await api.changeReview(told);
-    return api.reviewStep("sign");
-  }));
-}
-
-async function cancelSignature() {
-  const { review } = state.study, told = remarks();
-  get("sign-dialog").close();
-  if (told.reader !== review.reader || told.comment !== review.comment) await attempt(change(() => api.changeReview(told)));
-}
-
-// ---- wiring
 
 function showHelp() {
   if (!get("help-dialog").open) get("help-dialog").showModal();
@@ -486,6 +558,7 @@ function showLegend() {
   const lesions = Object.entries({ pending: "lesion, open", accepted: "lesion, accepted", rejected: "lesion, rejected" });
   get("legend").replaceChildren(
     ...state.study.bones.map((bone) => entry(bone.colour, bone.title)), ...lesions.map(([verdict, title]) => entry(COLOURS[verdict], title)),
+    ...(state.study.images.some((image) => image.transform) ? [entry(COLOURS.prior, "lesion of the prior study")] : []),
   );
 }
 
@@ -500,17 +573,22 @@ function wire() {
   for (const kind of ["bones", "lesions", "outline", "cross"]) on(`${kind}-toggle`, () => toggle(kind));
   for (const kind of ["bones", "lesions"]) on(`${kind}-opacity`, () => { state.overlays[kind] = true; showOverlays(); }, "input");
   for (const button of all("[data-planes]")) button.addEventListener("click", () => setPlanes(button.dataset.planes));
-  for (const button of all("[data-tool]")) button.addEventListener("click", () => setTool(button.dataset.tool));
-  on("pen-slider", () => setPenSize(), "input");
-  on("undo", () => state.drawing?.panel.undo());
-  on("draw-done", finishDrawing);
-  on("draw-cancel", closeDrawing);
+  editor = new Editor(desk);
+  signature = new Signature(desk);
+  on("zoom-lesion", zoomToLesion);
+  on("ruler", toggleRuler);
+  on("clear-rulers", clearRulers);
+  on("series", () => {
+    const { value } = get("series");
+    get("series").value = "";
+    openSeries(value).catch(say);
+  }, "change");
+  on("edit-bone", () => editor.beginBone(chosenBone(), get("bone-on").value));
+  on("bone-on", showBoneEdits, "change");
+  on("first-bones", () => attempt(change(() => api.restoreBones(get("bone-on").value), "bones")));
   on("reset-view", resetView);
   on("update", () => attempt(change(() => api.reviewStep("update"))));
   on("sign", () => (signed() ? attempt(change(() => api.reviewStep("reopen"))) : askSignature()));
-  on("sign-cancel", cancelSignature);
-  on("sign-confirm", confirmSignature);
-  on("reader", () => { get("sign-confirm").disabled = state.study.lesions.some((item) => item.verdict === "pending") || !get("reader").value.trim(); }, "input");
   on("conflict-mine", () => get("conflict-dialog").close("mine"));
   on("conflict-theirs", () => get("conflict-dialog").close());
   on("help", showHelp);
@@ -520,23 +598,29 @@ function wire() {
     undecide: () => judge("pending"), edit: editSelected, mark: markNew, note: () => get("note").focus(),
     up: () => state.active?.scroll(1), down: () => state.active?.scroll(-1), pageUp: () => state.active?.scroll(5), pageDown: () => state.active?.scroll(-5),
     axial: () => setPlanes("axial"), coronal: () => setPlanes("coronal"), sagittal: () => setPlanes("sagittal"), all: () => setPlanes("all"),
-    maximise: () => { state.alone = state.alone ? null : state.active?.image.key ?? null; arrange(); },
+    maximise: () => { if (state.active) enlarge(state.active.image.key); },
+    zoomLesion: zoomToLesion, ruler: toggleRuler,
     larger: () => state.active?.zoomBy(1.2), smaller: () => state.active?.zoomBy(1 / 1.2), reset: resetView,
     preset: nextPreset, invert: () => state.active?.invert(),
     overlays: () => toggle("bones", "lesions"), bones: () => toggle("bones"), lesions: () => toggle("lesions"),
     outline: () => toggle("outline"), cross: () => toggle("cross"),
-    brush: () => setTool("brush"), fill: () => setTool("fill"), erase: () => setTool("erase"),
-    thinner: () => setPenSize(-2), thicker: () => setPenSize(2), undo: () => state.drawing?.panel.undo(),
-    done: finishDrawing, cancel: closeDrawing, help: showHelp,
+    brush: () => editor.use("brush"), ball: () => editor.use("ball"), fill: () => editor.use("fill"),
+    erase: () => editor.toggleErase(), threshold: () => editor.toggleThreshold(),
+    thinner: () => editor.resize(-2), thicker: () => editor.resize(2), undo: () => editor.undo(), redo: () => editor.redo(),
+    done: () => editor.finish(), cancel: () => { if (state.measuring) toggleRuler(); else editor.close(); }, help: showHelp,
   });
   showKeys(get("help-columns"));
-  addEventListener("beforeunload", (event) => { if (state.drawing) event.preventDefault(); });
+  addEventListener("beforeunload", (event) => { if (editor.drawing) event.preventDefault(); });
 }
 
 async function start() {
   wire();
   state.study = await api.readStudy();
   state.selected = state.study.lesions[0]?.number ?? null;
+  fillBoneChoice();
+  get("series-choice").hidden = state.study.series.length === 0;
+  get("series").append(...state.study.series.map((item) => new Option(item.title, item.key)));
+  get("worklist").hidden = !state.study.in_worklist;
   showStudy();
   showFlags();
   showLegend();
@@ -549,5 +633,5 @@ async function start() {
 }
 
 // For tests and for the curious: where everything stands.
-window.pelvimets = { state, panels, get place() { return place; }, get rendering() { return rendering; }, settled: () => queue };
+window.pelvimets = { state, panels, get editor() { return editor; }, get place() { return place; }, get rendering() { return rendering; }, settled: () => queue };
 start().catch(say);

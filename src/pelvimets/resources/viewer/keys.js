@@ -12,6 +12,7 @@ const GROUPS = [
     [["PageUp"], "five slices up", "pageUp"], [["PageDown"], "five slices down", "pageDown"],
     [["1"], "axial", "axial"], [["2"], "coronal", "coronal"], [["3"], "sagittal", "sagittal"], [["4"], "three planes", "all"],
     [[" "], "one panel alone, and back", "maximise"],
+    [["z"], "close to the lesion, and back", "zoomLesion"], [["k"], "ruler", "ruler"],
     [["+", "="], "larger", "larger"], [["-"], "smaller", "smaller"], [["0"], "view as at first", "reset"],
   ]],
   ["Greys and overlays", [
@@ -20,14 +21,17 @@ const GROUPS = [
     [["t"], "outlines", "outline"], [["g"], "crosshair", "cross"],
   ]],
   ["Drawing", [
-    [["d"], "brush", "brush"], [["f"], "filled outline", "fill"], [["x"], "eraser", "erase"],
+    [["d"], "brush in the plane", "brush"], [["s"], "brush in space", "ball"],
+    [["f"], "filled outline", "fill"], [["x"], "eraser, and back", "erase"],
+    [["h"], "only voxels as bright as the crosshair's place", "threshold"],
     [["["], "smaller pen", "thinner"], [["]"], "larger pen", "thicker"],
     [["Enter"], "keep the drawing", "done"], [["Escape"], "leave as it was", "cancel"],
   ]],
 ];
 const MOUSE = [
   ["Left", "place the crosshair; draws while drawing"], ["Right, dragged", "window (across) and level (down)"],
-  ["Wheel", "slices"], ["Ctrl + wheel", "zoom"], ["Shift + left, or middle", "move the image"],
+  ["Double click", "that plane alone, and back"], ["Wheel", "slices"], ["Ctrl + wheel", "zoom"], ["Shift + left, or middle", "move the image"],
+  ["Ctrl + Z, Ctrl + Y", "undo and redo a stroke"],
 ];
 const SHOWN = { ArrowUp: "\u2191", ArrowDown: "\u2193", " ": "Space", Escape: "Esc" };
 
@@ -35,14 +39,17 @@ export function listenToKeys(actions) {
   const table = new Map();
   for (const [, rows] of GROUPS) for (const [keys, , action] of rows) for (const key of keys) table.set(key, action);
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("textarea, input[type=text], dialog");
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !typing) {
+    const typing = event.target.closest("textarea, input[type=text], input[type=number], dialog");
+    const withControl = event.ctrlKey || event.metaKey, letter = event.key.toLowerCase();
+    if (withControl && !typing && (letter === "z" || letter === "y")) {
       event.preventDefault();
-      actions.undo();
+      if (letter === "y" || event.shiftKey) actions.redo();
+      else actions.undo();
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape" && typing && !event.target.closest("dialog")) event.target.blur();
+    if (event.key === "Enter" && event.target.matches("input[type=number]")) event.target.blur();
     if (typing) return;
     const pressed = event.target.closest("button, a, select, input");
     if (pressed && (event.key === " " || event.key === "Enter" || (event.target.type === "range" && event.key.startsWith("Arrow")))) return;

@@ -16,6 +16,7 @@ function stateText(lesion) {
   const words = [STATES[lesion.verdict]];
   if (lesion.origin === "reader") words.unshift("added");
   else if (lesion.edited.length) words.unshift("edited");
+  if (lesion.differs) words.unshift("readers differ");
   return words.join(", ");
 }
 

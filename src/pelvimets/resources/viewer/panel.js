@@ -1,8 +1,13 @@
 // One image of the study in one canvas: three planes or one, with bones and lesions over it.
 import { Niivue, NVImage, SLICE_TYPE, DRAG_MODE, SHOW_RENDER, cmapper } from "./niivue.js";
+import { Drawing } from "./draw.js";
+import { Marks } from "./marks.js";
+import { dragTool, showPen } from "./tools.js";
+import { OUTLINE_PIXELS, SLICE_SHADER } from "./slice.js";
 import { dragged, presetsFor, rangeOf, sampled } from "./windows.js";
 
 const { AXIAL, CORONAL, SAGITTAL } = SLICE_TYPE;
+const PLANE_NAMES = ["axial", "coronal", "sagittal"];
 const PLANES = { axial: AXIAL, coronal: CORONAL, sagittal: SAGITTAL };
 const WIDE = [
   { sliceType: AXIAL, position: [0, 0, 0.62, 1] },
@@ -14,26 +19,26 @@ const TALL = [
   { sliceType: CORONAL, position: [0, 0.6, 0.5, 0.4] },
   { sliceType: SAGITTAL, position: [0.5, 0.6, 0.5, 0.4] },
 ];
-export const COLOURS = { pending: [240, 169, 46], accepted: [238, 91, 60], rejected: [125, 135, 147] };
+export const COLOURS = { pending: [240, 169, 46], accepted: [238, 91, 60], rejected: [125, 135, 147], prior: [150, 140, 250] };
 const PEN_COLOUR = [80, 220, 255];
-const UNDO_STEPS = 40;
-const CROSS_MM = 0.8;
+const LESION_FIELD_MM = 110;
+const LARGEST_ZOOM = 16;
 
 export function volumeFrom(buffer, name) {
   return NVImage.loadFromUrl({ url: buffer, name: `${name}.nii` });
 }
 
-async function labelMap(buffer, name, colours, opacity) {
+export async function labelMap(buffer, name, colours, opacity) {
   const volume = await volumeFrom(buffer, name);
   volume.setColormapLabel(colours);
   volume.opacity = opacity;
   return volume;
 }
 
-export function boneColours(bones) {
+export function boneColours(bones, hidden = null) {
   const at = (channel) => [0, ...bones.map((bone) => bone.colour[channel])];
   return {
-    R: at(0), G: at(1), B: at(2), A: [0, ...bones.map(() => 255)],
+    R: at(0), G: at(1), B: at(2), A: [0, ...bones.map((bone) => (bone.value === hidden ? 0 : 255))],
     I: [0, ...bones.map((bone) => bone.value)], labels: ["", ...bones.map((bone) => bone.title)],
   };
 }
@@ -54,18 +59,24 @@ export function lesionColours(lesions, sequence, hidden = null) {
   return { R: at(0), G: at(1), B: at(2), A: rows.map((row) => row[2]), I: rows.map((row) => row[0]), labels: rows.map(() => "") };
 }
 
+// Lesions of a prior study: all alike, for they are not judged here.
+export function priorColours(labels) {
+  const all = Array.from({ length: Math.max(1, labels) }, (_, n) => n + 1), at = (channel) => [0, ...all.map(() => COLOURS.prior[channel])];
+  return { R: at(0), G: at(1), B: at(2), A: [0, ...all.map(() => 255)], I: [0, ...all], labels: ["", ...all.map(() => "")] };
+}
+
 export class ImagePanel {
   // events: moved(panel, mm), viewChanged(panel), focused(panel), windowed(panel)
   constructor(image, element, events) {
     Object.assign(this, { image, element, events, preset: "auto", inverted: false, planes: "all" });
     this.canvas = element.querySelector("canvas");
     this.nv = new Niivue({
-      backColor: [0, 0, 0, 1], crosshairColor: [0.42, 0.74, 0.94, 0.75], crosshairWidth: CROSS_MM, crosshairGap: 12, crosshairWidthUnit: "mm",
+      backColor: [0, 0, 0, 1], crosshairWidth: 0,
       isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: SHOW_RENDER.NEVER,
       dragAndDropEnabled: false, loadingText: "", logLevel: "error", isAntiAlias: false,
       fontMinPx: 11, fontSizeScaling: 0.1, fontColor: [0.62, 0.68, 0.75, 1],
       clipPlaneHotKey: "", cycleClipPlaneHotKey: "", viewModeHotKey: "",
-      maxDrawUndoBitmaps: UNDO_STEPS, isRuler: false,
+      isRuler: false,
       dragMode: DRAG_MODE.none, dragModePrimary: DRAG_MODE.crosshair,
       mouseEventConfig: {
         leftButton: { primary: DRAG_MODE.crosshair, withShift: DRAG_MODE.pan, withCtrl: DRAG_MODE.crosshair },
@@ -77,11 +88,19 @@ export class ImagePanel {
     this.nv.keyUpListener = () => {};
     this.nv.resetBriCon = () => {};  // a double click is not meant to lose the window
     this.nv.onLocationChange = (place) => this.events.moved(this, place.mm);
+    this.marks = new Marks(this);
+    const draw = this.nv.drawScene.bind(this.nv);
+    this.nv.drawScene = (...given) => {
+      const drawn = draw(...given);
+      this.marks.draw();
+      return drawn;
+    };
   }
 
   async open(buffer) {
     this.listen();
     await this.nv.attachToCanvas(this.canvas, false);
+    this.nv.setCustomSliceShader(SLICE_SHADER);
     const volume = await volumeFrom(buffer, this.image.key);
     this.sample = sampled(volume.img, volume.hdr.scl_slope || 1, volume.hdr.scl_inter || 0);
     const [low, high] = rangeOf(presetsFor(this.image.key)[this.preset], this.sample);
@@ -95,16 +114,26 @@ export class ImagePanel {
   get base() { return this.nv.volumes[0]; }
   get opened() { return this.nv.volumes.length > 0; }
 
-  // Capture phase: a reader's right button, wheel and focus come before the canvas's own.
+  // Capture phase: a reader's right button, wheel, pens and focus come before the canvas's own.
   listen() {
     const box = this.canvas.parentElement;
     box.addEventListener("pointerdown", (event) => {
       this.events.focused(this);
       if (event.button === 2) this.dragWindow(event);
+      if (this.takesLeft(event)) dragTool(this, event);
     }, true);
-    box.addEventListener("mousedown", (event) => { if (event.button === 2) event.stopPropagation(); }, true);
+    box.addEventListener("mousedown", (event) => { if (event.button === 2 || this.takesLeft(event)) event.stopPropagation(); }, true);
+    box.addEventListener("dblclick", (event) => {
+      event.stopPropagation();
+      const tile = this.tileAt(event);
+      if (tile && !this.takesLeft(event)) this.events.enlarged(this, PLANE_NAMES[tile.plane]);
+    }, true);
     box.addEventListener("contextmenu", (event) => event.preventDefault(), true);
-    box.addEventListener("pointermove", (event) => { if (event.buttons & 5) this.events.viewChanged(this); });
+    box.addEventListener("pointermove", (event) => {
+      if (event.buttons & 5) this.events.viewChanged(this);
+      showPen(this, event);
+    });
+    box.addEventListener("pointerleave", () => { this.marks.pen = null; this.marks.draw(); });
     box.addEventListener("pointerenter", () => this.events.focused(this));
     box.addEventListener("wheel", (event) => {
       if (!event.ctrlKey && !event.metaKey) return;
@@ -112,6 +141,59 @@ export class ImagePanel {
       event.stopPropagation();
       this.zoomBy(event.deltaY < 0 ? 1.12 : 1 / 1.12);
     }, { capture: true, passive: false });
+  }
+
+  // Whether the left button draws or measures here, rather than place the crosshair.
+  takesLeft(event) { return event.button === 0 && !event.shiftKey && Boolean(this.drawing || this.measuring); }
+
+  // ---- from the screen to the patient and back
+
+  // Tiles on the screen, in CSS pixels of the canvas.
+  tiles() {
+    const dpr = this.nv.uiData.dpr || 1;
+    return this.nv.screenSlices.filter((slice) => slice.axCorSag < 3)
+      .map((slice) => ({ plane: slice.axCorSag, box: slice.leftTopWidthHeight.map((value) => value / dpr) }));
+  }
+
+  tileAt(event) {
+    const [x, y] = this.inCanvas(event);
+    return this.tiles().find(({ box }) => x >= box[0] && y >= box[1] && x < box[0] + box[2] && y < box[1] + box[3]);
+  }
+
+  inCanvas(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return [event.clientX - box.x, event.clientY - box.y];
+  }
+
+  fractionAt(event) {
+    const dpr = this.nv.uiData.dpr || 1;
+    return Array.from(this.nv.canvasPos2frac(this.inCanvas(event).map((value) => value * dpr))).slice(0, 3);
+  }
+
+  mmOf(fraction) { return Array.from(this.nv.frac2mm(fraction).slice(0, 3)); }
+  mmAt(event) { return this.mmOf(this.fractionAt(event)); }
+
+  pixelOf(mm, plane) {
+    const dpr = this.nv.uiData.dpr || 1, found = this.nv.frac2canvasPosWithTile(this.nv.mm2frac(mm), plane);
+    return found && [found.pos[0] / dpr, found.pos[1] / dpr];
+  }
+
+  // Whether the slice through a place is the one that is shown.
+  shows(mm, plane) {
+    const axis = [2, 1, 0][plane];
+    return Math.abs(mm[axis] - this.place[axis]) <= this.base.pixDimsRAS[axis + 1] / 2;
+  }
+
+  pixelsPerMm(event, plane) {
+    const here = this.mmAt(event), there = [...here];
+    there[plane === 2 ? 1 : 0] += 10;
+    const from = this.pixelOf(here, plane), to = this.pixelOf(there, plane);
+    return from && to ? Math.hypot(to[0] - from[0], to[1] - from[1]) / 10 : 1;
+  }
+
+  clearRulers() {
+    this.marks.rulers = [];
+    this.marks.draw();
   }
 
   dragWindow(start) {
@@ -159,6 +241,7 @@ export class ImagePanel {
       const { stale } = this;
       this.pending = this.stale = undefined;
       if (stale.has("greys")) this.nv.refreshLayers(this.base, 0);
+      if (stale.has("drawing") && this.drawing) this.nv.refreshDrawing(false);
       if (stale.has("overlays")) this.nv.overlays.forEach((overlay, at) => this.nv.refreshLayers(overlay, at + 1));
       this.nv.drawScene();
     });
@@ -199,13 +282,23 @@ export class ImagePanel {
   }
 
   setOpacities(bones, lesions, outline) {
-    if (this.bones) this.bones.opacity = bones;
-    if (this.lesions) this.lesions.opacity = lesions;
-    this.nv.opts.atlasOutline = outline ? 1 : 0;
+    const full = (share) => (outline && share > 0 ? 1 : share);  // an outline is of one colour
+    if (this.bones) this.bones.opacity = full(bones);
+    if (this.lesions) this.lesions.opacity = full(lesions);
+    this.nv.overlayOutlineWidth = outline ? OUTLINE_PIXELS : 0;
     if (this.nv.overlays.length) this.refresh("overlays");
   }
 
-  setCross(shown) { this.nv.setCrosshairWidth(shown ? CROSS_MM : 0); }
+  recolourBones(colours) {
+    if (!this.bones) return;
+    this.bones.setColormapLabel(colours);
+    this.refresh("overlays");
+  }
+
+  setCross(shown) {
+    this.marks.cross = shown;
+    this.marks.draw();
+  }
 
   get place() { return Array.from(this.nv.frac2mm(this.nv.scene.crosshairPos).slice(0, 3)); }
 
@@ -232,11 +325,18 @@ export class ImagePanel {
 
   // Zoom about the crosshair.
   zoomBy(factor) {
-    const view = this.view, zoom = Math.min(Math.max(view[3] * factor, 0.5), 12), place = this.place;
+    const view = this.view, zoom = Math.min(Math.max(view[3] * factor, 0.5), LARGEST_ZOOM), place = this.place;
     for (let axis = 0; axis < 3; axis += 1) view[axis] += (view[3] - zoom) * place[axis];
     view[3] = zoom;
     this.setView(view);
     this.events.viewChanged(this);
+  }
+
+  // The view with a place in the middle, so large that a lesion fills it.
+  closeView(mm) {
+    const middle = this.nv.frac2mm([0.5, 0.5, 0.5]), [width, height] = [1, 2].map((axis) => this.base.dimsRAS[axis] * this.base.pixDimsRAS[axis]);
+    const zoom = Math.min(Math.max(Math.max(width, height) / LESION_FIELD_MM, 1), LARGEST_ZOOM);
+    return [0, 1, 2].map((axis) => middle[axis] - zoom * mm[axis]).concat(zoom);
   }
 
   valueAt(mm, volume = this.base) {
@@ -251,26 +351,11 @@ export class ImagePanel {
     return [voxel[axis] + 1, this.base.dimsRAS[axis + 1]];
   }
 
-  // The drawing lies in patient-ordered voxels (right to left to ... RAS); files do not.
-  forEachVoxel(visit) {
-    const { dimsRAS, img2RASstart, img2RASstep } = this.base;
-    const first = img2RASstart[0] + img2RASstart[1] + img2RASstart[2];
-    let at = 0;
-    for (let z = 0; z < dimsRAS[3]; z += 1) {
-      for (let y = 0; y < dimsRAS[2]; y += 1) {
-        let stored = first + z * img2RASstep[2] + y * img2RASstep[1];
-        for (let x = 0; x < dimsRAS[1]; x += 1, at += 1, stored += img2RASstep[0]) visit(at, stored);
-      }
-    }
-  }
-
-  beginDrawing(label) {
-    this.nv.setDrawingEnabled(true);
-    const bitmap = this.nv.drawBitmap, labels = this.lesions.img;
-    bitmap.fill(0);
-    if (label) this.forEachVoxel((at, stored) => { if (labels[stored] === label) bitmap[at] = 1; });
-    this.nv.drawClearAllUndoBitmaps();
-    this.nv.drawAddUndoBitmap();
+  // Draw the shape of a label anew; 0 begins with nothing.
+  beginDrawing(map, label) {
+    this.nv.createEmptyDrawing();
+    this.drawing = new Drawing(this.base, this.nv.drawBitmap);
+    if (label) this.drawing.fill(map.img, label);
     this.nv.drawLut = cmapper.makeDrawLut({
       R: [0, PEN_COLOUR[0]], G: [0, PEN_COLOUR[1]], B: [0, PEN_COLOUR[2]], A: [0, 255], I: [0, 1], labels: ["", "lesion"],
     });
@@ -279,89 +364,12 @@ export class ImagePanel {
     this.refresh("greys");  // takes the pen's colour and opacity along
   }
 
-  setPen(tool, size) {
-    this.nv.opts.penSize = size;
-    this.nv.setPenValue(tool === "erase" ? 0 : 1, tool === "fill");
-  }
-
-  undo() { this.nv.drawUndo(); }
-
-  // One byte per voxel in the file's order.
-  drawing() {
-    const bitmap = this.nv.drawBitmap, voxels = new Uint8Array(bitmap.length);
-    this.forEachVoxel((at, stored) => { voxels[stored] = bitmap[at] ? 1 : 0; });
-    return voxels;
-  }
+  undo() { this.drawing.undo(); this.refresh("drawing"); }
+  redo() { this.drawing.redo(); this.refresh("drawing"); }
 
   endDrawing() {
-    this.nv.setDrawingEnabled(false);
+    this.drawing = this.marks.pen = null;
     this.nv.closeDrawing();
-  }
-}
-
-// Whether WebGL is drawn by the processor: slices are quick enough then, renderings are not.
-export function drawsInSoftware() {
-  const gl = document.createElement("canvas").getContext("webgl2");
-  const info = gl?.getExtension("WEBGL_debug_renderer_info");
-  const renderer = info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
-  gl?.getExtension("WEBGL_lose_context")?.loseContext();
-  return /swiftshader|llvmpipe|software|basic render/i.test(renderer);
-}
-
-// Bones and lesions as surfaces, turned with the mouse.
-export class Rendering {
-  constructor(element, events) {
-    Object.assign(this, { element, events });
-    this.canvas = element.querySelector("canvas");
-    this.nv = new Niivue({
-      backColor: [0, 0, 0, 1], show3Dcrosshair: true, crosshairColor: [0.42, 0.74, 0.94, 1], crosshairWidth: 1,
-      dragAndDropEnabled: false, loadingText: "", logLevel: "error", isAntiAlias: false, sliceType: SLICE_TYPE.RENDER,
-      isOrientCube: true, clipPlaneHotKey: "", cycleClipPlaneHotKey: "", viewModeHotKey: "",
-    });
-    this.nv.meshShaders = [];
-    this.nv.keyDownListener = () => {};
-    this.nv.keyUpListener = () => {};
-    this.nv.onLocationChange = (place) => this.events.moved(this, place.mm);
-  }
-
-  async open(bones, boneTable, lesions, lesionTable) {
-    await this.nv.attachToCanvas(this.canvas, false);
-    this.nv.scene.renderAzimuth = 160;
-    this.nv.scene.renderElevation = 8;
-    this.nv.scene.volScaleMultiplier = 1.4;
-    const base = await labelMap(bones, "bones", boneTable, 1);
-    this.lesions = await labelMap(lesions, "lesions", lesionTable, 1);
-    this.nv.volumes = [base, this.lesions];
-    this.nv.back = base;
-    this.nv.overlays = [this.lesions];
-    this.nv.updateGLVolume();
-    this.opened = true;
-  }
-
-  async setLesions(buffer, colours) {
-    this.lesions = await labelMap(buffer, "lesions", colours, 1);
-    this.nv.overlays = [this.lesions];
-    this.nv.volumes = [this.nv.volumes[0], this.lesions];
-    this.drawLesions();
-  }
-
-  recolour(colours) {
-    this.lesions.setColormapLabel(colours);
-    this.drawLesions();
-  }
-
-  drawLesions() {
-    this.nv.refreshLayers(this.lesions, 1);
-    this.nv.drawScene();
-  }
-
-  // Drawn once the hand rests: a rendering costs more than a slice.
-  goTo(mm) {
-    if (!this.opened) return;
-    clearTimeout(this.waiting);
-    this.waiting = setTimeout(() => {
-      this.nv.scene.crosshairPos = this.nv.mm2frac(mm);
-      this.nv.drawScene();
-    }, 120);
+    this.marks.draw();
   }
 }
