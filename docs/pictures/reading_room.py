@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page
 
 from pelvimets.app.desks import DeskOptions, open_desk
 from pelvimets.app.phantom import make_phantom
-from pelvimets.app.predict import StudyInput, predict
+from pelvimets.app.predict import predict
 from pelvimets.app.readers import ReadAs
 from pelvimets.app.view import ReviewDesk
 from pelvimets.app.worklist import open_worklist
@@ -26,6 +26,7 @@ from pelvimets.core.review import Verdict
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.requests.phantom import PhantomOrder
+from pelvimets.requests.predict import StudyInput
 from pelvimets.web import ViewerServer, bind_viewer, bind_worklist
 from tests.web.browser import browser, fresh_page
 

@@ -119,7 +119,7 @@ class _Silent:
 def _predict(bundle: Path | None, cohort: Path, out: Path, jobs: int) -> None:
     """Read a cohort; a patient that fails is named by the evaluation as missing."""
     from pelvimets.app.batch import batch_cases, predict_batch
-    from pelvimets.app.predict import RunOptions
+    from pelvimets.requests.predict import RunOptions
 
     outcomes = predict_batch(
         batch_cases(cohort), out, RunOptions(bundle=bundle), jobs=jobs, observer=_Silent()

@@ -15,7 +15,7 @@ from pelvimets.app import calibrate as calibration
 from pelvimets.app.bundle import BundleRequest, make_bundle
 from pelvimets.app.calibrate import CalibrationRequest, FoundPatients, calibrate
 from pelvimets.app.card import EvaluationFolders, add_test
-from pelvimets.app.predict import RunOptions, StudyInput, predict
+from pelvimets.app.predict import predict
 from pelvimets.calibration.candidates import DRAWINGS, CandidateCase
 from pelvimets.calibration.fitting import fit_calibration
 from pelvimets.config import GridSettings, LesionSettings, settings_to_dict
@@ -28,6 +28,7 @@ from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.settings import NetworkSettings
+from pelvimets.requests.predict import RunOptions, StudyInput
 from pelvimets.training.module import build_network
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS
 from pelvimets.training.settings import Stage, TrainingSettings

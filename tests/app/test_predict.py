@@ -14,13 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from pelvimets.app.predict import (
-    RunOptions,
-    StudyInput,
-    planned_stages,
-    predict,
-    process_study,
-)
+from pelvimets.app.predict import planned_stages, predict, process_study
 from pelvimets.core.findings import FlagLevel
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import resample_image
@@ -31,6 +25,7 @@ from pelvimets.io.nifti import study as nifti_study
 from pelvimets.io.nifti.files import nifti_geometry, write_nifti
 from pelvimets.labels import Bone, Sequence
 from pelvimets.report.data import findings_from_dict
+from pelvimets.requests.predict import RunOptions, StudyInput
 from tests.app.conftest import LESION_MM, image_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

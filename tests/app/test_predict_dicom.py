@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from pelvimets.app import predict as main_path
 from pelvimets.app.batch import BatchCase, predict_batch
-from pelvimets.app.predict import RunOptions, StudyInput, predict
+from pelvimets.app.predict import predict
 from pelvimets.cli.main import app
 from pelvimets.errors import InputError
+from pelvimets.requests.predict import RunOptions, StudyInput
 from tests.app.conftest import image_of
 from tests.io.dicom_samples import t1, write
 

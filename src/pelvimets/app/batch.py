@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from pelvimets.app.predict import RunOptions, StudyInput, predict
+from pelvimets.app.predict import predict
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.cohort.folder import CohortPatient, is_cohort, read_cohort
 from pelvimets.io.cohort.study_folders import has_nifti_images, studies_in
 from pelvimets.io.record.output import RECORD_NAME, is_whole, tidy
 from pelvimets.io.workers import Jobs, each
 from pelvimets.labels import Sequence
+from pelvimets.requests.predict import RunOptions, StudyInput
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from pelvimets.app.result import (
     write_dicom,
     write_result,
 )
-from pelvimets.config import Arithmetic, ReadingSettings, settings_to_dict
+from pelvimets.config import ReadingSettings, settings_to_dict
 from pelvimets.core.budget import Extent, estimate
 from pelvimets.core.digest import volume_digest
 from pelvimets.core.evidence import weigh_lesions
@@ -44,71 +44,18 @@ from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import SeriesRole, Study
 from pelvimets.errors import InputError
 from pelvimets.io.nifti.study import nifti_grid, read_nifti_study
-from pelvimets.io.record.compiled import compiled_folder
 from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json
 from pelvimets.io.record.stages import StageClock, check_memory, peak_memory_mib
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy, open_study
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
-from pelvimets.model.engine import LARGEST_TILE_VOXELS, SMALL_TILE_VOXELS, Engine
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
 from pelvimets.report.content import ReportContent
+from pelvimets.requests.predict import RunOptions, StudyInput
 
 if TYPE_CHECKING:
     from pelvimets.io.dicom.source import HeadersBySeries
-
-
-@dataclass(frozen=True)
-class StudyInput:
-    """Where a study comes from: a DICOM folder or zip, or NIfTI files.
-
-    ``name`` becomes the patient key of NIfTI files; a DICOM study has its own pseudonym.
-    ``same_patient`` takes all images of a folder as of one patient.
-    """
-
-    path: Path | None = None
-    dwi: Path | None = None
-    t1: Path | None = None
-    adc: Path | None = None
-    dwi_series: str | None = None
-    t1_series: str | None = None
-    name: str | None = None
-    same_patient: bool = False
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a run reads and writes.
-
-    Attributes:
-        bundle: Folder of the networks; None takes the shipped ones.
-        overwrite: Replace an earlier result.
-        dicom: Write DICOM results as well; the study must come from DICOM.
-        labelmap: Write Segmentations as LABELMAP rather than BINARY.
-        memory_limit_mib: Refuse a study that would take more; None takes what is free.
-        small_tiles: Show the networks a quarter of the usual voxels at a time: slower, for
-            machines with little memory; masks differ a little.
-        precision: Numbers in which the networks reckon.
-    """
-
-    bundle: Path | None = None
-    overwrite: bool = False
-    dicom: bool = False
-    labelmap: bool = False
-    memory_limit_mib: float | None = None
-    small_tiles: bool = False
-    precision: Arithmetic = Arithmetic.FLOAT32
-
-    @property
-    def tile_voxels(self) -> int:
-        """Most voxels that a network sees at a time."""
-        return SMALL_TILE_VOXELS if self.small_tiles else LARGEST_TILE_VOXELS
-
-    @property
-    def engine(self) -> Engine:
-        """How the networks are run; what is compiled is kept for the next run."""
-        return Engine(self.tile_voxels, self.precision, compiled_folder())
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
-from pelvimets.app.predict import (
-    Reading,
-    RunOptions,
-    StudyInput,
-    check_budget,
-    process_study,
-    read_input,
-    write_run,
-)
+from pelvimets.app.predict import Reading, check_budget, process_study, read_input, write_run
 from pelvimets.app.result import StudyResult
 from pelvimets.core.budget import Extent
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
@@ -35,6 +27,7 @@ from pelvimets.io.record.stages import StageClock
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy
 from pelvimets.model.bundle import load_segmenter
+from pelvimets.requests.predict import RunOptions, StudyInput
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,15 +21,15 @@ from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate, samp
 from pelvimets.cli.exchange import exporting, importing
 from pelvimets.cli.pacs import fetch, find, push
 from pelvimets.cli.phantom import app as phantom
+from pelvimets.cli.requests import from_requests
 from pelvimets.cli.train import train
 from pelvimets.cli.tune import tune
 from pelvimets.cli.view import view
-from pelvimets.config import Arithmetic
 from pelvimets.errors import OutputError, PelvimetsError
+from pelvimets.requests.predict import RunOptions, StudyInput
 
 if TYPE_CHECKING:
     from pelvimets.app.batch import BatchCase
-    from pelvimets.app.predict import RunOptions, StudyInput
     from pelvimets.io.workers import Jobs
 
 app = typer.Typer(
@@ -79,86 +79,35 @@ def _root(
 
 
 @app.command(rich_help_panel=_READ)
+@from_requests
 def predict(
-    study: StudyArgument = None,
+    source: StudyInput,
+    options: RunOptions,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the result.")] = Path("out"),
-    dwi: Annotated[Path | None, typer.Option(help="DWI as NIfTI, in place of STUDY.")] = None,
-    t1: Annotated[Path | None, typer.Option(help="T1 in phase as NIfTI.")] = None,
-    adc: Annotated[Path | None, typer.Option(help="ADC map in um2/s as NIfTI.")] = None,
-    dwi_series: SeriesOption = None,
-    t1_series: SeriesOption = None,
-    same_patient: SamePatientOption = False,
-    bundle: BundleOption = None,
-    dicom: Annotated[
-        bool, typer.Option("--dicom", help="Write Segmentations, SR and PDF as DICOM as well.")
-    ] = False,
-    labelmap: Annotated[
-        bool, typer.Option("--labelmap", help="Segmentations as LABELMAP, not BINARY.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier result.")
-    ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Patients at a time (cohorts only).")] = 1,
     cluster: ClusterOption = None,
-    memory_limit: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="MIB", help="Refuse a study that would take more memory."),
-    ] = None,
-    small_tiles: Annotated[
-        bool, typer.Option("--small-tiles", help="For little memory: slower, masks differ a bit.")
-    ] = False,
-    precision: Annotated[
-        Arithmetic, typer.Option(help="Numbers of the networks; bfloat16 is faster, masks differ.")
-    ] = Arithmetic.FLOAT32,
 ) -> None:
     """Read a study, or each study of a cohort, into masks, findings and a report."""
     from pelvimets.app.batch import batch_cases
-    from pelvimets.app.predict import RunOptions
 
-    source = replace(
-        _study_input(study, dwi, t1, adc, dwi_series, t1_series), same_patient=same_patient
-    )
-    options = RunOptions(
-        bundle,
-        overwrite=overwrite,
-        dicom=dicom or labelmap,
-        labelmap=labelmap,
-        memory_limit_mib=memory_limit,
-        small_tiles=small_tiles,
-        precision=precision,
-    )
-    cases = batch_cases(study) if study is not None else ()
-    if cases:
-        _refuse_options_of_one_study(dwi_series, t1_series, same_patient)
-        _predict_batch(cases, out, options, workers(jobs, cluster))
-    else:
+    _check_source(source)
+    options = replace(options, dicom=options.dicom or options.labelmap)
+    cases = batch_cases(source.path) if source.path is not None else ()
+    if not cases:
         _predict_one(source, out, options)
-
-
-def _study_input(
-    study: Path | None,
-    dwi: Path | None,
-    t1: Path | None,
-    adc: Path | None,
-    dwi_series: str | None,
-    t1_series: str | None,
-) -> StudyInput:
-    from pelvimets.app.predict import StudyInput
-
-    if study is not None and (dwi or t1 or adc):
-        raise typer.BadParameter("Give either STUDY or --dwi/--t1/--adc, not both.")
-    if study is None and not (dwi or t1):
-        raise typer.BadParameter("Give STUDY, or --dwi FILE and/or --t1 FILE.")
-    return StudyInput(study, dwi, t1, adc, dwi_series, t1_series)
-
-
-def _refuse_options_of_one_study(
-    dwi_series: str | None, t1_series: str | None, same_patient: bool
-) -> None:
-    if dwi_series or t1_series or same_patient:
+        return
+    if source.serves_one_study:
         raise typer.BadParameter(
             "--dwi-series, --t1-series and --same-patient serve a single study only."
         )
+    _predict_batch(cases, out, options, workers(jobs, cluster))
+
+
+def _check_source(source: StudyInput) -> None:
+    if source.path is not None and (source.dwi or source.t1 or source.adc):
+        raise typer.BadParameter("Give either STUDY or --dwi/--t1/--adc, not both.")
+    if source.path is None and not (source.dwi or source.t1):
+        raise typer.BadParameter("Give STUDY, or --dwi FILE and/or --t1 FILE.")
 
 
 def _predict_one(source: StudyInput, out: Path, options: RunOptions) -> None:
