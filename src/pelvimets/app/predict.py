@@ -198,7 +198,7 @@ def predict(
         with clock.stage("networks"):
             segmenter = segmenter or load_segmenter(options.bundle, options.engine)
             if isinstance(segmenter, OpenVinoSegmenter):
-                segmenter.compile_beside()
+                resources.callback(segmenter.compile_beside().join)
         with clock.stage("read"):
             check = partial(check_budget, settings=segmenter.settings, options=options)
             study, opened = read_input(source, check)
