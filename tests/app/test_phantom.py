@@ -10,13 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pelvimets.app.phantom import (
-    _man_drawn,
-    check_cohort,
-    cohort_members,
-    make_cohort,
-    make_phantom,
-)
+from pelvimets.app.phantom import check_cohort, cohort_members, make_cohort, make_phantom
 from pelvimets.errors import CohortError, OutputError
 from pelvimets.io.cohort.folder import read_case, read_cohort
 from pelvimets.io.nifti.files import read_nifti
@@ -24,6 +18,7 @@ from pelvimets.labels import Sequence, Split
 from pelvimets.phantom.anatomy.healthy import AnatomySettings
 from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.build import PatientSettings
+from pelvimets.phantom.cohort.record import man_drawn
 from pelvimets.requests.phantom import CohortOrder, Examined, PhantomOrder
 
 COARSE = PatientSettings(anatomy=AnatomySettings(spacing_mm=5.0))
@@ -82,7 +77,7 @@ def test_a_patient_made_alone_has_the_same_bytes(cohort_folder: Path, tmp_path: 
 
 
 def test_disease_of_a_cohort_is_read_for_the_check(cohort_folder: Path, tmp_path: Path):
-    men = [_man_drawn(json.loads(p.read_text())) for p in cohort_folder.glob("*/patient.json")]
+    men = [man_drawn(json.loads(p.read_text())) for p in cohort_folder.glob("*/patient.json")]
     table = read_cohort(cohort_folder).patients
     assert sorted(man.lesions for man in men) == sorted(int(p.details["lesions"]) for p in table)
     shutil.copytree(cohort_folder, tmp_path / "cohort")

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from pelvimets.app.samples import PhantomPool
 from pelvimets.app.tune import TuneSummary, open_search, run_search
-from pelvimets.app.tune_output import Study
+from pelvimets.app.tune_output import PlannedSearch
 from pelvimets.app.tune_samples import tune_data
 from pelvimets.cli.main import app
 from pelvimets.core.geometry import Geometry
@@ -71,8 +71,10 @@ class Listener:
 
 
 @contextmanager
-def searching(folder: Path, options: TuneOptions) -> Iterator[tuple[Search, Study]]:
-    study = Study(SearchFolder(folder), "default", DEFAULT_BONES, DEFAULT_BONES, SPACE, True)
+def searching(folder: Path, options: TuneOptions) -> Iterator[tuple[Search, PlannedSearch]]:
+    study = PlannedSearch(
+        SearchFolder(folder), "default", DEFAULT_BONES, DEFAULT_BONES, SPACE, True
+    )
     study.folder.make()
     if not (folder / "study.db").exists():
         empty_database(folder / "study.db")

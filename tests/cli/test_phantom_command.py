@@ -11,6 +11,7 @@ from pelvimets.app import phantom as app_phantom
 from pelvimets.cli.phantom import app
 from pelvimets.labels import Split
 from pelvimets.phantom.choices import DicomStyle, Population
+from pelvimets.phantom.cohort import literature
 from pelvimets.phantom.cohort.checks import CheckRow, Reference
 
 
@@ -81,7 +82,7 @@ def test_check_prints_a_table_and_fails_when_something_is_off(monkeypatch):
     reference = Reference("a", "ADC of marrow", 288, 655, "somebody 2021")
     for value, code in ((420.0, 0), (900.0, 1)):
         rows = (CheckRow(reference, value, 2),)
-        monkeypatch.setattr(app_phantom, "check_phantom", lambda *args, rows=rows: rows)
+        monkeypatch.setattr(literature, "check_phantom", lambda *args, rows=rows: rows)
         result = CliRunner().invoke(app, ["check", "--patients", "2"])
         assert result.exit_code == code
         assert "288 to 655" in result.output and f"{value:.4g}" in result.output

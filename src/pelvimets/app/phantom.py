@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from pelvimets import __version__
 from pelvimets.core.progress import Progress, silent
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
@@ -24,18 +22,15 @@ from pelvimets.io.phantom.record import (
 from pelvimets.io.phantom.study import write_phantom_study
 from pelvimets.io.record.output import staged_folder, write_json
 from pelvimets.io.workers import Jobs, each
-from pelvimets.labels import Sequence, Split
-from pelvimets.phantom.anatomy.patient import MimicKind
-from pelvimets.phantom.choices import Artefacts, Population
-from pelvimets.phantom.cohort.build import PatientSettings, build_follow_up, build_patient
-from pelvimets.phantom.cohort.checks import CheckRow, check_table
-from pelvimets.phantom.cohort.paper_checks import ManDrawn, paper_table
+from pelvimets.phantom.choices import Population
+from pelvimets.phantom.cohort.build import build_follow_up, build_patient
+from pelvimets.phantom.cohort.checks import CheckRow
+from pelvimets.phantom.cohort.paper_checks import paper_table
 from pelvimets.phantom.cohort.population import ENROLMENT, PatientPlan, draw_cohort, enrolment_flow
+from pelvimets.phantom.cohort.record import SeenBySequence, man_drawn, patient_record
 from pelvimets.phantom.physics.imaging import ImagedPatient, examine
-from pelvimets.phantom.physics.scanner import scanner_named
 from pelvimets.phantom.physics.sequences import DixonImage
 from pelvimets.phantom.physics.visibility import (
-    Seen,
     drawn_truth,
     lesions_seen,
 )
@@ -90,12 +85,9 @@ def _write_time_point(order: PhantomOrder, folder: Path, number: int, stage: Sta
     stage("files")
     seen = lesions_seen(imaged.read, ENROLMENT[plan.population].reader if plan else None)
     _write_images(imaged, seen, folder)
-    write_json(folder / PATIENT_RECORD, _record(imaged, seen, plan, number))
+    write_json(folder / PATIENT_RECORD, patient_record(imaged, seen, plan, number))
     if how.dicom:
         write_phantom_study(folder / "dicom", imaged, how.dicom, examination=number)
-
-
-SeenBySequence = dict[Sequence, dict[int, Seen]]
 
 
 def _write_images(imaged: ImagedPatient, seen: SeenBySequence, folder: Path) -> None:
@@ -110,75 +102,6 @@ def _write_images(imaged: ImagedPatient, seen: SeenBySequence, folder: Path) -> 
         write_nifti(folder / image_name(name), volume)
 
 
-def _record(
-    imaged: ImagedPatient, seen: SeenBySequence, plan: PatientPlan | None, number: int
-) -> dict[str, Any]:
-    """Everything known of the patient, as plain data."""
-    patient, scanner = imaged.patient, imaged.scanner
-    volumes = [sum((o.volume_cm3 for o in own.values() if o.drawn), 0.0) for own in seen.values()]
-    return {
-        "made_by": f"pelvimets {__version__}",
-        "notice": "Digital patient: no person behind it. Research use only.",
-        "seed": patient.seed,
-        "time_point": number,
-        "age_years": round(patient.age_years, 1),
-        "m_stage": "M1" if any(volumes) else "M0",
-        "plan": asdict(plan) if plan else None,
-        "anatomy_source": patient.source,
-        "scanner": asdict(scanner),
-        "artefacts": asdict(imaged.artefacts),
-        "examination": imaged.examination.as_data(),
-        "largest_epi_shift_mm": round(imaged.diffusion.displacement_mm, 2),
-        "lesion_volume_cm3": round(max(volumes), 3),
-        "lesions": _lesions(imaged, seen),
-        "mimics": [{**asdict(m), "label": m.kind.label} for m in patient.mimic_table],
-        "drawn": patient.drawn,
-    }
-
-
-def _lesions(imaged: ImagedPatient, seen: SeenBySequence) -> list[dict[str, Any]]:
-    """Truth of each metastasis, and what of it lies in each sequence's field."""
-    return [
-        {
-            **asdict(lesion),
-            "bone": lesion.bone.key,
-            "drawn": any(
-                lesion.number in own and own[lesion.number].drawn for own in seen.values()
-            ),
-            "in_image": {
-                s.value: own[lesion.number].as_data() if lesion.number in own else None
-                for s, own in seen.items()
-            },
-        }
-        for lesion in imaged.patient.lesion_table
-    ]
-
-
-def check_phantom(
-    seeds: tuple[int, ...], scanner: str, stage: Stage = lambda name: None
-) -> tuple[CheckRow, ...]:
-    """Measure digital patients with metastases against the literature.
-
-    Args:
-        seeds: One patient each.
-        scanner: Name of the scanner.
-        stage: Called with the name of each stage as it starts.
-    """
-    undistorted = Artefacts().with_strength(
-        epi_distortion=0.0, chemical_shift=0.0, motion=0.0, coil_bias=0.0, ghost=0.0, breathing=0.0
-    )
-    settings = PatientSettings(metastases_probability=1.0)
-    return check_table(
-        examine(
-            build_patient(seed, settings),
-            scanner_named(scanner),
-            artefacts=undistorted,
-            stage=stage,
-        )
-        for seed in seeds
-    )
-
-
 def check_cohort(folder: Path) -> tuple[CheckRow, ...]:
     """Compare the disease of a cohort of digital patients, as made, with the paper's tables.
 
@@ -187,24 +110,8 @@ def check_cohort(folder: Path) -> tuple[CheckRow, ...]:
     """
     order = read_record(folder / COHORT_RECORD)["order"]
     patients = read_cohort(folder).patients
-    men = [_man_drawn(read_record(p.folder / PATIENT_RECORD)) for p in patients]
+    men = [man_drawn(read_record(p.folder / PATIENT_RECORD)) for p in patients]
     return paper_table(men, Population(order["population"]))
-
-
-def _man_drawn(record: dict[str, Any]) -> ManDrawn:
-    drawn = [
-        [own for own in lesion["in_image"].values() if own and own["drawn"]]
-        for lesion in record["lesions"]
-        if lesion["drawn"]
-    ]
-    return ManDrawn(
-        part=Split(record["plan"]["part"]),
-        lesions=sum(lesion["drawn"] for lesion in record["lesions"]),
-        volume_cm3=record["lesion_volume_cm3"],
-        smallest_cm3=min((max(o["volume_cm3"] for o in own) for own in drawn), default=None),
-        lowest_cnr=min((o["cnr"] for own in drawn for o in own), default=None),
-        benign=frozenset(MimicKind(mimic["kind"]) for mimic in record["mimics"]),
-    )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pelvimets.app.samples import PhantomPool
-from pelvimets.app.tune_output import Study, write_outputs, write_tables
+from pelvimets.app.tune_output import PlannedSearch, write_outputs, write_tables
 from pelvimets.app.tune_samples import TuneData, prepared_samples, tune_data
 from pelvimets.config import settings_to_dict
 from pelvimets.errors import VerificationError
@@ -75,7 +75,7 @@ class TuneSummary:
     notes: tuple[str, ...]
 
 
-def described_study(request: TuneRequest) -> Study:
+def described_study(request: TuneRequest) -> PlannedSearch:
     """A search as it was asked for.
 
     Raises:
@@ -93,7 +93,7 @@ def described_study(request: TuneRequest) -> Study:
     if request.space is not None:
         space = space_from_dict(read_settings_file(request.space), base)
     in_silico = request.cohort is None
-    return Study(SearchFolder(request.out), request.preset, full, base, space, in_silico)
+    return PlannedSearch(SearchFolder(request.out), request.preset, full, base, space, in_silico)
 
 
 def tune(request: TuneRequest, observer: TuneObserver) -> TuneSummary:
@@ -146,7 +146,7 @@ def search_pool(options: TuneOptions) -> PhantomPool:
 
 
 def open_search(
-    storage: RDBStorage, study: Study, plan: Mapping[str, Any], options: TuneOptions
+    storage: RDBStorage, study: PlannedSearch, plan: Mapping[str, Any], options: TuneOptions
 ) -> Search:
     """Begin or join the study; its first trial takes the values of the preset.
 
@@ -170,7 +170,7 @@ def open_search(
 def run_search(
     search: Search,
     objective: Objective,
-    study: Study,
+    study: PlannedSearch,
     options: TuneOptions,
     observer: TuneObserver,
 ) -> TuneSummary:
@@ -194,7 +194,7 @@ def run_search(
 def _run_trials(
     search: Search,
     objective: Objective,
-    study: Study,
+    study: PlannedSearch,
     options: TuneOptions,
     observer: TuneObserver,
 ) -> None:
@@ -230,7 +230,7 @@ def _check_some_succeeded(records: Sequence[TrialRecord]) -> None:
         )
 
 
-def plan_of(study: Study, source: TuneData, seed: int) -> dict[str, Any]:
+def plan_of(study: PlannedSearch, source: TuneData, seed: int) -> dict[str, Any]:
     """What every worker and every later start of a study must share."""
     return {
         "task": study.base.task.value,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pelvimets.io.record.search_folder import SearchFolder, locked
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.search.space import SearchSpace, overrides, with_values
+from pelvimets.training.search.table import trial_rows
 from pelvimets.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _FEWEST_FOR_IMPORTANCE = 4
 
 
 @dataclass(frozen=True)
-class Study:
+class PlannedSearch:
     """A search and where it is kept.
 
     Attributes:
@@ -40,7 +41,7 @@ class Study:
     in_silico: bool
 
 
-def write_outputs(search: Search, study: Study, keep: int) -> tuple[str, ...]:
+def write_outputs(search: Search, study: PlannedSearch, keep: int) -> tuple[str, ...]:
     """Write tables, figures and the best settings.
 
     Args:
@@ -62,7 +63,7 @@ def write_outputs(search: Search, study: Study, keep: int) -> tuple[str, ...]:
     return (*notes, *_write_importance(search, study, records, draw="matplotlib" not in missing))
 
 
-def write_tables(search: Search, study: Study, keep: int) -> None:
+def write_tables(search: Search, study: PlannedSearch, keep: int) -> None:
     """Write the table of trials and the best settings; drop checkpoints of the others."""
     from pelvimets.training.search.records import Fate, best
 
@@ -79,30 +80,7 @@ def write_tables(search: Search, study: Study, keep: int) -> None:
         study.folder.drop_checkpoints(ended - kept - open_runs)
 
 
-def trial_rows(records: Sequence[TrialRecord], space: SearchSpace) -> list[dict[str, object]]:
-    """The table of trials; those that came too late for a place are left out."""
-    from pelvimets.training.search.records import Fate
-
-    return [
-        {
-            "trial": r.number,
-            "state": r.fate.value,
-            "score": r.score,
-            **{name: r.values.get(name) for name in space},
-            "minutes": None if r.minutes is None else round(r.minutes, 3),
-            "started_utc": None if r.started is None else f"{r.started:%Y-%m-%dT%H:%M:%SZ}",
-            "sampler": r.sampler,
-            "from": r.slot,
-            "worker": r.worker,
-            "run": r.run,
-            "reason": r.reason,
-        }
-        for r in records
-        if r.fate is not Fate.SURPLUS
-    ]
-
-
-def _write_figures(study: Study, records: Sequence[TrialRecord]) -> list[str]:
+def _write_figures(study: PlannedSearch, records: Sequence[TrialRecord]) -> list[str]:
     from pelvimets.training.search.figures import history_figure, values_figure
 
     if not any(r.score is not None for r in records):
@@ -115,7 +93,7 @@ def _write_figures(study: Study, records: Sequence[TrialRecord]) -> list[str]:
 
 
 def _write_importance(
-    search: Search, study: Study, records: Sequence[TrialRecord], *, draw: bool
+    search: Search, study: PlannedSearch, records: Sequence[TrialRecord], *, draw: bool
 ) -> list[str]:
     from pelvimets.training.search.records import Fate
 

@@ -100,7 +100,8 @@ def check(
     ] = None,
 ) -> None:
     """Compare digital patients with the literature, or a cohort's disease with the paper."""
-    from pelvimets.app.phantom import check_cohort, check_phantom
+    from pelvimets.app.phantom import check_cohort
+    from pelvimets.phantom.cohort.literature import check_phantom
 
     if cohort is not None:
         _show_checks(f"Disease in {cohort.name} beside the paper", check_cohort(cohort))
