@@ -25,7 +25,7 @@ from pelvimets.config import ReadingSettings
 from pelvimets.core.review import Verdict
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.io.nifti.files import read_nifti
-from pelvimets.requests.phantom import PhantomOrder
+from pelvimets.requests.phantom import Examined, PhantomOrder
 from pelvimets.requests.predict import StudyInput
 from pelvimets.web import ViewerServer, bind_viewer, bind_worklist
 from tests.web.browser import browser, fresh_page
@@ -44,7 +44,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, browser() as running:
         made, results = Path(folder) / "patients", Path(folder) / "results"
         for name, seed in SEEDS.items():
-            make_phantom(PhantomOrder(seed=seed, follow_up=name == "patient-a"), made / name)
+            examined = Examined(follow_up=name == "patient-a")
+            make_phantom(PhantomOrder(seed=seed, examined=examined), made / name)
             read_digital_patient(made / name, results / name, name)
         now = Path(folder) / "now"
         read_digital_patient(made / "patient-a" / "follow_up", now, "patient-a")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pelvimets.app.beside import open_beside
+from pelvimets.app.beside import Beside, open_beside
 from pelvimets.app.view import ReviewDesk
 from pelvimets.labels import Bone, Sequence
 from pelvimets.web import ViewerServer, bind_viewer
@@ -306,6 +306,33 @@ def test_a_prior_study_stands_beside_in_its_own_place(
         moved = np.subtract(page.evaluate("pelvimets.panels.get('t1').place"), here)
         assert np.abs(moved).max() > 3
         assert coloured(pixels(viewer, "prior-dwi")) > 50
+        assert viewer.complaints == []
+    server.stop()
+    thread.join(10)
+
+
+def test_another_series_is_opened_beside_with_the_same_masks(out: Path, chromium: Browser) -> None:
+    t2 = (out / "images" / "t1.nii.gz").read_bytes()
+    beside = Beside(series={"series-0": "2 't2_tse'"}, _read={"series-0": lambda: t2})
+    server = bind_viewer(ReviewDesk(out, beside=beside))
+    thread = server.start()
+    with fresh_page(chromium, 1300, 700) as viewer:
+        viewer.open(server.address)
+        page = viewer.page
+        page.select_option("#series", label="2 't2_tse'")
+        page.get_by_role("button", name="2 't2_tse'", exact=True).wait_for()
+        page.wait_for_function("pelvimets.panels.get('series-0')?.nv.volumes.length === 3")
+        settled(viewer)
+        places = page.evaluate("[...pelvimets.panels.values()].map(panel => panel.place)")
+        assert np.ptp(np.array(places), axis=0).max() < 8
+        assert page.locator(".panel:visible").count() == 4
+        page.keyboard.press("a")
+        settled(viewer)
+        page.click("#update")
+        page.wait_for_function("pelvimets.state.study.review.outputs_current")
+        assert json.loads((out / "findings.json").read_text())["review"]["lesions"]["accepted"] == 1
+        page.get_by_role("button", name="2 't2_tse'", exact=True).click()
+        assert page.locator(".panel:visible").count() == 3
         assert viewer.complaints == []
     server.stop()
     thread.join(10)

@@ -63,6 +63,8 @@ def test_the_table_says_who_is_where(cohort: Path) -> None:
     assert (rows["bert"]["review"], rows["bert"]["reader"]) == ("signed", "Dr. Ada")
     assert rows["cora"]["review"] == "begun" and float(rows["cora"]["volume_cm3"]) > 10
     assert rows["dora"]["review"] == "failed"
+    write_cohort_page(cohort)  # again, without being told of her
+    assert rows_of(cohort)["dora"] == rows["dora"]
     text = page.read_text()
     assert 'src="bert/thumbnail.png"' in text and "http" not in text.split("<body>")[1]
 

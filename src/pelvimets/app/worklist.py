@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +29,7 @@ from pelvimets.report.cohort import (
 )
 
 TABLE_NAME, PAGE_NAME = "cohort.csv", "index.html"
+_NOT_READ = "not read: "
 
 
 def result_folders(folder: Path) -> tuple[Path, ...]:
@@ -47,7 +50,8 @@ def write_cohort_page(out: Path, failed: Mapping[str, str] | None = None) -> Pat
 
     Args:
         out: Folder of the results, one folder a patient.
-        failed: Why a patient has no result, by the name of his folder.
+        failed: Why a patient has no result, by the name of his folder; None takes over what the
+            table said before.
 
     Returns:
         The page.
@@ -55,13 +59,27 @@ def write_cohort_page(out: Path, failed: Mapping[str, str] | None = None) -> Pat
     rows = [_row(folder, DeskOptions()) for folder in result_folders(out)]
     rows = [_linked(row, row.patient) for row in rows]
     there = {row.patient for row in rows}
-    for name, why in sorted((failed or {}).items()):
+    lost = _failed_before(out) if failed is None else failed
+    for name, why in sorted(lost.items()):
         if name not in there:
-            rows.append(PatientRow(name, f"not read: {why}", "failed", state="failed"))
+            rows.append(PatientRow(name, f"{_NOT_READ}{why}", "failed", state="failed"))
     write_text(out / TABLE_NAME, cohort_csv(rows))
     page = CohortPage("Cohort", tuple(rows), f"pelvimets {__version__}, {_now()}")
     write_text(out / PAGE_NAME, render_cohort(page, offline=True))
     return out / PAGE_NAME
+
+
+def _failed_before(out: Path) -> dict[str, str]:
+    table = out / TABLE_NAME
+    if not table.is_file():
+        return {}
+    rows = csv.DictReader(io.StringIO(store.read_whole(table).decode("utf-8", "replace")))
+    said = ((row.get("patient"), row.get("statement") or "") for row in rows)
+    return {
+        name: words.removeprefix(_NOT_READ)
+        for name, words in said
+        if name and words.startswith(_NOT_READ)
+    }
 
 
 def _linked(row: PatientRow, name: str) -> PatientRow:

@@ -57,7 +57,7 @@ def view(
     """
     from pelvimets.app.desks import DeskOptions
     from pelvimets.app.readers import ReadAs
-    from pelvimets.app.worklist import is_cohort_of_results
+    from pelvimets.app.worklist import is_cohort_of_results, write_cohort_page
 
     if settle and (reader or blind):
         raise typer.BadParameter("--settle is a review of its own: leave out --reader and --blind.")
@@ -76,6 +76,8 @@ def view(
         webbrowser.open(server.address)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve()
+    if cohort:
+        write_cohort_page(out)  # as the reviews stand now
 
 
 def _bound(out: Path, options: DeskOptions, port: int, *, cohort: bool) -> Any:
