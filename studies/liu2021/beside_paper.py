@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
 from typing import Any
 
 from pelvimets.evaluation.measures.case import LESIONS
@@ -19,8 +20,7 @@ from pelvimets.evaluation.tables.table import (
     percent,
     percent_interval,
 )
-from pelvimets.labels import Bone
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Bone, Sequence
 
 _COLUMNS = ("Level", "Measure", "DWI, paper", "DWI, here", "T1, paper", "T1, here")
 _SHOWN = ("dsc", "vs", "hd_mm")
@@ -29,7 +29,7 @@ _NOTE = (
     "Paper: men, one centre (Liu et al., Front Oncol 2021;11:773299). Here: in-silico, digital "
     "patients. The two are not the same population; they stand side by side, not in competition."
 )
-_SEQUENCES = tuple(MrSequence)
+_SEQUENCES = tuple(Sequence)
 
 
 def bones_beside_paper(results: CohortResults, facts: Mapping[str, Any]) -> Table:
@@ -125,7 +125,7 @@ def _with_percent(fraction: str) -> str:
     return f"{percent(above / below)}, {fraction}"
 
 
-def _pair_row(level: str, name: str, printed: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+def _pair_row(level: str, name: str, printed: Ordered[str], own: Ordered[str]) -> tuple[str, ...]:
     return level, name, printed[0], own[0], printed[1], own[1]
 
 

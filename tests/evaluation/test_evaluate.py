@@ -38,7 +38,7 @@ from pelvimets.evaluation.tables.cases import case_table
 from pelvimets.evaluation.tables.detection import detection_table
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.record.results import CaseStore
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 from pelvimets.report.card import model_card
 from pelvimets.requests.evaluate import EvaluationRequest
 
@@ -456,7 +456,7 @@ def test_a_withheld_statement_is_neither_hit_nor_miss(bare, tmp_path):
 def test_volumes_agree_of_patients_chosen_by_the_reference(bare, tmp_path):
     reference, prediction = bare
     results = measured(reference, prediction, tmp_path)
-    ill, everyone = results.volumes[MrSequence.DWI], results.volumes_of_all[MrSequence.DWI]
+    ill, everyone = results.volumes[Sequence.DWI], results.volumes_of_all[Sequence.DWI]
     assert ill.patients == ("p00", "p02", "p04", "p06") and ill.population in title_of(results)
     assert len(everyone.patients) == 8  # p03's false lesion lets in nobody by itself
     difference = ill.prediction_cm3 - ill.reference_cm3
@@ -465,7 +465,7 @@ def test_volumes_agree_of_patients_chosen_by_the_reference(bare, tmp_path):
 
 def title_of(results):
     with looks():
-        figure = bland_altman_figure(results.volumes[MrSequence.DWI], MrSequence.DWI)
+        figure = bland_altman_figure(results.volumes[Sequence.DWI], Sequence.DWI)
     return figure.axes[0].get_title(loc="left")
 
 

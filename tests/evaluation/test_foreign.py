@@ -18,8 +18,7 @@ from pelvimets.evaluation.settings import EvaluationSettings, LesionInstances
 from pelvimets.io.exchange.foreign import form_of, target_of
 from pelvimets.io.exchange.forms import PredictionForm
 from pelvimets.io.nifti.files import read_nifti, write_nifti
-from pelvimets.labels import Bone
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Bone, Sequence
 from pelvimets.requests.evaluate import EvaluationRequest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
@@ -204,7 +203,7 @@ def test_our_own_segmentation_gives_back_bones_and_lesions(tmp_path):
     from dicom_out_study import axial, make_case, write
 
     other = axial((9, 24, 20), (4.0, 1.8, 2.1))
-    case = make_case({MrSequence.DWI: axial(), MrSequence.T1: other})
+    case = make_case({Sequence.DWI: axial(), Sequence.T1: other})
     write(tmp_path / "objects", case)
     for path in (tmp_path / "objects").rglob("*.dcm"):
         (tmp_path / "seg" / "p1").mkdir(parents=True, exist_ok=True)

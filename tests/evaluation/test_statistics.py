@@ -13,7 +13,7 @@ from pelvimets.evaluation.measures import roc
 from pelvimets.evaluation.results import STRUCTURES
 from pelvimets.evaluation.statistics import agreement, comparing, intervals
 from pelvimets.evaluation.statistics.sequence_tests import compare_structures
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 # Bland and Altman, Lancet 1986;i:307-310: peak flow, first readings (l/min).
 LARGE_METER = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
@@ -433,8 +433,8 @@ def test_holm_spans_the_eight_bones_and_leaves_the_lesions_alone():
     rng = np.random.default_rng(0)
     values = {}
     for structure in STRUCTURES:
-        for sequence in MrSequence:
-            numbers = rng.normal(0.85 + 0.02 * (sequence is MrSequence.T1), 0.03, 12)
+        for sequence in Sequence:
+            numbers = rng.normal(0.85 + 0.02 * (sequence is Sequence.T1), 0.03, 12)
             values[sequence, structure, "dsc"] = by_patient(numbers)
     tests = {test.structure: test for test in compare_structures(values)}
     bones = [test for name, test in tests.items() if name != "lesions"]

@@ -27,7 +27,7 @@ from pelvimets.io.cohort.evaluation_input import patients_of, read_label_mask
 from pelvimets.io.nifti.names import mask_name
 from pelvimets.io.record.output import check_output, staged_folder, write_json, write_text
 from pelvimets.io.record.results import write_figures, write_tables
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 from pelvimets.requests.evaluate import AgreementRequest
 
 MODEL = "model"
@@ -90,7 +90,7 @@ def _compare_all(
     readers: list[ReaderCase] = []
     problems: list[Problem] = []
     for patient in sorted(patients):
-        for sequence in MrSequence:
+        for sequence in Sequence:
             masks = _masks(folders, patient, sequence, problems)
             if len(masks) < 2:
                 continue
@@ -105,7 +105,7 @@ def _compare_all(
 
 
 def _masks(
-    folders: Mapping[str, Path], patient: str, sequence: MrSequence, problems: list[Problem]
+    folders: Mapping[str, Path], patient: str, sequence: Sequence, problems: list[Problem]
 ) -> dict[str, Volume]:
     masks = {}
     missing = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -42,7 +43,7 @@ from pelvimets.evaluation.tables.table import Table
 from pelvimets.io.cohort.pictures import picture_name
 from pelvimets.io.record.output import write_json, write_text
 from pelvimets.io.record.results import CaseStore, read_picture, write_figures, write_tables
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 
 def write_evaluation(
@@ -51,7 +52,7 @@ def write_evaluation(
     measured: Measured,
     store: CaseStore,
     *,
-    extra_tables: Sequence[Table] = (),
+    extra_tables: Ordered[Table] = (),
     figures: bool = True,
 ) -> None:
     """Write all files of an evaluation into an existing folder.
@@ -127,10 +128,10 @@ def evaluation_figures(
         "calibration": calibration_figure(results),
         "calibration_groups": calibration_groups_figure(results),
     }
-    names = {MrSequence.DWI: "figure4b_volumes_dwi", MrSequence.T1: "figure4c_volumes_t1"}
+    names = {Sequence.DWI: "figure4b_volumes_dwi", Sequence.T1: "figure4c_volumes_t1"}
     for sequence, agreement in results.volumes.items():
         made[names[sequence]] = bland_altman_figure(agreement, sequence)
-    for sequence in MrSequence:
+    for sequence in Sequence:
         made[f"figure3_bones_{sequence.value}"] = _montage(results, store, sequence, "bones")
         made[f"figure5_lesions_{sequence.value}"] = _montage(results, store, sequence, LESIONS)
     figures = {
@@ -145,7 +146,7 @@ def evaluation_figures(
 
 
 def _montage(
-    results: CohortResults, store: CaseStore, sequence: MrSequence, kind: str
+    results: CohortResults, store: CaseStore, sequence: Sequence, kind: str
 ) -> Figure | None:
     """Best, median and worst case by DSC (mean DSC of the bones)."""
     scores = case_scores(results.voxel, sequence, kind)
@@ -179,7 +180,7 @@ def _keep_pictures(
     """Copy the pictures; addresses by 'patient|sequence title' and heading."""
     links: dict[str, dict[str, str]] = {}
     for fact in results.facts:
-        for sequence in MrSequence:
+        for sequence in Sequence:
             for kind in ("bones", LESIONS):
                 name = picture_name(fact.patient, sequence, kind)
                 if store.copy_picture(name, folder / "overlays"):

@@ -6,7 +6,8 @@ readers say alike, leaves the rest open, and takes one reader's word or a new sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from pelvimets.core import review as steps
 from pelvimets.core.findings import Findings
 from pelvimets.core.review import BoolArray, Drawing, Drawn, LesionReview, Origin, Review, Verdict
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 ABSENT = "absent"
 _SAME_LESION = 0.1  # Dice of two lesions that both readers added
@@ -51,7 +52,7 @@ class Opinion:
     note: str = ""
 
 
-def opinions(entry: LesionReview, drawn: Drawn, readings: Sequence[Reading]) -> dict[str, Opinion]:
+def opinions(entry: LesionReview, drawn: Drawn, readings: Ordered[Reading]) -> dict[str, Opinion]:
     """What each reader says of a lesion of the settled review, by the reader's key."""
     found = {}
     for reading in readings:
@@ -64,7 +65,7 @@ def opinions(entry: LesionReview, drawn: Drawn, readings: Sequence[Reading]) -> 
     return found
 
 
-def differ(entry: LesionReview, drawn: Drawn, readings: Sequence[Reading]) -> bool:
+def differ(entry: LesionReview, drawn: Drawn, readings: Ordered[Reading]) -> bool:
     """Whether the readers' verdicts on a lesion, or their shapes of it, differ."""
     theirs = [_counterpart(entry, drawn, reading) for reading in readings]
     present = [t for t in theirs if t is not None]
@@ -77,7 +78,7 @@ def differ(entry: LesionReview, drawn: Drawn, readings: Sequence[Reading]) -> bo
 
 
 def begin_settled(
-    findings: Findings, sha256: str, original: Drawn, readings: Sequence[Reading], now: str
+    findings: Findings, sha256: str, original: Drawn, readings: Ordered[Reading], now: str
 ) -> Drawing:
     """A review in which all that the readers say alike is said, and the rest is open.
 
@@ -118,7 +119,7 @@ def adopt(drawing: Drawing, number: int, reading: Reading, now: str) -> Drawing:
     return _with_shape(taken, number, theirs, reading, now)
 
 
-def _agreed(entry: LesionReview, drawn: Drawn, readings: Sequence[Reading]) -> LesionReview:
+def _agreed(entry: LesionReview, drawn: Drawn, readings: Ordered[Reading]) -> LesionReview:
     if differ(entry, drawn, readings):
         return entry
     theirs = _counterpart(entry, drawn, readings[0])
@@ -138,11 +139,11 @@ def _counterpart(entry: LesionReview, drawn: Drawn, reading: Reading) -> LesionR
     return best[2] if best is not None and best[0] >= _SAME_LESION else None
 
 
-def _masks(entry: LesionReview, drawn: Drawn) -> dict[MrSequence, BoolArray]:
+def _masks(entry: LesionReview, drawn: Drawn) -> dict[Sequence, BoolArray]:
     return {s: drawn[s].array == label for s, label in entry.labels.items() if s in drawn}
 
 
-def _dice(first: Mapping[MrSequence, BoolArray], second: Mapping[MrSequence, BoolArray]) -> float:
+def _dice(first: Mapping[Sequence, BoolArray], second: Mapping[Sequence, BoolArray]) -> float:
     """Over all sequences together; 1 where both are empty."""
     both = sum(int((first[s] & second[s]).sum()) for s in first.keys() & second.keys())
     sizes = sum(int(mask.sum()) for masks in (first, second) for mask in masks.values())
@@ -169,7 +170,7 @@ def _with_added(
     drawing: Drawing,
     entry: LesionReview,
     reading: Reading,
-    readings: Sequence[Reading],
+    readings: Ordered[Reading],
     now: str,
 ) -> Drawing:
     """A reader's own lesion, unless another reader's is there for it already."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -39,8 +40,7 @@ from pelvimets.evaluation.statistics.sequence_tests import (
     compare_structures,
 )
 from pelvimets.evaluation.tables.facts import Characteristics, PatientFacts, characterise
-from pelvimets.labels import UNIONS, Bone
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import UNIONS, Bone, Sequence
 
 STRUCTURES = (*(bone.key for bone in Bone), *(union.key for union in UNIONS), LESIONS)
 MODELS = ("bones", "lesions")
@@ -52,7 +52,7 @@ class VoxelRow:
     """Voxel measures of one structure on one sequence of one patient."""
 
     patient: str
-    sequence: MrSequence
+    sequence: Sequence
     structure: str
     measures: VoxelMeasures
 
@@ -71,7 +71,7 @@ class VoxelSummary:
         reference_empty, prediction_empty, both_empty: Patients with empty masks.
     """
 
-    sequence: MrSequence
+    sequence: Sequence
     structure: str
     by_measure: Mapping[str, Summary]
     cases: int
@@ -123,17 +123,17 @@ class CohortResults:
     structure_tests: tuple[StructureTest, ...]
     sequence_tests: Mapping[str, GroupTest]
     group_tests: tuple[StructureTest, ...]
-    volumes: Mapping[MrSequence, VolumeAgreement]
-    volumes_of_all: Mapping[MrSequence, VolumeAgreement]
+    volumes: Mapping[Sequence, VolumeAgreement]
+    volumes_of_all: Mapping[Sequence, VolumeAgreement]
     pairs: tuple[MatchedPair, ...]
-    matched: Mapping[MrSequence, MatchedSummary]
+    matched: Mapping[Sequence, MatchedSummary]
     call_agreement: Interval | None
     characteristics: Mapping[str, Characteristics]
     problems: tuple[Problem, ...]
     title: str = "Evaluation"
     external: bool = False
 
-    def rows_of(self, sequence: MrSequence, structure: str) -> list[VoxelRow]:
+    def rows_of(self, sequence: Sequence, structure: str) -> list[VoxelRow]:
         """Voxel rows of a structure on a sequence, with lesions in the reference if lesions."""
         rows = [r for r in self.voxel if r.sequence is sequence and r.structure == structure]
         if structure == LESIONS:
@@ -156,14 +156,14 @@ class About:
 
     title: str = "Evaluation"
     external: bool = False
-    all_facts: Sequence[PatientFacts] | None = None
-    development: Mapping[str, Sequence[PatientFacts]] = field(default_factory=dict)
-    problems: Sequence[Problem] = ()
+    all_facts: Ordered[PatientFacts] | None = None
+    development: Mapping[str, Ordered[PatientFacts]] = field(default_factory=dict)
+    problems: Ordered[Problem] = ()
 
 
 def summarise_cohort(
-    cases: Sequence[CaseResult],
-    facts: Sequence[PatientFacts],
+    cases: Ordered[CaseResult],
+    facts: Ordered[PatientFacts],
     settings: EvaluationSettings,
     about: About | None = None,
 ) -> CohortResults:
@@ -233,7 +233,7 @@ def _complete(case: CaseResult, fact: PatientFacts | None) -> PatientFacts:
     return replace(fact, m_stage=stage, lesions=lesions, lesion_volume_cm3=volume)
 
 
-def _voxel_rows(cases: Sequence[CaseResult]) -> tuple[VoxelRow, ...]:
+def _voxel_rows(cases: Ordered[CaseResult]) -> tuple[VoxelRow, ...]:
     return tuple(
         VoxelRow(case.patient, sequence, structure, measures)
         for case in cases
@@ -242,9 +242,9 @@ def _voxel_rows(cases: Sequence[CaseResult]) -> tuple[VoxelRow, ...]:
     )
 
 
-def _values(rows: Sequence[VoxelRow]) -> dict[tuple[MrSequence, str, str], dict[str, float]]:
+def _values(rows: Ordered[VoxelRow]) -> dict[tuple[Sequence, str, str], dict[str, float]]:
     """Value per patient by (sequence, structure, measure); lesions only where there are any."""
-    values: dict[tuple[MrSequence, str, str], dict[str, float]] = {}
+    values: dict[tuple[Sequence, str, str], dict[str, float]] = {}
     for row in rows:
         if row.structure == LESIONS and row.measures.reference_empty:
             continue
@@ -254,9 +254,9 @@ def _values(rows: Sequence[VoxelRow]) -> dict[tuple[MrSequence, str, str], dict[
     return values
 
 
-def _summaries(rows: Sequence[VoxelRow]) -> tuple[VoxelSummary, ...]:
+def _summaries(rows: Ordered[VoxelRow]) -> tuple[VoxelSummary, ...]:
     summaries = []
-    for sequence in MrSequence:
+    for sequence in Sequence:
         for structure in STRUCTURES:
             own = [r.measures for r in rows if (r.sequence, r.structure) == (sequence, structure)]
             if own:
@@ -264,9 +264,7 @@ def _summaries(rows: Sequence[VoxelRow]) -> tuple[VoxelSummary, ...]:
     return tuple(summaries)
 
 
-def _summary(
-    sequence: MrSequence, structure: str, measured: Sequence[VoxelMeasures]
-) -> VoxelSummary:
+def _summary(sequence: Sequence, structure: str, measured: Ordered[VoxelMeasures]) -> VoxelSummary:
     counted = [m for m in measured if structure != LESIONS or not m.reference_empty]
     return VoxelSummary(
         sequence,
@@ -280,7 +278,7 @@ def _summary(
 
 
 def _group_tests(
-    rows: Sequence[VoxelRow], facts: Sequence[PatientFacts]
+    rows: Ordered[VoxelRow], facts: Ordered[PatientFacts]
 ) -> tuple[StructureTest, ...]:
     """Measures across scanners, data sets and splits (the paper's Tables S1-S4)."""
     tests: list[StructureTest] = []
@@ -297,16 +295,16 @@ def _call_agreement(readings: Mapping[Reading, ReadingResult]) -> Interval | Non
     return agreement_of_calls(readings[Reading.DWI].calls, readings[Reading.T1].calls)
 
 
-def _of_m1(rows: Sequence[VoxelRow], facts: Sequence[PatientFacts]) -> list[VoxelRow]:
+def _of_m1(rows: Ordered[VoxelRow], facts: Ordered[PatientFacts]) -> list[VoxelRow]:
     ill = {fact.patient for fact in facts if fact.m_stage == "M1"}
     return [row for row in rows if row.patient in ill]
 
 
 def _volumes(
-    rows: Sequence[VoxelRow], population: str, settings: EvaluationSettings
-) -> dict[MrSequence, VolumeAgreement]:
+    rows: Ordered[VoxelRow], population: str, settings: EvaluationSettings
+) -> dict[Sequence, VolumeAgreement]:
     agreements = {}
-    for sequence in MrSequence:
+    for sequence in Sequence:
         own = [row for row in rows if row.sequence is sequence and row.structure == LESIONS]
         if own:
             agreements[sequence] = _agreement(own, population, settings)
@@ -314,7 +312,7 @@ def _volumes(
 
 
 def _agreement(
-    rows: Sequence[VoxelRow], population: str, settings: EvaluationSettings
+    rows: Ordered[VoxelRow], population: str, settings: EvaluationSettings
 ) -> VolumeAgreement:
     reference = np.array([row.measures.reference_cm3 for row in rows])
     prediction = np.array([row.measures.prediction_cm3 for row in rows])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence as Ordered
 
 from pelvimets.evaluation.measures.case import LESIONS
 from pelvimets.evaluation.measures.voxel import summarise
 from pelvimets.evaluation.results import VoxelRow
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 
-def case_scores(rows: Sequence[VoxelRow], sequence: MrSequence, kind: str) -> dict[str, float]:
+def case_scores(rows: Ordered[VoxelRow], sequence: Sequence, kind: str) -> dict[str, float]:
     """DSC of each patient: of his lesions, or the mean of his bones."""
     values: dict[str, list[float]] = {}
     for row in rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence as Ordered
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,7 +11,7 @@ from pelvimets.evaluation.figures.style import SEQUENCE_LOOKS, letter, new_figur
 from pelvimets.evaluation.measures.voxel import MEASURE_TITLES
 from pelvimets.evaluation.statistics.comparison import Comparison
 from pelvimets.evaluation.statistics.readers import PairCase, pair_kind
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 _SHADES = {
     "inter-observer": "#56B4E9",
@@ -27,9 +27,9 @@ _HATCHES = {
 }
 
 
-def readers_figure(cases: Sequence[PairCase], model: str | None = None) -> Figure | None:
+def readers_figure(cases: Ordered[PairCase], model: str | None = None) -> Figure | None:
     """DSC of each pair of masks over patients, one panel per sequence."""
-    sequences = [s for s in MrSequence if any(c.sequence is s for c in cases)]
+    sequences = [s for s in Sequence if any(c.sequence is s for c in cases)]
     if not sequences:
         return None
     pairs = list(dict.fromkeys((c.first, c.second) for c in cases))
@@ -54,7 +54,7 @@ def readers_figure(cases: Sequence[PairCase], model: str | None = None) -> Figur
     return figure
 
 
-def _dsc(cases: Sequence[PairCase], sequence: MrSequence, pair: tuple[str, str]) -> list[float]:
+def _dsc(cases: Ordered[PairCase], sequence: Sequence, pair: tuple[str, str]) -> list[float]:
     return [
         c.dsc
         for c in cases
@@ -71,7 +71,7 @@ def comparison_figure(comparison: Comparison, measure: str = "dsc") -> Figure | 
         return None
     figure, axes = new_figure(1, size=(4.4, 4.2))
     ax = axes[0]
-    for sequence in MrSequence:
+    for sequence in Sequence:
         look = SEQUENCE_LOOKS[sequence]
         pairs = [p for item in shown if item.sequence is sequence for p in item.pairs.values()]
         if pairs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence as Ordered
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ from pelvimets.evaluation.measures.masks import FloatArray
 from pelvimets.evaluation.measures.voxel import MEASURE_TITLES
 from pelvimets.evaluation.results import STRUCTURES, CohortResults, VolumeAgreement
 from pelvimets.evaluation.statistics.intervals import Interval
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 _SHOWN = ("dsc", "vs", "hd_mm")
 _LOWEST_FOR_VIOLIN = 5
@@ -25,7 +25,7 @@ _LOWEST_FOR_VIOLIN = 5
 
 def violin_figure(results: CohortResults) -> Figure | None:
     """Split violins of DSC, VS and HD: DWI left, T1 right; per patient, then lesion by lesion."""
-    if not any(results.rows_of(sequence, LESIONS) for sequence in MrSequence):
+    if not any(results.rows_of(sequence, LESIONS) for sequence in Sequence):
         return None
     levels = {"per patient": _values_per_patient, "per lesion": _values_per_lesion}
     if not results.pairs:
@@ -34,10 +34,10 @@ def violin_figure(results: CohortResults) -> Figure | None:
     panels = [(level, measure) for level in levels for measure in _SHOWN]
     for ax, (level, measure) in zip(axes, panels, strict=True):
         counts = []
-        for sequence in MrSequence:
+        for sequence in Sequence:
             values = _finite(levels[level](results, sequence, measure))
             counts.append(f"{sequence.title}\nn = {values.size}")
-            _half_violin(ax, values, SEQUENCE_LOOKS[sequence], left=sequence is MrSequence.DWI)
+            _half_violin(ax, values, SEQUENCE_LOOKS[sequence], left=sequence is Sequence.DWI)
         ax.set_title(f"{MEASURE_TITLES[measure]}, {level}")
         ax.set_xticks([-0.25, 0.25], counts)
         ax.set_xlim(-0.6, 0.6)
@@ -49,15 +49,15 @@ def violin_figure(results: CohortResults) -> Figure | None:
     return figure
 
 
-def _values_per_patient(results: CohortResults, sequence: MrSequence, measure: str) -> list[float]:
+def _values_per_patient(results: CohortResults, sequence: Sequence, measure: str) -> list[float]:
     return [getattr(row.measures, measure) for row in results.rows_of(sequence, LESIONS)]
 
 
-def _values_per_lesion(results: CohortResults, sequence: MrSequence, measure: str) -> list[float]:
+def _values_per_lesion(results: CohortResults, sequence: Sequence, measure: str) -> list[float]:
     return [getattr(pair, measure) for pair in results.pairs if pair.sequence is sequence]
 
 
-def _finite(values: Sequence[float]) -> FloatArray:
+def _finite(values: Ordered[float]) -> FloatArray:
     array = np.asarray(values, dtype=np.float64)
     return array[np.isfinite(array)]
 
@@ -88,7 +88,7 @@ def bone_figure(results: CohortResults) -> Figure | None:
         return None
     figure, axes = new_figure(1, len(_SHOWN), size=(8.0, 2.4))
     for ax, measure in zip(axes, _SHOWN, strict=True):
-        drawn = [_boxes(ax, results, sequence, measure, keys) for sequence in MrSequence]
+        drawn = [_boxes(ax, results, sequence, measure, keys) for sequence in Sequence]
         _focus(ax, [values for boxes in drawn for values in boxes], measure)
         ax.set_title(MEASURE_TITLES[measure])
         names = [key.replace("_", "\n", 1).replace("_", " ") for key in keys]
@@ -106,7 +106,7 @@ def bone_figure(results: CohortResults) -> Figure | None:
     return figure
 
 
-def _focus(ax: Axes, boxes: Sequence[FloatArray], measure: str) -> None:
+def _focus(ax: Axes, boxes: Ordered[FloatArray], measure: str) -> None:
     """An axis that spans the whiskers; values beyond it are counted where they would lie."""
     filled = [values for values in boxes if values.size]
     if not filled:
@@ -140,7 +140,7 @@ def _whiskers(values: FloatArray) -> tuple[float, float]:
 
 
 def _boxes(
-    ax: Axes, results: CohortResults, sequence: MrSequence, measure: str, keys: Sequence[str]
+    ax: Axes, results: CohortResults, sequence: Sequence, measure: str, keys: Ordered[str]
 ) -> list[FloatArray]:
     """Draw the bones of one sequence; their values."""
     look = SEQUENCE_LOOKS[sequence]
@@ -148,7 +148,7 @@ def _boxes(
         _finite([getattr(row.measures, measure) for row in results.rows_of(sequence, key)])
         for key in keys
     ]
-    offset = -0.19 if sequence is MrSequence.DWI else 0.19
+    offset = -0.19 if sequence is Sequence.DWI else 0.19
     drawn = ax.boxplot(
         values,
         positions=np.arange(len(keys)) + offset,
@@ -163,7 +163,7 @@ def _boxes(
     return values
 
 
-def bland_altman_figure(agreement: VolumeAgreement, sequence: MrSequence) -> Figure:
+def bland_altman_figure(agreement: VolumeAgreement, sequence: Sequence) -> Figure:
     """Difference against mean of the lesion volumes, with limits and their intervals."""
     figure, axes = new_figure(1, size=(4.6, 3.4))
     ax, look = axes[0], SEQUENCE_LOOKS[sequence]

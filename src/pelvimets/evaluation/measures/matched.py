@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from pelvimets.evaluation.statistics.intervals import (
     ratio_replicates,
     resample_counts,
 )
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 PAIR_MEASURES = ("dsc", "vs", "hd_mm")
 
@@ -35,7 +36,7 @@ class MatchedPair:
     """
 
     patient: str
-    sequence: MrSequence
+    sequence: Sequence
     bone: str | None
     volume_cm3: float
     predicted_cm3: float
@@ -61,7 +62,7 @@ class MatchedSummary:
 
 
 def matched_pairs(
-    cases: Sequence[CaseResult], settings: EvaluationSettings
+    cases: Ordered[CaseResult], settings: EvaluationSettings
 ) -> tuple[MatchedPair, ...]:
     """Every pair that the match rule of the settings joins."""
     return tuple(
@@ -74,7 +75,7 @@ def matched_pairs(
 
 
 def _pairs_of(
-    patient: str, sequence: MrSequence, lesions: SequenceLesions, settings: EvaluationSettings
+    patient: str, sequence: Sequence, lesions: SequenceLesions, settings: EvaluationSettings
 ) -> list[MatchedPair]:
     matching = match_lesions(lesions, settings.rule, settings.smallest_iou)
     overlaps = {(o.reference, o.prediction): o for o in lesions.overlaps}
@@ -99,11 +100,11 @@ def _pairs_of(
 
 
 def summarise_matched(
-    pairs: Sequence[MatchedPair], settings: EvaluationSettings
-) -> dict[MrSequence, MatchedSummary]:
+    pairs: Ordered[MatchedPair], settings: EvaluationSettings
+) -> dict[Sequence, MatchedSummary]:
     """Describe the pairs of each sequence that has any."""
     summaries = {}
-    for number, sequence in enumerate(MrSequence):
+    for number, sequence in enumerate(Sequence):
         own = [pair for pair in pairs if pair.sequence is sequence]
         if own:
             rng = np.random.default_rng([settings.seed, 10, number])
@@ -112,7 +113,7 @@ def summarise_matched(
 
 
 def _summary(
-    pairs: Sequence[MatchedPair], settings: EvaluationSettings, rng: np.random.Generator
+    pairs: Ordered[MatchedPair], settings: EvaluationSettings, rng: np.random.Generator
 ) -> MatchedSummary:
     patients = list(dict.fromkeys(pair.patient for pair in pairs))
     member = np.array([[pair.patient == name for pair in pairs] for name in patients], float)

@@ -15,7 +15,7 @@ from pelvimets.evaluation.settings import MatchRule
 from pelvimets.evaluation.statistics.comparing import TestResult
 from pelvimets.evaluation.statistics.intervals import Interval
 from pelvimets.evaluation.statistics.sequence_tests import GroupTest, StructureTest
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 SCHEMA_VERSION = "1.2"
 NOTICE = "Research use only."
@@ -229,7 +229,7 @@ def _patient(own: ReadingResult) -> dict[str, Any]:
     return {**patient_figures_to_dict(own.patients), "subgroups": groups, "calls": calls}
 
 
-def _matched(sequence: MrSequence, results: CohortResults) -> dict[str, Any]:
+def _matched(sequence: Sequence, results: CohortResults) -> dict[str, Any]:
     found = results.matched[sequence]
     return {
         "pairs": found.pairs,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,7 +37,7 @@ from pelvimets.evaluation.statistics.intervals import Interval
 from pelvimets.evaluation.statistics.noninferiority import NAME, mean_not_worse
 from pelvimets.evaluation.statistics.sequence_tests import GroupTest, compare_calls, compare_tallies
 from pelvimets.evaluation.tables.table import Table, mean_sd, number_interval, p_value
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 Results = Mapping[str, Any]
 """Content of a ``results.json``."""
@@ -56,7 +57,7 @@ class MeasureComparison:
             one, and for distances, to which a margin of shares does not apply.
     """
 
-    sequence: MrSequence
+    sequence: Sequence
     structure: str
     measure: str
     first: Summary
@@ -153,7 +154,7 @@ def _compare_measures(
         sequence, structure, measure = key
         found.append(
             MeasureComparison(
-                MrSequence(sequence),
+                Sequence(sequence),
                 structure,
                 measure,
                 summarise(pairs.second),
@@ -173,8 +174,8 @@ def _compare_measures(
     return _adjusted(found)
 
 
-def _adjusted(found: Sequence[MeasureComparison]) -> tuple[MeasureComparison, ...]:
-    families: dict[tuple[MrSequence, str, bool], list[int]] = {}
+def _adjusted(found: Ordered[MeasureComparison]) -> tuple[MeasureComparison, ...]:
+    families: dict[tuple[Sequence, str, bool], list[int]] = {}
     for n, item in enumerate(found):
         family = item.sequence, item.measure, item.structure == LESIONS
         families.setdefault(family, []).append(n)
@@ -207,8 +208,8 @@ def _paired_tallies(
     return [sides[0][n] for n in common], [sides[1][n] for n in common]
 
 
-def _of(level: Mapping[str, Any], reading: Reading, name: str) -> Sequence[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = level.get(reading.value, {}).get(name, ())
+def _of(level: Mapping[str, Any], reading: Reading, name: str) -> Ordered[Mapping[str, Any]]:
+    found: Ordered[Mapping[str, Any]] = level.get(reading.value, {}).get(name, ())
     return found
 
 

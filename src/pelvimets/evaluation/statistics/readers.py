@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
@@ -31,7 +32,7 @@ from pelvimets.evaluation.statistics.intervals import (
     resample_counts,
 )
 from pelvimets.evaluation.tables.table import Table, mean_sd, number, number_interval, percent
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 CONSENSUS = "STAPLE consensus"
 
@@ -47,7 +48,7 @@ class PairCase:
     """
 
     patient: str
-    sequence: MrSequence
+    sequence: Sequence
     first: str
     second: str
     dsc: float
@@ -61,7 +62,7 @@ class ReaderCase:
     """STAPLE's estimate of one reader on one patient."""
 
     patient: str
-    sequence: MrSequence
+    sequence: Sequence
     reader: str
     sensitivity: float
     specificity: float
@@ -82,7 +83,7 @@ class PatientAgreement:
 
 def compare_readers(
     patient: str,
-    sequence: MrSequence,
+    sequence: Sequence,
     masks: Mapping[str, Volume],
     settings: EvaluationSettings,
     model: str | None = None,
@@ -122,7 +123,7 @@ def compare_readers(
 
 
 def _on_one_grid(
-    patient: str, sequence: MrSequence, masks: Mapping[str, Volume]
+    patient: str, sequence: Sequence, masks: Mapping[str, Volume]
 ) -> tuple[dict[str, Volume], list[str]]:
     kept: dict[str, Volume] = {}
     problems = []
@@ -140,7 +141,7 @@ def _on_one_grid(
 
 def _compare(
     patient: str,
-    sequence: MrSequence,
+    sequence: Sequence,
     names: tuple[str, str],
     arrays: tuple[BoolArray, BoolArray],
     geometry: Geometry,
@@ -189,7 +190,7 @@ class PairSummary:
         presence: Cohen's kappa of whether a patient has any lesion.
     """
 
-    sequence: MrSequence
+    sequence: Sequence
     kind: str
     first: str
     second: str
@@ -200,24 +201,24 @@ class PairSummary:
 
 
 def summarise_pairs(
-    cases: Sequence[PairCase], settings: EvaluationSettings, model: str | None = None
+    cases: Ordered[PairCase], settings: EvaluationSettings, model: str | None = None
 ) -> tuple[PairSummary, ...]:
     """Describe each pair of readers over all patients."""
-    groups: dict[tuple[MrSequence, str, str], list[PairCase]] = {}
+    groups: dict[tuple[Sequence, str, str], list[PairCase]] = {}
     for case in cases:
         groups.setdefault((case.sequence, case.first, case.second), []).append(case)
     order = ("inter-observer", "intra-observer", "against consensus", "model")
     found = [_pair_summary(*key, members, settings, model) for key, members in groups.items()]
     return tuple(
-        sorted(found, key=lambda s: (list(MrSequence).index(s.sequence), order.index(s.kind)))
+        sorted(found, key=lambda s: (list(Sequence).index(s.sequence), order.index(s.kind)))
     )
 
 
 def _pair_summary(
-    sequence: MrSequence,
+    sequence: Sequence,
     first: str,
     second: str,
-    cases: Sequence[PairCase],
+    cases: Ordered[PairCase],
     settings: EvaluationSettings,
     model: str | None,
 ) -> PairSummary:
@@ -246,7 +247,7 @@ def _pair_summary(
     )
 
 
-def agreement_table(summaries: Sequence[PairSummary]) -> Table:
+def agreement_table(summaries: Ordered[PairSummary]) -> Table:
     """Inter- and intra-observer agreement, and the model's place."""
     rows = tuple(
         (
@@ -274,9 +275,9 @@ def agreement_table(summaries: Sequence[PairSummary]) -> Table:
     return Table("agreement", "Agreement of the annotations", columns, rows, notes)
 
 
-def consensus_table(cases: Sequence[ReaderCase]) -> Table:
+def consensus_table(cases: Ordered[ReaderCase]) -> Table:
     """STAPLE's sensitivity and specificity of each reader, mean over patients."""
-    groups: dict[tuple[MrSequence, str], list[ReaderCase]] = {}
+    groups: dict[tuple[Sequence, str], list[ReaderCase]] = {}
     for case in cases:
         groups.setdefault((case.sequence, case.reader), []).append(case)
     rows = tuple(
@@ -294,10 +295,10 @@ def consensus_table(cases: Sequence[ReaderCase]) -> Table:
     return Table("consensus", title, columns, rows)
 
 
-def model_rank(summaries: Sequence[PairSummary], model: str) -> tuple[str, ...]:
+def model_rank(summaries: Ordered[PairSummary], model: str) -> tuple[str, ...]:
     """Where the model stands among the readers by DSC against the consensus, in words."""
     sentences = []
-    for sequence in MrSequence:
+    for sequence in Sequence:
         against = {
             s.second: s.dsc.mean
             for s in summaries

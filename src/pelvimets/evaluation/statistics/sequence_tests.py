@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -40,9 +41,9 @@ from pelvimets.evaluation.statistics.noninferiority import (
     shares_not_worse,
 )
 from pelvimets.evaluation.statistics.permutation import permuted_ratios
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
-Values = Mapping[tuple[MrSequence, str, str], Mapping[str, float]]
+Values = Mapping[tuple[Sequence, str, str], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class StructureTest:
     structure: str
     measure: str
     between: str
-    sequence: MrSequence | None
+    sequence: Sequence | None
     tests: tuple[TestResult, TestResult]
     holm: tuple[float, float]
     difference: Interval | None = None
@@ -91,11 +92,11 @@ def compare_structures(values: Values) -> tuple[StructureTest, ...]:
     keys = [
         (structure, measure)
         for sequence, structure, measure in values
-        if sequence is MrSequence.DWI and (MrSequence.T1, structure, measure) in values
+        if sequence is Sequence.DWI and (Sequence.T1, structure, measure) in values
     ]
     for structure, measure in keys:
-        first = values[MrSequence.DWI, structure, measure]
-        second = values[MrSequence.T1, structure, measure]
+        first = values[Sequence.DWI, structure, measure]
+        second = values[Sequence.T1, structure, measure]
         if not set(first) & set(second):
             continue
         pairs = pair(first, second)
@@ -139,9 +140,9 @@ def compare_groups(
     return _adjusted(tests)
 
 
-def _adjusted(tests: Sequence[StructureTest]) -> tuple[StructureTest, ...]:
+def _adjusted(tests: Ordered[StructureTest]) -> tuple[StructureTest, ...]:
     """Holm over the bones of one measure on one sequence; lesions are a family of their own."""
-    families: dict[tuple[str, MrSequence | None, bool], list[int]] = {}
+    families: dict[tuple[str, Sequence | None, bool], list[int]] = {}
     for n, test in enumerate(tests):
         family = test.measure, test.sequence, test.structure == LESIONS
         families.setdefault(family, []).append(n)
@@ -154,7 +155,7 @@ def _adjusted(tests: Sequence[StructureTest]) -> tuple[StructureTest, ...]:
 
 
 T = TypeVar("T", PatientCall, LesionTally)
-Read = tuple[Sequence[PatientCall], Sequence[LesionTally]]
+Read = tuple[Ordered[PatientCall], Ordered[LesionTally]]
 
 
 def compare_sequences(
@@ -172,7 +173,7 @@ def compare_sequences(
     }
 
 
-def _paired(sides: Sequence[Sequence[T]]) -> tuple[list[T], list[T]]:
+def _paired(sides: Ordered[Ordered[T]]) -> tuple[list[T], list[T]]:
     """Items of the same patients on both sides, in the same order."""
     first, second = ({item.patient: item for item in side} for side in sides)
     common = [name for name in first if name in second]
@@ -180,7 +181,7 @@ def _paired(sides: Sequence[Sequence[T]]) -> tuple[list[T], list[T]]:
 
 
 def compare_calls(
-    first: Sequence[PatientCall], second: Sequence[PatientCall], settings: EvaluationSettings
+    first: Ordered[PatientCall], second: Ordered[PatientCall], settings: EvaluationSettings
 ) -> dict[str, GroupTest]:
     """Patient-level figures of two sets of calls on the same patients.
 
@@ -248,7 +249,7 @@ def _noted(found: GroupTest, note: str) -> GroupTest:
 
 
 def agreement_of_calls(
-    first: Sequence[PatientCall], second: Sequence[PatientCall]
+    first: Ordered[PatientCall], second: Ordered[PatientCall]
 ) -> Interval | None:
     """Cohen's kappa of the calls on patients on whom both make a statement; None without."""
     one, two = _paired((first, second))
@@ -283,8 +284,8 @@ def _areas(
 
 
 def compare_tallies(
-    first: Sequence[LesionTally],
-    second: Sequence[LesionTally],
+    first: Ordered[LesionTally],
+    second: Ordered[LesionTally],
     settings: EvaluationSettings,
     rng: np.random.Generator,
 ) -> dict[str, GroupTest]:
@@ -312,9 +313,9 @@ def compare_tallies(
 
 
 def _not_worse(
-    sides: Sequence[Mapping[str, tuple[FloatArray, FloatArray]]],
+    sides: Ordered[Mapping[str, tuple[FloatArray, FloatArray]]],
     name: str,
-    replicates: Sequence[FloatArray],
+    replicates: Ordered[FloatArray],
     settings: EvaluationSettings,
 ) -> TestResult | None:
     if settings.margin is None:
@@ -329,7 +330,7 @@ def _not_worse(
 
 
 def _lesion_counts(
-    tallies: Sequence[LesionTally],
+    tallies: Ordered[LesionTally],
 ) -> dict[str, tuple[FloatArray, FloatArray]]:
     found, total, false = (
         np.array(values, dtype=np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence as Ordered
 
 from pelvimets.evaluation.measures.case import LESIONS
 from pelvimets.evaluation.measures.voxel import summarise
@@ -16,7 +16,7 @@ from pelvimets.evaluation.tables.table import (
     Table,
     number,
 )
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 
 def case_table(results: CohortResults) -> Table:
@@ -34,7 +34,7 @@ def case_table(results: CohortResults) -> Table:
     }
     rows = []
     for fact in results.facts:
-        for sequence in MrSequence:
+        for sequence in Sequence:
             own = [r for r in results.voxel if (r.patient, r.sequence) == (fact.patient, sequence)]
             if not own:
                 continue
@@ -66,7 +66,7 @@ def _call_cells(call: PatientCall | None) -> tuple[str, str]:
     return word, DASH if call.score is None else number(call.score, 3)
 
 
-def _measure_cells(rows: Sequence[VoxelRow]) -> tuple[str, ...]:
+def _measure_cells(rows: Ordered[VoxelRow]) -> tuple[str, ...]:
     bones = summarise([row.measures.dsc for row in rows if row.structure != LESIONS])
     lesions = next((row.measures for row in rows if row.structure == LESIONS), None)
     if lesions is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
 
 from pelvimets.evaluation.measures.case import LESIONS, CaseResult
 from pelvimets.evaluation.measures.matched import PAIR_MEASURES
@@ -34,7 +35,7 @@ from pelvimets.evaluation.tables.table import (
     p_value,
     percent,
 )
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 
 def structure_title(key: str) -> str:
@@ -46,7 +47,7 @@ def structure_title(key: str) -> str:
     return key.replace("_", " ").capitalize()
 
 
-def cohort_tables(results: CohortResults, cases: Sequence[CaseResult]) -> tuple[Table, ...]:
+def cohort_tables(results: CohortResults, cases: Ordered[CaseResult]) -> tuple[Table, ...]:
     """All tables of an evaluation."""
     flag = (IN_SILICO,) if results.settings.in_silico else ()
     made = [
@@ -69,10 +70,10 @@ def cohort_tables(results: CohortResults, cases: Sequence[CaseResult]) -> tuple[
     )
 
 
-def grid_table(facts: Sequence[PatientFacts], cases: Sequence[CaseResult]) -> Table:
+def grid_table(facts: Ordered[PatientFacts], cases: Ordered[CaseResult]) -> Table:
     """Table 1: the images per scanner, as their headers and grids tell."""
     scanner_of = {fact.patient: fact.scanner or "unknown" for fact in facts}
-    grids: dict[tuple[MrSequence, str], list[CaseResult]] = {}
+    grids: dict[tuple[Sequence, str], list[CaseResult]] = {}
     for case in cases:
         for sequence, result in case.sequences.items():
             if result.shape is not None:
@@ -105,7 +106,7 @@ _PROTOCOL = (  # field and digits
 )  # fmt: skip
 
 
-def _protocol_cells(sequence: MrSequence, cases: Sequence[CaseResult]) -> tuple[str, ...]:
+def _protocol_cells(sequence: Sequence, cases: Ordered[CaseResult]) -> tuple[str, ...]:
     known = [case.sequences[sequence].protocol for case in cases]
     makers = dict.fromkeys(str(own["scanner"]) for own in known if own.get("scanner"))
     cells = []
@@ -115,7 +116,7 @@ def _protocol_cells(sequence: MrSequence, cases: Sequence[CaseResult]) -> tuple[
     return ("; ".join(makers) or DASH, *cells)
 
 
-def _grid_cells(sequence: MrSequence, cases: Sequence[CaseResult]) -> tuple[str, ...]:
+def _grid_cells(sequence: Sequence, cases: Ordered[CaseResult]) -> tuple[str, ...]:
     shapes = [case.sequences[sequence].shape for case in cases]
     spacings = [case.sequences[sequence].spacing_mm for case in cases]
     z, y, x = (_range([float(s[axis]) for s in shapes if s]) for axis in range(3))
@@ -127,7 +128,7 @@ def _grid_cells(sequence: MrSequence, cases: Sequence[CaseResult]) -> tuple[str,
     return f"{y} x {x}", z, f"{dy} x {dx}", dz, f"{fields[0]} x {fields[1]}"
 
 
-def _range(values: Sequence[float], digits: int = 0) -> str:
+def _range(values: Ordered[float], digits: int = 0) -> str:
     low, high = number(min(values), digits), number(max(values), digits)
     return low if low == high else f"{low}-{high}"
 
@@ -170,7 +171,7 @@ def _characteristic_columns(found: Characteristics) -> tuple[str, ...]:
 def _row(
     found: Characteristics,
     name: str,
-    cells: Sequence[str],
+    cells: Ordered[str],
     p: tuple[str, str] = (DASH, DASH),
     external: tuple[str, str] = (DASH, DASH),
 ) -> tuple[str, ...]:
@@ -191,7 +192,7 @@ def _number_cells(found: Characteristics, row: NumberRow) -> tuple[str, ...]:
     return _row(found, row.name, cells, p, (p_value(row.external[0].p), p_value(row.external[1].p)))
 
 
-def _category_cells(found: Characteristics, names: Sequence[str]) -> list[tuple[str, ...]]:
+def _category_cells(found: Characteristics, names: Ordered[str]) -> list[tuple[str, ...]]:
     rows = []
     for row in found.counts:
         if row.name in names:
@@ -252,7 +253,7 @@ def matched_table(results: CohortResults) -> Table:
 
 
 def _structure_table(
-    results: CohortResults, key: str, title: str, structures: Sequence[str]
+    results: CohortResults, key: str, title: str, structures: Ordered[str]
 ) -> Table:
     rows = []
     for structure in structures:
@@ -276,15 +277,13 @@ def _structure_table(
     return Table(key, title, columns, tuple(rows), _mask_notes(results, structures))
 
 
-def _summary_cells(own: Mapping[MrSequence, VoxelSummary], measure: str) -> tuple[str, ...]:
-    means = [mean_sd(own[s].by_measure[measure]) if s in own else DASH for s in MrSequence]
-    medians = [
-        median_quartiles(own[s].by_measure[measure]) if s in own else DASH for s in MrSequence
-    ]
+def _summary_cells(own: Mapping[Sequence, VoxelSummary], measure: str) -> tuple[str, ...]:
+    means = [mean_sd(own[s].by_measure[measure]) if s in own else DASH for s in Sequence]
+    medians = [median_quartiles(own[s].by_measure[measure]) if s in own else DASH for s in Sequence]
     return (*means, *medians)
 
 
-def _test_of(tests: Sequence[StructureTest], structure: str, measure: str) -> StructureTest | None:
+def _test_of(tests: Ordered[StructureTest], structure: str, measure: str) -> StructureTest | None:
     return next((t for t in tests if (t.structure, t.measure) == (structure, measure)), None)
 
 
@@ -299,7 +298,7 @@ def _test_cells(test: StructureTest | None) -> tuple[str, ...]:
     )
 
 
-def _mask_notes(results: CohortResults, structures: Sequence[str]) -> tuple[str, ...]:
+def _mask_notes(results: CohortResults, structures: Ordered[str]) -> tuple[str, ...]:
     notes = [
         "Mean ± SD and median (quartiles). HD, HD95, ASSD between centres of border voxels; NSD "
         "of surface elements. Empty masks: both empty, no value; one empty, DSC and VS are 0 and "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence as Ordered
 
 from pelvimets.evaluation.by_reading import ReadingResult
 from pelvimets.evaluation.measures.detection import Detection, Rate
@@ -18,7 +18,7 @@ from pelvimets.evaluation.tables.table import (
     p_value,
     percent_interval,
 )
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 RATE_TITLES = {
     "sensitivity": "Sensitivity (%)",
@@ -86,7 +86,7 @@ def _p_of(results: CohortResults, name: str) -> str:
     return DASH if test is None else p_value(test.test.p)
 
 
-def _patient_row(results: CohortResults, readings: Sequence[Reading], name: str) -> tuple[str, ...]:
+def _patient_row(results: CohortResults, readings: Ordered[Reading], name: str) -> tuple[str, ...]:
     cells = []
     for reading in readings:
         figures = results.readings[reading].patients
@@ -97,7 +97,7 @@ def _patient_row(results: CohortResults, readings: Sequence[Reading], name: str)
     return ("Patient", RATE_TITLES[name], *cells, _p_of(results, name))
 
 
-def _withheld_rows(results: CohortResults, readings: Sequence[Reading]) -> list[tuple[str, ...]]:
+def _withheld_rows(results: CohortResults, readings: Ordered[Reading]) -> list[tuple[str, ...]]:
     """Share without a statement, and both worst cases; the latter only where there are any."""
     found = [results.readings[reading].patients for reading in readings]
     if not any(figures is not None and figures.withheld.patients for figures in found):
@@ -128,7 +128,7 @@ def patient_rate_cell(rate: PatientRate) -> str:
 
 
 def _area_row(
-    results: CohortResults, readings: Sequence[Reading], title: str, name: str
+    results: CohortResults, readings: Ordered[Reading], title: str, name: str
 ) -> tuple[str, ...]:
     cells = []
     for reading in readings:
@@ -157,7 +157,7 @@ def lesion_rate_cell(rate: Rate) -> str:
 
 
 def _lesion_row(
-    results: CohortResults, readings: Sequence[Reading], name: str, rule: MatchRule
+    results: CohortResults, readings: Ordered[Reading], name: str, rule: MatchRule
 ) -> tuple[str, ...]:
     found = [results.readings[r].by_rule.get(rule) for r in readings]
     title = rule.title(results.settings.smallest_iou)
@@ -173,7 +173,7 @@ def _lesion_row(
     )
 
 
-def _precision_row(results: CohortResults, readings: Sequence[Reading]) -> tuple[str, ...]:
+def _precision_row(results: CohortResults, readings: Ordered[Reading]) -> tuple[str, ...]:
     areas = [
         None if (found := results.readings[r].lesions) is None else found.average_precision
         for r in readings
@@ -304,7 +304,7 @@ def _lesion_intervals(
     return rows
 
 
-def _volume_intervals(sequence: MrSequence, agreement: VolumeAgreement) -> list[tuple[str, ...]]:
+def _volume_intervals(sequence: Sequence, agreement: VolumeAgreement) -> list[tuple[str, ...]]:
     limits = agreement.bland_altman
     agreed = {
         f"Lesion volume, bias (cm3), n = {limits.n}": number_interval(limits.bias),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
 from typing import Any
 
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 Result = Mapping[str, Any]
 """Content of a result file, ``benchmark.schema.json``."""
@@ -14,7 +15,7 @@ _RULES = {"any-overlap": "any overlap", "one-to-one": "one to one"}
 _NONE = "-"
 
 
-def leaderboard(results: Sequence[Result], parts: Mapping[str, str], version: str) -> str:
+def leaderboard(results: Ordered[Result], parts: Mapping[str, str], version: str) -> str:
     """One table per part, best first, and what the methods say of themselves.
 
     Args:
@@ -42,12 +43,12 @@ def leaderboard(results: Sequence[Result], parts: Mapping[str, str], version: st
     return "\n".join([*lines, "", "## Methods", "", *_methods(results)]) + "\n"
 
 
-def _part(results: Sequence[Result], name: str) -> list[str]:
+def _part(results: Ordered[Result], name: str) -> list[str]:
     facts = results[0]["parts"][name]
     sizes = f"{facts['patients']} patients, {facts['m1']} with metastases."
     ranked = sorted(results, key=lambda result: -_f1(result["parts"][name]))
     rows = [[r["method"]["name"], *_cells(r["parts"][name])] for r in ranked]
-    lesions = [f"{sequence.title}, {title}" for sequence in MrSequence for title in _RULES.values()]
+    lesions = [f"{sequence.title}, {title}" for sequence in Sequence for title in _RULES.values()]
     head = [
         "method",
         *lesions,
@@ -61,10 +62,10 @@ def _part(results: Sequence[Result], name: str) -> list[str]:
 
 def _f1(facts: Mapping[str, Any]) -> float:
     """Mean over the sequences by any overlap; a sequence not read counts 0."""
-    return sum(_f1_of(facts, sequence) for sequence in MrSequence) / len(MrSequence)
+    return sum(_f1_of(facts, sequence) for sequence in Sequence) / len(Sequence)
 
 
-def _f1_of(facts: Mapping[str, Any], sequence: MrSequence) -> float:
+def _f1_of(facts: Mapping[str, Any], sequence: Sequence) -> float:
     rates = _rates(facts, sequence, "any-overlap")
     recall, precision = (rates.get(name) for name in ("recall", "precision"))
     if not recall or not precision or not recall[0] + precision[0]:
@@ -72,21 +73,21 @@ def _f1_of(facts: Mapping[str, Any], sequence: MrSequence) -> float:
     return float(2 * recall[0] * precision[0] / (recall[0] + precision[0]))
 
 
-def _rates(facts: Mapping[str, Any], sequence: MrSequence, rule: str) -> Mapping[str, Any]:
+def _rates(facts: Mapping[str, Any], sequence: Sequence, rule: str) -> Mapping[str, Any]:
     found: Mapping[str, Any] = facts["lesions"].get(sequence.value, {}).get("by_rule", {})
     rates: Mapping[str, Any] = found.get(rule, {})
     return rates
 
 
 def _cells(facts: Mapping[str, Any]) -> list[str]:
-    rates = [_pair(_rates(facts, s, rule)) for s in MrSequence for rule in _RULES]
+    rates = [_pair(_rates(facts, s, rule)) for s in Sequence for rule in _RULES]
     auc = facts["lesions"].get("either", {}).get("auc")
     return [
         *rates,
-        _both(facts["lesions"].get(s.value, {}).get("dsc") for s in MrSequence),
+        _both(facts["lesions"].get(s.value, {}).get("dsc") for s in Sequence),
         _NONE if auc is None else f"{auc[0]:.3f}",
-        _both(_rates(facts, s, "any-overlap").get("false_per_m0") for s in MrSequence),
-        _both((facts["voxel"].get(s.value) or {}).get("mean", {}).get("dsc") for s in MrSequence),
+        _both(_rates(facts, s, "any-overlap").get("false_per_m0") for s in Sequence),
+        _both((facts["voxel"].get(s.value) or {}).get("mean", {}).get("dsc") for s in Sequence),
     ]
 
 
@@ -95,7 +96,7 @@ def _pair(rates: Mapping[str, Any]) -> str:
     return "; ".join(_share(rates.get(name)) for name in ("recall", "precision"))
 
 
-def _share(rate: Sequence[Any] | None) -> str:
+def _share(rate: Ordered[Any] | None) -> str:
     return _NONE if not rate else f"{rate[0]:.2f} ({rate[1]}/{rate[2]})"
 
 
@@ -104,7 +105,7 @@ def _both(values: Any) -> str:
     return "; ".join(_NONE if value is None else f"{value:.3f}" for value in values)
 
 
-def _methods(results: Sequence[Result]) -> list[str]:
+def _methods(results: Ordered[Result]) -> list[str]:
     rows = []
     for result in sorted(results, key=lambda r: str(r["method"]["name"])):
         method = result["method"]
@@ -124,7 +125,7 @@ def _methods(results: Sequence[Result]) -> list[str]:
     return _table(head, rows)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _table(head: Ordered[str], rows: Ordered[Ordered[str]]) -> list[str]:
     cells = [[cell.replace("|", "/") for cell in row] for row in rows]
     return [
         f"| {' | '.join(head)} |",

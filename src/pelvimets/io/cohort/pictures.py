@@ -8,16 +8,16 @@ from pelvimets.evaluation.measures.case import LESIONS, SequenceMasks
 from pelvimets.io.cohort.evaluation_input import CaseFolders
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.record.results import CaseStore, write_picture
-from pelvimets.labels import Sequence as MrSequence
+from pelvimets.labels import Sequence
 
 
-def picture_name(patient: str, sequence: MrSequence, kind: str) -> str:
+def picture_name(patient: str, sequence: Sequence, kind: str) -> str:
     """File name of a patient's picture."""
     return f"{patient}_{sequence.value}_{kind}.png"
 
 
 def draw_pictures(
-    folders: CaseFolders, sequence: MrSequence, masks: SequenceMasks, store: CaseStore
+    folders: CaseFolders, sequence: Sequence, masks: SequenceMasks, store: CaseStore
 ) -> None:
     """Pictures of one sequence, if its image can be read and lies on the grid of the masks."""
     path = folders.image_path(sequence)
