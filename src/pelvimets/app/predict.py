@@ -37,12 +37,14 @@ from pelvimets.core.field import (
 from pelvimets.core.findings import Findings
 from pelvimets.core.flags import flags_of
 from pelvimets.core.geometry import check_scale
+from pelvimets.core.given import GivenBones
 from pelvimets.core.measure import Origin, measure
 from pelvimets.core.progress import Progress, silent
 from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import SeriesRole, Study
 from pelvimets.errors import InputError
+from pelvimets.io.exchange.given_bones import read_given_bones
 from pelvimets.io.nifti.study import nifti_grid, read_nifti_study
 from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json
 from pelvimets.io.record.stages import StageClock, check_memory, peak_memory_mib
@@ -51,6 +53,7 @@ from pelvimets.io.study import OpenStudy, open_study
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
+from pelvimets.phantom.anatomy.split import split_unions
 from pelvimets.report.content import ReportContent
 from pelvimets.requests.predict import RunOptions, StudyInput
 
@@ -199,6 +202,8 @@ def predict(
             segmenter = segmenter or load_segmenter(options.bundle, options.engine)
             if isinstance(segmenter, OpenVinoSegmenter):
                 resources.callback(segmenter.compile_beside().join)
+            if source.bones is not None:
+                segmenter = with_given_bones(segmenter, source.bones)
         with clock.stage("read"):
             check = partial(check_budget, settings=segmenter.settings, options=options)
             study, opened = read_input(source, check)
@@ -220,6 +225,17 @@ def predict(
         peak_memory_mib=peak_memory_mib(),
         failed=failed,
     )
+
+
+def with_given_bones(segmenter: Segmenter, place: Path) -> Segmenter:
+    """The networks with bones of someone else; undivided hip bones and femora are divided.
+
+    Raises:
+        InputError: if the mask cannot be used.
+    """
+    bones = split_unions(read_given_bones(place))
+    digest = hashlib.sha256(bones.array.tobytes()).hexdigest()
+    return GivenBones(segmenter, bones, digest)
 
 
 def _notes(study: Study) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def predict(
         return
     if source.serves_one_study:
         raise typer.BadParameter(
-            "--dwi-series, --t1-series and --same-patient serve a single study only."
+            "--dwi-series, --t1-series, --bones and --same-patient serve a single study only."
         )
     _predict_batch(cases, out, options, workers(jobs, cluster))
 

@@ -23,6 +23,8 @@ class StudyInput(Request):
         path: DICOM folder or zip; the command line also takes a cohort or a folder of studies.
         dwi, t1, adc: NIfTI files in its place.
         dwi_series, t1_series: The series to take.
+        bones: Mask of bones that someone else drew, or a folder of masks; see
+            ``io.exchange.given_bones``.
         same_patient: All images of a folder are of one patient.
         name: Becomes the patient key of NIfTI files; a DICOM study has its own pseudonym.
     """
@@ -38,6 +40,9 @@ class StudyInput(Request):
     adc: Path | None = option("ADC map in um2/s as NIfTI.", default=None)
     dwi_series: str | None = option(_SERIES, default=None)
     t1_series: str | None = option(_SERIES, default=None)
+    bones: Path | None = option(
+        "Bones that someone else drew: mask, or folder as TotalSegmentator's.", default=None
+    )
     name: str | None = None
     same_patient: bool = option(
         "All images are of one patient, whatever their headers say.",
@@ -48,7 +53,7 @@ class StudyInput(Request):
     @property
     def serves_one_study(self) -> bool:
         """Whether something is asked for that many studies cannot share."""
-        return bool(self.dwi_series or self.t1_series or self.same_patient)
+        return bool(self.dwi_series or self.t1_series or self.bones or self.same_patient)
 
 
 @dataclass(frozen=True)
