@@ -6,7 +6,7 @@ How many ways lead through a function is checked by ruff (C901), who imports who
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -115,6 +115,39 @@ def opened(path: Path) -> Iterator[str]:
             method = called.attr if isinstance(called, ast.Attribute) else ""
             if method in _OPENING or (isinstance(called, ast.Name) and called.id == "open"):
                 yield f"{name_of(path)}: {ast.unparse(called)}"
+
+
+def imported(path: Path, modules: set[str]) -> set[str]:
+    """Modules of the package that a module imports when it runs, anywhere in it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typed = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n)]
+    left_out = {id(inner) for block in typed for inner in ast.walk(block)}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and id(node) not in left_out:
+            for name in (f"{node.module}.{alias.name}" for alias in node.names):
+                found.add(name if name in modules else node.module)
+    return found & modules
+
+
+def circles(graph: Mapping[str, set[str]]) -> set[str]:
+    """Modules that import themselves in the end: those left when no end is left to take away."""
+    left = {name: set(own) for name, own in graph.items()}
+    while ends := [name for name, own in left.items() if not own & left.keys()]:
+        for name in ends:
+            del left[name]
+    while starts := [n for n in left if not any(n in own for own in left.values())]:
+        for name in starts:
+            del left[name]
+    return set(left)
+
+
+def test_imports_run_in_no_circle() -> None:
+    names = {f"pelvimets.{name_of(p)[:-3].replace('/', '.')}": p for p in MODULES}
+    modules = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    graph = {name: imported(path, set(modules)) - {name} for name, path in modules.items()}
+    assert circles(graph) == set()
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}, "e": set()}) >= {"b", "c"}
 
 
 def test_modules_and_functions_are_short() -> None:
