@@ -104,3 +104,17 @@ def test_every_option_of_every_request_says_what_it_is() -> None:
     ]
     assert len(told) > 40
     assert all(one.help.strip() for one in told)
+
+
+def test_text_becomes_a_path_where_a_request_holds_one() -> None:
+    from pelvimets.requests.evaluate import EvaluationRequest
+    from pelvimets.requests.train import TrainRequest
+
+    asked = TrainRequest("bones", "COHORT", "RUN", samples="SAMPLES")  # type: ignore[arg-type]
+    assert (asked.out, asked.samples, asked.cohort) == (
+        Path("RUN"),
+        Path("SAMPLES"),
+        Path("COHORT"),
+    )
+    assert TrainRequest("bones", "phantom", Path("RUN")).cohort is None
+    assert EvaluationRequest("P", "R").reference == Path("R")  # type: ignore[arg-type]
