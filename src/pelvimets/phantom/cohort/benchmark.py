@@ -30,7 +30,7 @@ IMAGES = ("dwi", "t1", "adc")
 MASKS = tuple(f"{s}_{kind}" for s in ("dwi", "t1") for kind in ("bones", "lesions", "mimics"))
 TOLERANCE = 0.005
 """Share by which the summaries of two close volumes differ at most."""
-_FEW_VOXELS = 3  # of a label, that may differ in any case
+_FEW_VOXELS = 8  # of a label, that may differ in any case
 _PLACE_DIGITS = 2  # of mm, to which a grid must agree
 
 
@@ -178,10 +178,11 @@ def agreement(found: Fingerprint, frozen: Fingerprint) -> Agreement:
     if found["sha256"] == frozen["sha256"]:
         return Agreement.EXACT
     one, other = found["summary"], frozen["summary"]
+    if set(one) != set(other):
+        return Agreement.DIFFERENT
     near = (
-        abs(one.get(name, 0) - other.get(name, 0))
-        <= max(TOLERANCE * abs(other.get(name, 0)), _slack(name))
-        for name in {*one, *other}
+        abs(one[name] - other[name]) <= max(TOLERANCE * abs(other[name]), _slack(name))
+        for name in other
     )
     return Agreement.CLOSE if all(near) else Agreement.DIFFERENT
 
