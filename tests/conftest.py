@@ -9,13 +9,8 @@ import pelvimets.model  # noqa: F401  switches OpenVINO's telemetry off before a
 SLOW_ROOMS = {"app", "cli", "web", "phantom", "fuzz"}
 SLOW_MODULES = {
     *("test_evaluate", "test_study_paths", "test_small_groups", "test_planning", "test_foreign"),
-    *(
-        "test_orthanc",
-        "test_pacs_answers",
-        "test_pacs_dimse",
-        "test_phantom_dicom",
-        "test_dicom_real",
-    ),
+    *("test_orthanc", "test_pacs_answers", "test_pacs_dimse", "test_rtstruct", "test_follow_up"),
+    *("test_phantom_dicom", "test_dicom_real"),
     *("test_dicom_out", "test_dicom_out_readers", "test_dicom_out_sr", "test_dicom_bounds"),
     *("test_dicom_wobble", "test_dicom_lost", "test_dicom_spread", "test_dicom_stations"),
     *("test_variants", "test_run", "test_search", "test_search_server", "test_phantom_samples"),

@@ -19,6 +19,7 @@ from pelvimets.cli.bundle import bundle, calibrate, card
 from pelvimets.cli.cluster import ClusterOption, workers
 from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate, sample_size
 from pelvimets.cli.exchange import exporting, importing
+from pelvimets.cli.listen import listen, queue
 from pelvimets.cli.pacs import fetch, find, push
 from pelvimets.cli.phantom import app as phantom
 from pelvimets.cli.requests import from_requests
@@ -211,7 +212,7 @@ def doctor() -> None:
 
 
 _MOUNTED: dict[str, tuple[Callable[..., None], ...]] = {
-    _READ: (view, find, fetch, push),
+    _READ: (view, find, fetch, push, listen, queue),
     _STUDY: (
         train,
         tune,

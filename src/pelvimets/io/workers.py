@@ -74,7 +74,7 @@ def beside(work: Callable[..., None], *arguments: Any) -> BaseProcess:
 
 
 def _bound(work: Callable[..., None], *arguments: Any) -> None:
-    _end_with_parent()
+    end_with_parent()
     work(*arguments)
 
 
@@ -111,10 +111,10 @@ def _alone(work: Callable[[Item], Result], item: Item) -> Iterator[Outcome[Item,
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, context, initializer=_end_with_parent)
+    return ProcessPoolExecutor(jobs, context, initializer=end_with_parent)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """In a worker: stop as soon as the process that started it is gone, however it ended."""
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -201,6 +201,15 @@ def save(objects: Sequence[Received], folder: Path) -> None:
         write_bytes(folder / f"{number:05d}.dcm", item.content)
 
 
+def object_uid(path: Path) -> str:
+    """SOP Instance UID of a DICOM file.
+
+    Raises:
+        InputError: if it is not DICOM.
+    """
+    return str(_read(path).SOPInstanceUID)
+
+
 def _read(path: Path) -> Dataset:
     try:
         return pydicom.dcmread(path)

@@ -1,0 +1,1 @@
+"""Studies that arrive by themselves: settings, files, the queue, its page."""
