@@ -145,7 +145,8 @@ def write_run(
             headers = _headers(result.study, reading.opened)
             failed = _extra_dicom(work, result, headers, content, created, options)
     record = _record(result, segmenter, clock, created, options)
-    record |= {"labelmap": options.labelmap, "failed_outputs": list(failed)}
+    record |= {"labelmap": options.labelmap, "rtstruct": options.rtstruct}
+    record |= {"failed_outputs": list(failed)}
     write_json(work / RECORD_NAME, record)
     return failed
 
@@ -161,7 +162,15 @@ def _extra_dicom(
     """Write the DICOM results; should that fail, masks and report stay, and the failure is told."""
     try:
         with staged_folder(work / DICOM_FOLDER) as folder:
-            write_dicom(folder, result, headers, content, created, labelmap=options.labelmap)
+            write_dicom(
+                folder,
+                result,
+                headers,
+                content,
+                created,
+                labelmap=options.labelmap,
+                rtstruct=options.rtstruct,
+            )
     except Exception as error:
         from pelvimets.io.dicom.rehearsal import what_failed
 

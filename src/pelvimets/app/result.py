@@ -136,6 +136,7 @@ def write_dicom(
     *,
     signoff: SignOff | None = None,
     labelmap: bool = False,
+    rtstruct: bool = False,
 ) -> None:
     """Write the DICOM results and the source headers that a correction needs.
 
@@ -155,6 +156,7 @@ def write_dicom(
         result.findings,
         print_report(content),
         segmentation_type=_segmentation_type(labelmap),
+        structures=rtstruct,
         signoff=signoff,
         clock=lambda: created,
     )
@@ -174,7 +176,7 @@ def regenerate(out: Path, reviewed: ReviewedStudy) -> None:
     if (dicom / SOURCE_HEADERS_NAME).is_file():
         headers = read_source_headers(dicom)
         with staged_folder(dicom, overwrite=True, result_marker=SOURCE_HEADERS_NAME) as work:
-            labelmap = bool(record.get("labelmap"))
+            kinds = {name: bool(record.get(name)) for name in ("labelmap", "rtstruct")}
             from pelvimets.io.dicom.signoff import SignOff
 
             signoff = SignOff(
@@ -182,7 +184,7 @@ def regenerate(out: Path, reviewed: ReviewedStudy) -> None:
                 {s: read_nifti(out / mask_name(s, "bones")) for s in reviewed.lesions},
                 {s: read_nifti(out / mask_name(s, "lesions")) for s in reviewed.lesions},
             )
-            write_dicom(work, result, headers, content, created, signoff=signoff, labelmap=labelmap)
+            write_dicom(work, result, headers, content, created, signoff=signoff, **kinds)
     _write_report(out, content)
 
 

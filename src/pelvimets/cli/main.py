@@ -92,7 +92,7 @@ def predict(
     from pelvimets.app.batch import batch_cases
 
     _check_source(source)
-    options = replace(options, dicom=options.dicom or options.labelmap)
+    options = replace(options, dicom=options.dicom or options.labelmap or options.rtstruct)
     cases = batch_cases(source.path) if source.path is not None else ()
     if not cases:
         _predict_one(source, out, options)

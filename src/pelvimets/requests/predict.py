@@ -65,6 +65,7 @@ class RunOptions(Request):
         overwrite: Replace an earlier result.
         dicom: Write DICOM results as well; the study must come from DICOM.
         labelmap: Write Segmentations as LABELMAP rather than BINARY.
+        rtstruct: Write RT Structure Sets beside the Segmentations.
         memory_limit_mib: Refuse a study that would take more; None takes what is free.
         small_tiles: Show the networks a quarter of the usual voxels at a time: slower, for
             machines with little memory; masks differ a little.
@@ -79,6 +80,9 @@ class RunOptions(Request):
         "Write Segmentations, SR and PDF as DICOM as well.", "--dicom", default=False
     )
     labelmap: bool = option("Segmentations as LABELMAP, not BINARY.", "--labelmap", default=False)
+    rtstruct: bool = option(
+        "Write RT Structure Sets beside the Segmentations.", "--rtstruct", default=False
+    )
     memory_limit_mib: float | None = option(
         "Refuse a study that would take more memory.",
         "--memory-limit",

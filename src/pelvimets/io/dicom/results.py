@@ -17,6 +17,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import OutputError, VerificationError
 from pelvimets.io.dicom.codes import Clock
 from pelvimets.io.dicom.report import build_encapsulated_pdf
+from pelvimets.io.dicom.rtstruct import write_structure_set
 from pelvimets.io.dicom.seg import SegmentationType, build_segmentation, segment_maps
 from pelvimets.io.dicom.signoff import SignOff
 from pelvimets.io.dicom.source import HeadersBySeries, SourceImages, source_images
@@ -35,6 +36,7 @@ def write_dicom_results(
     report_pdf: bytes,
     *,
     segmentation_type: SegmentationType = "BINARY",
+    structures: bool = False,
     signoff: SignOff | None = None,
     clock: Clock,
 ) -> tuple[Path, ...]:
@@ -54,6 +56,7 @@ def write_dicom_results(
         findings: What was measured in these masks.
         report_pdf: The report as PDF.
         segmentation_type: BINARY, or LABELMAP for readers that know it.
+        structures: Write ``{dwi,t1}_rtstruct.dcm`` as well.
         signoff: A reader's review of the masks; None where there is none.
         clock: Gives the date and time of creation; asked once.
 
@@ -74,6 +77,8 @@ def write_dicom_results(
     with _names_as_given():
         parts = [run.segmented(source, s, bones[s], lesions[s]) for s, source in sources.items()]
         segmentations = [run.path_of(part) for part in parts if part.segmentation]
+        if structures:
+            segmentations += [run.structured(p, bones[p.sequence]) for p in parts if p.segmentation]
         return (*segmentations, *run.reported(parts, report_pdf))
 
 
@@ -115,6 +120,14 @@ class _Run:
         _save(segmentation, self.path_of(part))
         verify_segmentation(self.path_of(part), maps, bones.geometry)
         return part
+
+    def structured(self, part: SegmentedSequence, bones: Volume) -> Path:
+        """Write and prove the RT Structure Set of a sequence."""
+        path = self.folder / f"{part.sequence}_rtstruct.dcm"
+        write_structure_set(
+            path, part.maps, part.source, bones.geometry, part.sequence, self.moment
+        )
+        return path
 
     def path_of(self, part: SegmentedSequence) -> Path:
         """Where the Segmentation of a sequence lies."""
