@@ -19,6 +19,7 @@ from pelvimets.cli.bundle import bundle, calibrate, card
 from pelvimets.cli.cluster import ClusterOption, workers
 from pelvimets.cli.evaluate import agreement, compare, evaluate, replicate, sample_size
 from pelvimets.cli.exchange import exporting, importing
+from pelvimets.cli.follow_up import follow_up
 from pelvimets.cli.listen import listen, queue
 from pelvimets.cli.pacs import fetch, find, push
 from pelvimets.cli.phantom import app as phantom
@@ -212,7 +213,7 @@ def doctor() -> None:
 
 
 _MOUNTED: dict[str, tuple[Callable[..., None], ...]] = {
-    _READ: (view, find, fetch, push, listen, queue),
+    _READ: (view, follow_up, find, fetch, push, listen, queue),
     _STUDY: (
         train,
         tune,

@@ -104,7 +104,7 @@ def source_images(acquisition: Acquisition, headers: HeadersBySeries) -> SourceI
             _one_frame(header, number, found[0], geometry)
             for header, number in zip(found, reference.frame_numbers, strict=True)
         )
-    objects = {str(header.SOPInstanceUID): _copied(header) for header in found}
+    objects = {str(header.SOPInstanceUID): copied(header) for header in found}
     images = SourceImages(datasets, reference, tuple(objects.values()), acquisition.title)
     if images.stands_in:
         _give_stand_ins_one_series(images)
@@ -141,7 +141,7 @@ def _headers_of(reference: SourceReference, headers: HeadersBySeries) -> list[Da
     return found
 
 
-def _copied(header: Dataset) -> Dataset:
+def copied(header: Dataset) -> Dataset:
     """A shallow copy: elements can be replaced without touching the source.
 
     The header's text is decoded (``text.in_unicode``), and is written as Unicode.
@@ -164,7 +164,7 @@ def _replace(copy: Dataset, keyword: str, value: Any) -> None:
 
 
 def _prepared(header: Dataset, first: Dataset, geometry: Geometry) -> Dataset:
-    copy = _copied(header)
+    copy = copied(header)
     _replace(copy, "ImageOrientationPatient", first.ImageOrientationPatient)
     _set_measures(copy, copy, geometry)
     return copy
@@ -180,7 +180,7 @@ def _set_measures(target: Dataset, given: Dataset, geometry: Geometry) -> None:
 
 def _reduced_enhanced(header: Dataset, numbers: Ordered[int], geometry: Geometry) -> Dataset:
     """The enhanced header with the used frames only, their geometry in the usual place."""
-    copy = _copied(header)
+    copy = copied(header)
     frames = [header.PerFrameFunctionalGroupsSequence[n - 1] for n in numbers]
     measures, orientation = Dataset(), Dataset()
     _set_measures(measures, _group(header, frames[0], "PixelMeasuresSequence"), geometry)
@@ -198,7 +198,7 @@ def _reduced_enhanced(header: Dataset, numbers: Ordered[int], geometry: Geometry
 
 def _one_frame(header: Dataset, number: int, first: Dataset, geometry: Geometry) -> Dataset:
     """One frame of an enhanced object as if it were a classic image."""
-    copy = _copied(header)
+    copy = copied(header)
     frame = header.PerFrameFunctionalGroupsSequence[number - 1]
     oriented = _group(first, first.PerFrameFunctionalGroupsSequence[0], "PlaneOrientationSequence")
     _replace(copy, "ImageOrientationPatient", oriented.ImageOrientationPatient)

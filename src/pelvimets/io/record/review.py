@@ -164,6 +164,18 @@ def read_run_output(folder: ReviewFolder) -> RunOutput:
     )
 
 
+def read_findings(folder: ReviewFolder) -> dict[str, Any]:
+    """Plain data of the findings as they stand, a reader's corrections included.
+
+    Raises:
+        InputError: if the file is missing or damaged.
+    """
+    try:
+        return _json(folder.findings.read_bytes(), folder.findings)
+    except OSError as error:
+        raise InputError("The findings cannot be read", got=reason(error)) from error
+
+
 def _check_images(folder: ReviewFolder, sequences: list[Sequence]) -> None:
     missing = [str(folder.image(s)) for s in sequences if not folder.image(s).is_file()]
     if missing or not sequences:

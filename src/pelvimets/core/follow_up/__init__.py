@@ -1,0 +1,1 @@
+"""The same patient again: bones registered, lesions matched by place, change, response."""
