@@ -20,7 +20,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from pelvimets.errors import InputError
-from pelvimets.io.queue.studies import QueuedStudy, StudyState, read_queue
+from pelvimets.io.queue.entries import QueuedStudy, StudyState
+from pelvimets.io.queue.studies import read_queue
 from tests.io.pacs_peers import free_port, program
 
 ROOT = Path(__file__).parents[2]

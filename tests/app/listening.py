@@ -19,12 +19,13 @@ import numpy as np
 from pelvimets.app import listen_steps, result
 from pelvimets.app.listen import listening
 from pelvimets.app.listen_steps import ReadingEnd, ReadingOrder
-from pelvimets.app.predict import RunOptions, StudyInput, predict
+from pelvimets.app.predict import predict
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.errors import PelvimetsError
 from pelvimets.io.queue.inbox import Inbox
 from pelvimets.io.queue.settings import ListenSettings
 from pelvimets.io.queue.studies import StudyQueue
+from pelvimets.requests.predict import RunOptions, StudyInput
 from tests.app.conftest import LESION_MM, SETTINGS
 from tests.core.test_bones import pelvis
 from tests.core.test_lesions import ball

@@ -14,16 +14,17 @@ from typer.testing import CliRunner
 
 from pelvimets.app import result as results
 from pelvimets.app.follow_up import FollowUpOptions, follow_up
-from pelvimets.app.predict import RunOptions, StudyInput, predict
+from pelvimets.app.predict import predict
 from pelvimets.cli.main import app
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.dicom.source_headers import read_source_headers, write_source_headers
+from pelvimets.requests.predict import RunOptions, StudyInput
 from tests.app.conftest import LESION_MM, SETTINGS, image_of
 from tests.core.test_lesions import ball
 from tests.io.dicom_samples import t1, write
 
-NEW_MM = (-60.0, 0.0, 120.0)
+NEW_MM = (-75.0, 10.0, 60.0)
 
 
 def schema() -> dict:

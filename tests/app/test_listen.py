@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 
 from pelvimets.cli.main import app
 from pelvimets.errors import PelvimetsError, SettingsError
+from pelvimets.io.queue.entries import Arrival, StudyState, study_key
 from pelvimets.io.queue.settings import ListenSettings, listen_settings
-from pelvimets.io.queue.studies import Arrival, StudyQueue, StudyState, study_key
+from pelvimets.io.queue.studies import StudyQueue
 from tests.app.conftest import image_of
 from tests.app.listen_peers import RESULTS, a_listener, counting, storescu
 from tests.io.dicom_samples import NAME, PATIENT_ID, block, t1, write

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from pelvimets.io.queue.studies import StudyState
+from pelvimets.io.queue.entries import StudyState
 from tests.app.conftest import image_of
 from tests.app.listen_peers import RESULTS, a_listener, counting, storescu
 from tests.io.dicom_samples import t1, write

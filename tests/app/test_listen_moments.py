@@ -19,9 +19,10 @@ import pytest
 from pelvimets.app import listen_steps
 from pelvimets.app.listen_steps import ReadingEnd, Steps
 from pelvimets.io.pacs.outcome import Received
+from pelvimets.io.queue.entries import StudyState
 from pelvimets.io.queue.inbox import Inbox, Limits
 from pelvimets.io.queue.settings import ListenSettings
-from pelvimets.io.queue.studies import StudyQueue, StudyState
+from pelvimets.io.queue.studies import StudyQueue
 from pelvimets.io.record.output import staged_folder, write_json
 from pelvimets.labels import Sequence
 from tests.app.listen_peers import counting

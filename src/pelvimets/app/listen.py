@@ -20,10 +20,11 @@ from pelvimets.io.pacs.outcome import Received
 from pelvimets.io.pacs.query import Wanted, find_studies, objects_of
 from pelvimets.io.pacs.receiver import NO_ROOM, NOT_UNDERSTOOD, Listening, receiving
 from pelvimets.io.pacs.transfer import fetch
+from pelvimets.io.queue.entries import StudyState, study_key
 from pelvimets.io.queue.inbox import Inbox, Limits, NoRoomError, UnsoundError
 from pelvimets.io.queue.settings import ListenSettings
 from pelvimets.io.queue.status import Health, serving_status
-from pelvimets.io.queue.studies import StudyQueue, StudyState, read_queue, study_key
+from pelvimets.io.queue.studies import StudyQueue, read_queue
 from pelvimets.io.record.locks import held
 from pelvimets.model.bundle import load_segmenter
 

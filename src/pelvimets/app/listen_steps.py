@@ -12,15 +12,17 @@ from pathlib import Path
 
 from pelvimets.app.apart import DiedError, FailedError, apart
 from pelvimets.app.pacs import DICOM_FOLDER, Call
-from pelvimets.app.predict import RunOptions, StudyInput, predict
+from pelvimets.app.predict import predict
 from pelvimets.errors import InputError, OutputError, PelvimetsError, ResourceError
 from pelvimets.io.pacs.nodes import Node
 from pelvimets.io.pacs.query import objects_of
 from pelvimets.io.pacs.transfer import object_uid, store
+from pelvimets.io.queue.entries import QueuedStudy, StudyState
 from pelvimets.io.queue.inbox import Inbox, folder_bytes
 from pelvimets.io.queue.settings import ListenSettings
-from pelvimets.io.queue.studies import QueuedStudy, StudyQueue, StudyState
+from pelvimets.io.queue.studies import StudyQueue
 from pelvimets.io.record.output import is_whole
+from pelvimets.requests.predict import RunOptions, StudyInput
 
 Tell = Callable[[str, str], None]
 """Told of an event: key of the study, words."""

@@ -24,7 +24,8 @@ from pelvimets.errors import OutputError, reason
 from pelvimets.io.dicom.frames import MR_CLASSES
 from pelvimets.io.pacs.outcome import Received
 from pelvimets.io.pacs.sound import fault_of
-from pelvimets.io.queue.studies import Arrival, QueuedStudy, StudyQueue, StudyState, study_key
+from pelvimets.io.queue.entries import Arrival, QueuedStudy, StudyState, study_key
+from pelvimets.io.queue.studies import StudyQueue
 from pelvimets.io.record.output import tidy, write_text
 
 REASON_NAME = "reason.txt"

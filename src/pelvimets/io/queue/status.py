@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 
 from pelvimets.errors import OutputError
-from pelvimets.io.queue.studies import QueuedStudy, StudyState
+from pelvimets.io.queue.entries import QueuedStudy, StudyState
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _OLDEST_LAST = 200
