@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from pelvimets.app.bundle import BundleRequest, make_bundle
+from pelvimets.app.calibrate import CalibrationRequest, calibrate
+from pelvimets.app.folds import train_folds
 from pelvimets.app.samples import (
     PhantomPool,
     begin_pool,
@@ -25,21 +30,24 @@ from pelvimets.app.samples import (
     sample_store,
 )
 from pelvimets.app.start import adopted, load_start, start_source
-from pelvimets.app.train import RunSummary, run_settings, train_run
+from pelvimets.app.train import RunSummary, SilentObserver, run_settings, train_run
 from pelvimets.cli.main import app
 from pelvimets.cli.training_bar import duration, epoch_words
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.judged import Judged
+from pelvimets.core.progress import silent
 from pelvimets.core.splits import Splits
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError, InputError, PelvimetsError, SettingsError
+from pelvimets.errors import BundleError, CohortError, InputError, PelvimetsError, SettingsError
 from pelvimets.io.cohort.annotation import write_judged
 from pelvimets.io.cohort.folder import read_cohort
 from pelvimets.io.nifti.files import write_nifti
+from pelvimets.io.record.fold_folder import FoldFolder
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.labels import Bone, Sequence
-from pelvimets.requests.train import TrainRequest
+from pelvimets.model.bundle import bundle_folder, load_segmenter
+from pelvimets.requests.train import Device, TrainRequest
 from pelvimets.training.observing import RunState
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS, PAPER_BONES
 from pelvimets.training.run import load_trained
@@ -283,8 +291,6 @@ def cut_image(folder: Path) -> None:
 
 
 FAULTS = [
-    (lose("dwi_lesions.nii.gz"), "p1, DWI: No mask of the lesions"),
-    (lose("dwi_bones.nii.gz"), "No mask of the bones"),
     (bones_of(12), r"Unknown values in the mask of the bones \(got \[12\]\)"),
     (bones_of(0), "The mask of the bones is empty"),
     (half_lesions, r"Unknown values in the mask of the lesions \(got \[0\.5\]\)"),
@@ -301,6 +307,69 @@ def test_faulty_cases_are_refused_before_the_first_epoch(
     with pytest.raises(CohortError, match=message):
         trained(settings_of("lesions", small), cohort, tmp_path / "run")
     assert not (tmp_path / "run" / "settings.json").exists()
+
+
+class Told(SilentObserver):
+    """Keeps the notes of a run."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_images_that_nobody_annotated_are_left_out_and_named(
+    cohort: Path, small: Path, tmp_path: Path
+) -> None:
+    lose("dwi_lesions.nii.gz")(cohort / "p1")
+    told, request = Told(), TrainRequest("lesions", cohort, tmp_path / "run", workers=0)
+    train_run(settings_of("lesions", small), request, told)
+    assert told.lines[0].startswith("Learns lesions from 1 images, measured on 1 (1 with lesions)")
+    assert "1 images left out: p1 DWI: no mask of the lesions" in told.lines[1]
+    lose("dwi_bones.nii.gz")(cohort / "p0")
+    again = TrainRequest("lesions", cohort, tmp_path / "none", workers=0)
+    with pytest.raises(CohortError, match="No case of the split train can be used"):
+        train_run(settings_of("lesions", small), again)
+    assert not (tmp_path / "none").exists()  # a failed run leaves no folder
+
+
+def test_a_validation_without_lesions_is_told_and_has_no_score(
+    cohort: Path, small: Path, tmp_path: Path
+) -> None:
+    write_mask(cohort / "p2" / "dwi_lesions.nii.gz", np.zeros(SHAPE, np.uint16))
+    told, request = Told(), TrainRequest("lesions", cohort, tmp_path / "run", workers=0)
+    done = train_run(settings_of("lesions", small), request, told)
+    assert any("no validation image shows a metastasis" in line for line in told.lines)
+    assert done.score is None or done.score == 0.0  # 0 if the network found some
+
+
+def test_minutes_hold_within_an_epoch(cohort: Path, small: Path, tmp_path: Path) -> None:
+    settings = replace(settings_of("bones", small), minutes=0.02, epochs=1, steps_per_epoch=100_000)
+    request = TrainRequest("bones", cohort, tmp_path / "run", workers=0)
+    done = train_run(settings, request)
+    assert 0 < done.steps < 100_000 and done.minutes < 0.5 and done.score is not None
+    assert RunFolder(request.out).has_trained
+
+
+def test_fine_tuning_measures_first_and_keeps_what_is_better(
+    cohort: Path, small: Path, tmp_path: Path
+) -> None:
+    run, fine = tmp_path / "run", tmp_path / "fine"
+    long = replace(settings_of("bones", small), epochs=8, steps_per_epoch=6)
+    train_run(long, TrainRequest("bones", cohort, run, workers=0))
+    request = TrainRequest("bones", cohort, fine, start_from=run, settings=small, workers=0)
+    settings = run_settings(request)
+    assert settings.learning_rate == pytest.approx(0.15 * DEFAULT_BONES.learning_rate)
+    harmful = replace(settings, learning_rate=1.0, warmup_steps=0, average_decay=0.0)
+    done = train_run(harmful, request)
+    assert done.before is not None and done.best is not None and done.best >= done.before
+    if done.best == done.before:  # no step made it better
+        first, steps, _ = load_trained(harmful, fine / "best.ckpt")
+        given, _, _ = load_trained(long, run / "last.ckpt")
+        assert steps == 0
+        for name, weight in given.state_dict().items():
+            assert torch.equal(weight, first.state_dict()[name])
 
 
 def test_all_faults_are_listed(cohort: Path, small: Path, tmp_path: Path) -> None:
@@ -376,8 +445,100 @@ def test_a_run_says_which_bones_networks_drew(cohort: Path, small: Path, tmp_pat
     for patient in ("p0", "p1"):
         write_judged(cohort / patient, {Sequence.DWI: Judged(frozenset(), predicted, "first 0.4")})
     run = tmp_path / "run"
-    done = trained(settings_of("lesions", small), cohort, run, workers=0)
+    request = TrainRequest("lesions", cohort, run, workers=0)
+    done = train_run(settings_of("lesions", small), request)
     assert done.data == "cohort cohort (bones of 2 of 3 images drawn by first 0.4)"
     assert RunFolder(run).read_data() == done.data
     with np.load(run / "samples/train/p0_dwi.npz") as sample:
         assert not sample["values"].any() and sample["truth"].any()
+
+
+def test_folds_train_measure_and_become_an_ensemble(
+    cohort: Path, small: Path, tmp_path: Path
+) -> None:
+    """Each patient is measured once; the bundle averages; out of fold one network reads."""
+    for number in (3, 4):
+        write_patient(cohort / f"p{number}", number)
+    rows = ["patient,split,m_stage", *(f"p{n},,M{n % 2}" for n in range(4)), "p4,test,M1"]
+    (cohort / "patients.csv").write_text("\n".join(rows) + "\n")
+    runs, words = tmp_path / "runs", ["train", "lesions", "--data", str(cohort), "--folds", "2"]
+    words += ["--settings", str(small), "--workers", "0"]
+    done = CliRunner().invoke(app, [*words, "-o", str(runs)])
+    assert done.exit_code == 0, done.output
+    assert "Fold 2 of 2" in done.output and "Best scores of the folds" in done.output
+    splits = [RunFolder(runs / f"fold-{n}").read_splits() for n in (1, 2)]
+    measured = [key for own in splits if own for key in own["validation"]]
+    assert sorted(measured) == ["p0", "p1", "p2", "p3"]
+    assert all(own and own["test"] == ("p4",) for own in splits)
+    again = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "b"), "--split-of", str(runs)])
+    assert again.exit_code == 0, again.output
+    assert FoldFolder(tmp_path / "b").read() == FoldFolder(runs).read()
+    made = make_bundle(
+        BundleRequest(bundle_folder(), runs, tmp_path / "bundle", "own", "1", "Test.")
+    )
+    segmenter = load_segmenter(made)
+    assert segmenter.cross_validated == {"p0", "p1", "p2", "p3"}
+    channels = np.random.default_rng(0).normal(size=(3, 8, 16, 16)).astype(np.float32)
+    whole = segmenter.lesions[Sequence.DWI](channels)
+    alone = {p: segmenter.unseen_by(p).lesions[Sequence.DWI] for p in ("p0", "p1", "p2", "p3")}
+    fold_of = FoldFolder(runs).read() or {}
+    own = {fold_of[p]: network(channels) for p, network in alone.items()}
+    np.testing.assert_allclose(whole, (own[1] + own[2]) / 2, atol=1e-6)
+    assert not np.allclose(own[1], own[2])
+    assert segmenter.unseen_by("stranger") is segmenter
+    assert "takes 2 times as long" in (made / "model_card.md").read_text()
+    with pytest.raises(BundleError, match="averages several"):
+        _ = segmenter.lesions[Sequence.DWI].files
+    request = CalibrationRequest(made, (cohort,), tmp_path / "c")
+    with pytest.raises(CohortError, match=r"learned from these patients.*--out-of-fold"):
+        calibrate(request, silent)
+    with pytest.raises(CohortError, match=r"Too few metastases on DWI.*5 in 5 of 5 patients"):
+        calibrate(replace(request, out_of_fold=True), silent)
+    with pytest.raises(CohortError, match="knows no folds"):
+        calibrate(replace(request, bundle=Path("first"), out_of_fold=True), silent)
+
+
+def test_folds_that_contradict_are_refused(cohort: Path, small: Path, tmp_path: Path) -> None:
+    request = TrainRequest("bones", cohort, tmp_path / "runs", settings=small, folds=3, workers=0)
+    with pytest.raises(InputError, match="no such fold"):
+        train_folds(replace(request, fold=4))
+    (cohort / "patients.csv").write_text("patient,fold\np0,1\np1,2\np2,\n")
+    with pytest.raises(CohortError, match=r"holds no fold for some patients \(got p2"):
+        train_folds(request)
+    (cohort / "patients.csv").write_text("patient,fold,person\np0,1,a\np1,2,a\np2,3,b\n")
+    with pytest.raises(CohortError, match="one person stand in two folds"):
+        train_folds(request)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_device_that_is_not_there_is_refused(cohort: Path, small: Path, tmp_path: Path) -> None:
+    if torch.backends.mps.is_available():
+        pytest.skip("this machine has it")
+    request = TrainRequest("bones", cohort, tmp_path / "run", device=Device.MPS)
+    with pytest.raises(SettingsError, match=r"no such device.*cpu"):
+        train_run(settings_of("bones", small), request)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_signal_to_the_whole_group_ends_without_a_traceback(
+    cohort: Path, small: Path, tmp_path: Path
+) -> None:
+    """As scancel sends it: to the workers that draw patches, too."""
+    run = tmp_path / "run"
+    words = [sys.executable, "-m", "pelvimets", "train", "bones", "--data", cohort, "-o", run]
+    words += ["--settings", small, "--epochs", 10_000, "--workers", 1]
+    process = subprocess.Popen(
+        list(map(str, words)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    for _ in range(1200):
+        if (run / "last.ckpt").is_file() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143 and "Traceback" not in said, said
+    assert "The same command goes on" in said and RunFolder(run).has_trained

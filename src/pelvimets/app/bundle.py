@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pelvimets.config import (
 from pelvimets.core.splits import Splits, check_splits
 from pelvimets.errors import InputError
 from pelvimets.io.record.bundle import read_description, write_bundle
+from pelvimets.io.record.fold_folder import FoldFolder
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.bundle import DESCRIPTION_NAME, FORMAT, bundle_folder, load_segmenter
@@ -68,6 +69,7 @@ class _Part:
         multiple_of, smallest: Shapes that it takes.
         learned_from: What it was trained on.
         splits: Of the patients that it knew; None if there is no word of them.
+        fold_of: Of each patient of a cross-validation, the fold that was measured on him.
     """
 
     facts: dict[str, Any]
@@ -78,6 +80,12 @@ class _Part:
     smallest: tuple[int, int, int]
     learned_from: LearnedFrom
     splits: Splits | None
+    fold_of: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Files of the networks, in the order of the folds."""
+        return [name for name in self.files if name.endswith(".xml")]
 
 
 def make_bundle(request: BundleRequest) -> Path:
@@ -101,12 +109,36 @@ def make_bundle(request: BundleRequest) -> Path:
         **_described(request, parts),
         "learned_from": request.learned_from or _learned_from(parts),
         "runs": {file: part.facts for file, part in parts.items()},
-        "notes": list(request.notes),
+        "notes": [*_ensemble_notes(parts), *request.notes],
     }
+    folds = _fold_of_each(parts)
+    if any(len(part.names) > 1 for part in parts.values()):
+        description |= {"format": FORMAT, "folds": folds}
     networks = {name: data for part in parts.values() for name, data in part.files.items()}
     card = model_card(description)
     write_bundle(request.out, description, networks, card, overwrite=request.overwrite)
     return request.out
+
+
+def _fold_of_each(parts: dict[str, _Part]) -> dict[str, dict[str, int]]:
+    """Fold of each patient by step; the networks of T1 must know the same folds."""
+    own, t1 = (parts[file].fold_of if file in parts else None for file in ("lesions", "lesions_t1"))
+    if t1 is not None and own != t1:
+        raise InputError(
+            "The lesion networks of DWI and T1 know different folds",
+            remedy="Train the second with --split-of the first",
+        )
+    return {task.value: parts[task.value].fold_of for task in Task if parts[task.value].fold_of}
+
+
+def _ensemble_notes(parts: dict[str, _Part]) -> list[str]:
+    """What averaging costs, for the card."""
+    counts = {file: len(part.names) for file, part in parts.items() if len(part.names) > 1}
+    return [
+        f"The probabilities of {count} networks ({file}) are averaged, one of each fold of a "
+        f"cross-validation; this step takes {count} times as long as with one."
+        for file, count in counts.items()
+    ]
 
 
 def _check_fits(parts: dict[str, _Part]) -> None:
@@ -146,15 +178,15 @@ def _described(request: BundleRequest, parts: dict[str, _Part]) -> dict[str, Any
     )
     networks = {
         task.value: {
-            Sequence.DWI.value: f"{task.value}.xml",
-            Sequence.T1.value: f"{task.value}{'_t1' if f'{task.value}_t1' in parts else ''}.xml",
+            Sequence.DWI.value: _listed(parts[task.value]),
+            Sequence.T1.value: _listed(parts.get(f"{task.value}_t1", parts[task.value])),
             "multiple_of": parts[task.value].multiple_of,
             "smallest": parts[task.value].smallest,
         }
         for task in Task
     }
     return {
-        "format": FORMAT,
+        "format": 1,
         "name": request.name,
         "version": request.version,
         "summary": request.summary,
@@ -163,7 +195,13 @@ def _described(request: BundleRequest, parts: dict[str, _Part]) -> dict[str, Any
     }
 
 
+def _listed(part: _Part) -> str | list[str]:
+    return part.names[0] if len(part.names) == 1 else part.names
+
+
 def _part(file: str, place: Path) -> _Part:
+    if FoldFolder(place).is_there:
+        return _part_of_folds(file, FoldFolder(place))
     if (place / DESCRIPTION_NAME).is_file():
         return _part_of_bundle(file, place)
     return _part_of_run(file, RunFolder(place))
@@ -193,12 +231,48 @@ def _part_of_bundle(file: str, place: Path) -> _Part:
     )
 
 
+def _part_of_folds(file: str, folder: FoldFolder) -> _Part:
+    """The networks of all folds.
+
+    Raises:
+        InputError: if a fold was not trained, or they read on different grids.
+    """
+    fold_of = folder.read() or {}
+    folds = sorted(set(fold_of.values()))
+    missing = [n for n in folds if not RunFolder(folder.run(n)).has_trained]
+    if missing:
+        raise InputError(
+            "Some folds were not trained",
+            got=", ".join(f"fold {n}" for n in missing),
+            remedy="Go on with train --folds, or name one fold: --lesions RUN/fold-1",
+        )
+    parts = [_part_of_run(f"{file}-{n}", RunFolder(folder.run(n))) for n in folds]
+    differing = {(part.grid, part.intensity, part.multiple_of) for part in parts}
+    if len(differing) > 1:
+        raise InputError(
+            "The networks of the folds read on different grids",
+            got="; ".join(
+                f"fold {n}: {p.facts['grid']}" for n, p in zip(folds, parts, strict=True)
+            ),
+            remedy="Train all folds with the same settings",
+        )
+    first = parts[0]
+    facts = {
+        **first.facts,
+        "data": f"{first.facts['data']}, {len(folds)} folds",
+        "steps": sum(part.facts["steps"] for part in parts),
+        "minutes": round(sum(part.facts["minutes"] for part in parts), 1),
+    }
+    files = {name: data for part in parts for name, data in part.files.items()}
+    return replace(first, facts=facts, files=files, splits=None, fold_of=fold_of)
+
+
 def _part_of_run(file: str, run: RunFolder) -> _Part:
     from pelvimets.model.export import network_bytes, to_openvino
     from pelvimets.training.run import load_trained
 
     settings = training_settings(run.read_settings())
-    network, steps, minutes = load_trained(settings, run.checkpoint)
+    network, steps, minutes = load_trained(settings, run.chosen_checkpoint)
     model = to_openvino(network, *settings.task.channels, settings.network.multiple_of)
     facts = {
         "channels": settings.network.channels,

@@ -17,15 +17,14 @@ from pelvimets.calibration.candidates import (
     FoundAndTrue,
     FoundPatient,
 )
-from pelvimets.calibration.fitting import fit_calibration
+from pelvimets.calibration.fitting import FEWEST, fit_calibration
 from pelvimets.config import settings_to_dict
 from pelvimets.core.judged import UNJUDGED_LESION
 from pelvimets.core.progress import Progress, silent
 from pelvimets.core.segmentation import run_networks
-from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError
+from pelvimets.errors import CohortError, listed
 from pelvimets.io.cohort.folder import Cohort, CohortPatient, read_case, read_cohort
 from pelvimets.io.nifti.study import read_nifti_study
 from pelvimets.io.phantom.record import phantom_command, refuse_unseen
@@ -36,6 +35,7 @@ from pelvimets.io.record.stamps import stamp
 from pelvimets.io.workers import Jobs, each
 from pelvimets.labels import Sequence, Split
 from pelvimets.model.bundle import DESCRIPTION_NAME, bundle_folder, load_segmenter
+from pelvimets.model.openvino_backend import OpenVinoSegmenter
 from pelvimets.report.card import model_card
 
 _NOTHING = 1e-3
@@ -52,6 +52,7 @@ class CalibrationRequest:
         split: Patients of this split only; None takes all.
         overwrite: Replace an older bundle there.
         jobs: Patients that the networks read at a time, or a cluster.
+        out_of_fold: Read each patient by the network of the fold that did not learn from him.
     """
 
     bundle: Path
@@ -60,6 +61,7 @@ class CalibrationRequest:
     split: str | None = None
     overwrite: bool = False
     jobs: Jobs = 1
+    out_of_fold: bool = False
 
 
 def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]:
@@ -81,8 +83,11 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]
     source = bundle_folder(request.bundle)
     check_output(request.out, overwrite=request.overwrite, result_marker=DESCRIPTION_NAME)
     segmenter = load_segmenter(source)
+    patients = _patients(request)
+    _check_knowledge(segmenter, patients, out_of_fold=request.out_of_fold)
+    check_lesions(patients)
     work = request.out.with_name(f"{request.out.name}.work") / segmenter.weights_sha256[:16]
-    found = FoundPatients(_patients(request), segmenter, work, progress)
+    found = FoundPatients(patients, segmenter, work, progress, request.out_of_fold)
     if request.jobs != 1:
         _read_all(found, source, request.jobs)
     fitted = fit_calibration(found, segmenter.settings.lesions)
@@ -92,6 +97,7 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]
         **fitted.record,
         "cohort": ", ".join(cohort.name for cohort in request.cohorts),
         "made_by": "; pelvimets ".join(made) or None,
+        "out_of_fold": request.out_of_fold,
     }
     description = {
         **read_description(source),
@@ -109,20 +115,75 @@ def _read_all(found: FoundPatients, bundle: Path, jobs: Jobs) -> None:
     Raises:
         CohortError: with the first patient that could not be read.
     """
-    reading = partial(_read_and_keep, bundle=bundle, work=found.work)
+    reading = partial(_read_and_keep, bundle=bundle, work=found.work, out_of_fold=found.out_of_fold)
     for done, ended in enumerate(each(reading, found.patients, jobs), start=1):
         if ended.fault:
             raise CohortError(f"{ended.item.key} cannot be read", got=ended.fault)
         found.progress(ended.item.key, done, len(found.patients))
 
 
-def _read_and_keep(patient: CohortPatient, bundle: Path, work: Path) -> None:
-    FoundPatients((patient,), _networks(bundle), work, silent).keep(patient)
+def _read_and_keep(patient: CohortPatient, bundle: Path, work: Path, *, out_of_fold: bool) -> None:
+    segmenter = _networks(bundle)
+    FoundPatients((patient,), segmenter, work, silent, out_of_fold).keep(patient)
 
 
 @lru_cache(maxsize=1)
-def _networks(bundle: Path) -> Segmenter:
+def _networks(bundle: Path) -> OpenVinoSegmenter:
     return load_segmenter(bundle)
+
+
+def _check_knowledge(
+    segmenter: OpenVinoSegmenter, patients: tuple[CohortPatient, ...], *, out_of_fold: bool
+) -> None:
+    """Refuse patients from whom the networks learned, unless each is read by those that did not.
+
+    Raises:
+        CohortError: with these patients, or with those who are in no fold.
+    """
+    known = segmenter.cross_validated
+    taught = sorted(p.key for p in patients if p.key in known)
+    if out_of_fold and not known:
+        raise CohortError(
+            "The bundle knows no folds",
+            got=segmenter.name,
+            remedy="Make it of the folder of train --folds, or leave out --out-of-fold",
+        )
+    if taught and not out_of_fold:
+        raise CohortError(
+            "The networks learned from these patients",
+            got=listed(taught),
+            remedy="Add --out-of-fold: each is then read by the fold that did not learn from him",
+        )
+
+
+def check_lesions(patients: tuple[CohortPatient, ...]) -> None:
+    """Say what is missing for a calibration, from the masks alone, before any network runs.
+
+    Raises:
+        CohortError: with the images that lack a mask, or the metastases that are too few.
+    """
+    lacking = [
+        f"{p.key} {s.title}"
+        for p in patients
+        for s in p.sequences
+        if not p.mask_path(s, "lesions").is_file()
+    ]
+    if lacking:
+        raise CohortError(
+            "Images without a mask of the lesions",
+            got=listed(lacking),
+            remedy="Write an empty one where there is none, or leave these patients out",
+        )
+    for sequence in Sequence:
+        masks = [_reference(p, sequence).array for p in patients if sequence in p.sequences]
+        counts = [len(set(np.unique(m).tolist()) - {0, UNJUDGED_LESION}) for m in masks]
+        if masks and sum(counts) < FEWEST:
+            raise CohortError(
+                f"Too few metastases on {sequence.title} to weigh the evidence",
+                got=f"{sum(counts)} in {sum(map(bool, counts))} of {len(counts)} patients",
+                remedy=f"Give cohorts with at least {FEWEST} on each sequence: more patients with "
+                "metastases, or --out-of-fold with all patients of train --folds",
+            )
 
 
 def _patients(request: CalibrationRequest) -> tuple[CohortPatient, ...]:
@@ -158,12 +219,14 @@ class FoundPatients:
         segmenter: The networks.
         work: Folder where what they found is kept.
         progress: Told of each patient that is gone through.
+        out_of_fold: Each is read by the networks that did not learn from him.
     """
 
     patients: tuple[CohortPatient, ...]
-    segmenter: Segmenter
+    segmenter: OpenVinoSegmenter
     work: Path
     progress: Progress
+    out_of_fold: bool = False
 
     def __iter__(self) -> Iterator[FoundPatient]:
         """Read those that are not kept; go through all."""
@@ -194,7 +257,8 @@ class FoundPatients:
         folder = ArrayFolder(self.work, compressed=True)
         name = f"{patient.key}-{self._stamp(patient)}"
         if name not in folder.names():
-            found = run_networks(study.images, self.segmenter)
+            own = self.segmenter.unseen_by(patient.key) if self.out_of_fold else self.segmenter
+            found = run_networks(study.images, own)
             masks = {f"{s.value}_bones": one.bones.array for s, one in found.items()}
             lesions = {f"{s.value}_lesions": _rounded(one.own.array) for s, one in found.items()}
             folder.write(name, {**masks, **lesions})
@@ -205,7 +269,8 @@ class FoundPatients:
         files = stamp([patient.image_path(s) for s in Sequence])
         settings = settings_to_dict(self.segmenter.settings)
         del settings["lesions"]
-        return hashlib.sha256(f"{files}{settings}".encode()).hexdigest()[:12]
+        how = "out of fold" if self.out_of_fold else ""
+        return hashlib.sha256(f"{files}{settings}{how}".encode()).hexdigest()[:12]
 
 
 def _rounded(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:

@@ -208,7 +208,7 @@ def predict(
     with staged_folder(out, overwrite=options.overwrite) as work, ExitStack() as resources:
         clock = StageClock(progress, len(planned_stages(Sequence, dicom=options.dicom)))
         with clock.stage("networks"):
-            segmenter = segmenter or load_segmenter(options.bundle, options.engine)
+            segmenter, known = opened_networks(source, options, segmenter)
             if isinstance(segmenter, OpenVinoSegmenter):
                 resources.callback(segmenter.compile_beside().join)
             if source.bones is not None:
@@ -229,7 +229,7 @@ def predict(
     return RunSummary(
         report=out / "report.html",
         findings=result.findings,
-        notes=_notes(study),
+        notes=(*known, *_notes(study)),
         seconds=clock.seconds,
         peak_memory_mib=peak_memory_mib(),
         failed=failed,
@@ -245,6 +245,31 @@ def with_given_bones(segmenter: Segmenter, place: Path) -> Segmenter:
     bones = split_unions(read_given_bones(place))
     digest = hashlib.sha256(bones.array.tobytes()).hexdigest()
     return GivenBones(segmenter, bones, digest)
+
+
+def opened_networks(
+    source: StudyInput, options: RunOptions, given: Segmenter | None = None
+) -> tuple[Segmenter, tuple[str, ...]]:
+    """The networks for a study, and what to know of them.
+
+    Raises:
+        BundleError: if they cannot be loaded.
+        InputError: if those of a fold are asked for and the bundle knows none.
+    """
+    if given is not None:
+        return given, ()
+    segmenter = load_segmenter(options.bundle, options.engine)
+    known = source.name in segmenter.cross_validated
+    if not options.out_of_fold:
+        note = "the networks learned from this patient; --out-of-fold takes those that did not"
+        return segmenter, (note,) if known else ()
+    if not segmenter.cross_validated:
+        raise InputError(
+            "The bundle knows no folds",
+            got=segmenter.name,
+            remedy="Make it of the folder of train --folds, or leave out --out-of-fold",
+        )
+    return segmenter.unseen_by(source.name or ""), ()
 
 
 def _notes(study: Study) -> tuple[str, ...]:

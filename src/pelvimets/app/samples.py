@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -13,9 +14,10 @@ from pelvimets.config import GridSettings, IntensitySettings, settings_to_dict
 from pelvimets.core.judged import UNJUDGED_BONE
 from pelvimets.core.progress import Progress, silent
 from pelvimets.core.splits import Splits, completed_splits
+from pelvimets.core.strata import Member
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, SettingsError, listed
-from pelvimets.io.cohort.annotation import ANNOTATION_NAME
+from pelvimets.io.cohort.annotation import ANNOTATION_NAME, read_judged
 from pelvimets.io.cohort.folder import Case, Cohort, CohortPatient, read_case
 from pelvimets.io.cohort.sample_index import SampleIndex
 from pelvimets.io.record.arrays import ArrayFolder
@@ -121,11 +123,19 @@ def cohort_splits(cohort: Cohort, elsewhere: Splits | None, seed: int) -> Splits
         CohortError: if only some patients have a split in the table, or one part is empty.
     """
     given = {p.key: None if p.split is None else p.split.value for p in cohort.patients}
-    splits = completed_splits(given, elsewhere, seed)
+    splits = completed_splits(given, elsewhere, seed, members_of(cohort.patients))
     for part in ("train", "validation"):
         if not getattr(splits, part):
             raise CohortError(f"The cohort has no patient in the split {part}")
     return splits
+
+
+def members_of(patients: Iterable[CohortPatient]) -> tuple[Member, ...]:
+    """What is known of patients that are to be parted."""
+    return tuple(
+        Member(p.key, p.details.get("person") or p.key, p.m_stage or "", p.scanner or "")
+        for p in patients
+    )
 
 
 def splits_of_run(run: Path) -> Splits:
@@ -165,9 +175,11 @@ def prepare_cohort(
     Returns:
         Names of the samples for training and for validation.
 
+    Images that nobody annotated for this network are passed over (``left_out``).
+
     Raises:
-        CohortError: with the list of all cases that lack a mask, whose masks do not lie on
-            their image or hold unknown values, or that cannot be read.
+        CohortError: with the list of all cases whose masks do not lie on their image or hold
+            unknown values, or that cannot be read; or if a split has no case left.
         SettingsError: if the store holds samples of other settings.
     """
     splits = splits or cohort_splits(cohort, None, settings.seed)
@@ -180,7 +192,38 @@ def prepare_cohort(
         faults += parts[part].prepare(cohort.patient(key))
     if faults:
         raise CohortError(f"{len(faults)} case(s) cannot be used for training", got=listed(faults))
+    for part, maker in parts.items():
+        if not maker.names:
+            keys = [f"{key}: {why}" for key, why in left_out(cohort, settings, splits) if key]
+            raise CohortError(
+                f"No case of the split {part} can be used for training",
+                got=listed(keys),
+                remedy="Draw them, or import with --fill-bones (bones for the lesion network) or "
+                "--missing-lesions empty",
+            )
     return {part: tuple(maker.names) for part, maker in parts.items()}
+
+
+def left_out(cohort: Cohort, settings: TrainingSettings, splits: Splits) -> list[tuple[str, str]]:
+    """Images that nobody annotated for this network, and what they lack."""
+    return [
+        (f"{key} {sequence.title}", why)
+        for key in (*splits.train, *splits.validation)
+        for sequence in cohort.patient(key).sequences
+        if sequence.value in settings.sequences
+        and (why := lacks(cohort.patient(key), sequence, settings.task))
+    ]
+
+
+def lacks(patient: CohortPatient, sequence: Sequence, task: Task) -> str:
+    """What an image lacks for a network to learn from it; empty if it has all."""
+    if not patient.mask_path(sequence, "bones").is_file():
+        return "no mask of the bones"
+    if task is Task.LESIONS and not patient.mask_path(sequence, "lesions").is_file():
+        return "no mask of the lesions"
+    if task is Task.BONES and not read_judged(patient.folder, sequence).structures:
+        return "bones drawn by networks alone"
+    return ""
 
 
 class _Maker:
@@ -195,6 +238,8 @@ class _Maker:
         """Make what is missing of a patient; what is wrong with the cases."""
         faults = []
         for sequence in patient.sequences:
+            if lacks(patient, sequence, self._settings.task):
+                continue
             try:
                 self._prepare(patient, sequence)
             except Exception as error:
@@ -202,7 +247,6 @@ class _Maker:
         return faults
 
     def _prepare(self, patient: CohortPatient, sequence: Sequence) -> None:
-        _check_masks(patient, sequence, self._settings.task)
         name = f"{patient.key}_{sequence.value}"
         self.names.append(name)
         masks = [patient.mask_path(sequence, kind) for kind in _KINDS]
@@ -232,13 +276,6 @@ def _annotation_of(patient: CohortPatient) -> tuple[Path, ...]:
     """The file that says what was judged, where there is one."""
     path = patient.folder / ANNOTATION_NAME
     return (path,) if path.is_file() else ()
-
-
-def _check_masks(patient: CohortPatient, sequence: Sequence, task: Task) -> None:
-    if not patient.mask_path(sequence, "bones").is_file():
-        raise CohortError("No mask of the bones", remedy="Both networks need it")
-    if task is Task.LESIONS and not patient.mask_path(sequence, "lesions").is_file():
-        raise CohortError("No mask of the lesions", remedy="Write an empty one where there is none")
 
 
 def _checked_bones(case: Case) -> Volume:

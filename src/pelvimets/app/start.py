@@ -40,6 +40,13 @@ class StartSource:
         """Whether it is a bundle."""
         return (self.place / DESCRIPTION_NAME).is_file()
 
+    def has_network_of(self, task: Task) -> bool:
+        """Whether it holds a network of this task; of a bare checkpoint that is not looked up."""
+        if self.is_bundle:
+            return True
+        run = RunFolder(self.place)
+        return run.is_run and run.read_settings().get("task") == task.value
+
     @property
     def learned_from(self) -> LearnedFrom:
         """What its networks were trained on."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pelvimets.app.annotations import cohort_words
+from pelvimets.app.annotations import annotation_notes, cohort_words, first_lines
 from pelvimets.app.backgrounds import Backgrounds, prepare_backgrounds
+from pelvimets.app.devices import accelerator_of
 from pelvimets.app.samples import (
     PhantomPool,
     begin_pool,
@@ -30,6 +31,7 @@ from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.labels import LearnedFrom
 from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES
 from pelvimets.requests.train import DigitalPatients, TrainRequest
+from pelvimets.training.fine_tuning import fine_tuned
 from pelvimets.training.overrides import check_goes_on, overridden
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.settings import TrainingSettings, training_settings
@@ -62,6 +64,7 @@ class RunSummary:
         score: Of the last validation; None if there was none.
         best: The highest.
         data: What it learned from, in words.
+        before: Score of the weights that it started with; None without such.
     """
 
     steps: int
@@ -69,6 +72,7 @@ class RunSummary:
     score: float | None
     best: float | None
     data: str
+    before: float | None = None
 
 
 def run_settings(request: TrainRequest) -> TrainingSettings:
@@ -93,7 +97,10 @@ def _chosen(request: TrainRequest) -> TrainingSettings:
         return overridden(training_settings(folder.read_settings()), {"task": request.task})
     settings = preset_settings(request.task, request.preset or "default")
     if request.start_from is not None:
-        settings = adopted(settings, start_source(request.start_from))
+        source = start_source(request.start_from)
+        settings = adopted(settings, source)
+        if source.has_network_of(settings.task):
+            settings = fine_tuned(settings)
     if request.settings is not None:
         settings = overridden(settings, read_settings_file(request.settings))
     return settings
@@ -117,26 +124,56 @@ def train(request: TrainRequest, observer: RunObserver | None = None) -> RunSumm
 
 
 def train_run(
-    settings: TrainingSettings, request: TrainRequest, observer: RunObserver | None = None
+    settings: TrainingSettings,
+    request: TrainRequest,
+    observer: RunObserver | None = None,
+    splits: Splits | None = None,
+    before: Callable[[], None] = lambda: None,
 ) -> RunSummary:
-    """Train with settings that are chosen already; see ``train``."""
+    """Train with settings that are chosen already; see ``train``.
+
+    Args:
+        settings: Of the run.
+        request: What to train, on what.
+        observer: Is told of progress.
+        splits: Who is learned from and measured on; None takes the table's or draws.
+        before: Called on the first process once the data are checked.
+    """
+    folder = RunFolder(request.out)
+    with folder.gone_if_failed():
+        return _train_run(settings, request, observer, splits, before)
+
+
+def _train_run(
+    settings: TrainingSettings,
+    request: TrainRequest,
+    observer: RunObserver | None,
+    splits: Splits | None,
+    before: Callable[[], None],
+) -> RunSummary:
     from pelvimets.training.processes import first_alone, launched
     from pelvimets.training.run import train
 
     folder = RunFolder(request.out)
+    accelerator = accelerator_of(request.device)
     settings = _with_precision(settings, folder)
     source = None if request.start_from is None else start_source(request.start_from)
     shown = _Keeper(observer or SilentObserver(), folder)
-    job = _Job(settings, request, source, shown)
+    job = _Job(settings, request, source, shown, splits)
     new = source is not None and not folder.has_trained
     start = load_start(source, settings, request.from_sequence) if source and new else None
     chosen = first_alone(job.prepare)
+    if launched().first:
+        before()
     background = job.data is None and launched().first
     filler = fill_pool(settings, job.store, job.pool) if background else None
     training, validation = (
         replace(sample_store(job.store / part, chosen.get(part)), sequences=settings.sequences)
         for part in ("train", "validation")
     )
+    if launched().first:
+        for line in first_lines(settings, training, validation, job.notes):
+            shown.note(line)
     try:
         module = train(
             settings,
@@ -146,16 +183,20 @@ def train_run(
             start=start,
             workers=request.workers,
             observer=shown,
+            device=accelerator,
         )
     finally:
         if filler is not None:
             filler.terminate()
+    if module.score_before is not None and launched().first:
+        folder.note_begun_with(module.score_before)
     return RunSummary(
         steps=module.global_step,
         minutes=module.seconds / 60,
         score=module.score,
         best=module.best_score,
         data=folder.read_data(),
+        before=module.score_before,
     )
 
 
@@ -187,6 +228,14 @@ class _Job:
     request: TrainRequest
     source: StartSource | None
     observer: RunObserver
+    given_splits: Splits | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the annotations before training begins."""
+        if self.data is None:
+            return ()
+        return annotation_notes(read_cohort(self.data), self.settings, self._splits(self.data))
 
     @property
     def data(self) -> Path | None:
@@ -283,7 +332,9 @@ class _Job:
         kept = self.folder.read_splits() if self.folder.has_trained else None
         before = None if kept is None else Splits(**kept)
         elsewhere = before or self._splits_elsewhere()
-        splits = cohort_splits(read_cohort(data), elsewhere, self.settings.seed)
+        splits = self.given_splits or cohort_splits(
+            read_cohort(data), elsewhere, self.settings.seed
+        )
         if before is not None and splits != before:
             moved = set(before.of_patient.items()) ^ set(splits.of_patient.items())
             raise CohortError(
@@ -315,6 +366,9 @@ class SilentObserver:
     def preparing(self, what: str, done: int, total: int) -> None:
         """Show nothing."""
 
+    def note(self, line: str) -> None:
+        """Show nothing."""
+
     def step(self, state: RunState) -> None:
         """Show nothing."""
 
@@ -334,6 +388,9 @@ class _Keeper:
 
     def preparing(self, what: str, done: int, total: int) -> None:
         self.observer.preparing(what, done, total)
+
+    def note(self, line: str) -> None:
+        self.observer.note(line)
 
     def step(self, state: RunState) -> None:
         self.observer.step(state)

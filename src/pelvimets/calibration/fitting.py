@@ -44,6 +44,7 @@ from pelvimets.labels import Sequence
 FEWEST = 8  # right and false candidates each, below which nothing is fitted
 _CUTS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 WEAK_F1 = 0.5  # below, a sequence's lesions are listed but decide nothing
+_BOOTSTRAPS = 2000
 _STEPS = (
     ("network's score", ("score",)),
     ("with size and mean", ("score", "mean", "volume")),
@@ -289,10 +290,30 @@ def _sequence_record(weighed: _Weighed, settings: LesionSettings) -> dict[str, A
         "listed": int(listed.sum()),
         "recall": round(found / max(sum(case.metastases for case in weighed.cases), 1), 4),
         "precision": round(found / max(int(listed.sum()), 1), 4),
+        **_intervals(weighed, listed),
         "gains": {gain.evidence: round(gain.average_precision, 4) for gain in weighed.gains},
         "lesion_ece_network": _ece(weighed.right, network),
         "lesion_ece": _ece(weighed.right, weighed.scores),
         "patient_ece": None if one_class else _ece(weighed.sick, weighed.patient_scores),
+    }
+
+
+def _intervals(weighed: _Weighed, listed: BoolArray) -> dict[str, list[float]]:
+    """95 % intervals of recall and precision; persons are drawn, as their lesions are alike."""
+    persons = {name: n for n, name in enumerate(dict.fromkeys(c.person for c in weighed.cases))}
+    counts = np.zeros((len(persons), 3))  # found, all metastases, listed
+    start = 0
+    for case in weighed.cases:
+        own = slice(start, start + len(case.candidates))
+        start = own.stop
+        right, shown = weighed.right[own], listed[own]
+        counts[persons[case.person]] += (right & shown).sum(), case.metastases, shown.sum()
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(len(persons), np.full(len(persons), 1 / len(persons)), _BOOTSTRAPS)
+    found, metastases, shown = (drawn @ counts).T
+    return {
+        name: [round(float(v), 4) for v in np.percentile(found / np.maximum(of, 1), [2.5, 97.5])]
+        for name, of in (("recall_interval", metastases), ("precision_interval", shown))
     }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,8 +18,10 @@ OverwriteOption = Annotated[bool, typer.Option(help="Replace an older bundle.")]
 
 
 def bundle(
-    bones: Annotated[Path, typer.Option(help="Run of the bone network, or a bundle.")],
-    lesions: Annotated[Path, typer.Option(help="Run of the lesion network, or a bundle.")],
+    bones: Annotated[
+        Path, typer.Option(help="Run of the bone network, the folder of its folds, or a bundle.")
+    ],
+    lesions: Annotated[Path, typer.Option(help="The same for the lesion network.")],
     out: OutOption,
     lesions_t1: Annotated[
         Path | None, typer.Option(help="The same for a lesion network of its own for T1.")
@@ -67,6 +70,12 @@ def calibrate(
     ],
     out: OutOption,
     split: Annotated[str | None, typer.Option(help="Patients of this split only.")] = None,
+    out_of_fold: Annotated[
+        bool,
+        typer.Option(
+            "--out-of-fold", help="Read each patient by the fold that did not learn from him."
+        ),
+    ] = False,
     overwrite: OverwriteOption = False,
     jobs: Annotated[int, typer.Option(min=1, help="Patients read at a time.")] = 1,
     cluster: ClusterOption = None,
@@ -78,15 +87,22 @@ def calibrate(
     from pelvimets.app.calibrate import CalibrationRequest
     from pelvimets.app.calibrate import calibrate as run
 
-    request = CalibrationRequest(bundle, tuple(data), out, split, overwrite, workers(jobs, cluster))
+    readers = workers(jobs, cluster)
+    request = CalibrationRequest(bundle, tuple(data), out, split, overwrite, readers, out_of_fold)
     with console.shown_progress("patients") as progress:
         record = run(request, progress)
     for sequence, own in record["sequences"].items():
+        recall, precision = (_with_interval(own, name) for name in ("recall", "precision"))
         console.line(
-            f"{sequence}: recall {own['recall']:.3f}, precision {own['precision']:.3f}, "
+            f"{sequence}: recall {recall}, precision {precision}, "
             f"ECE of lesion scores {own['lesion_ece']:.3f} (cross-validated)"
         )
     console.line(f"Bundle: {out}")
+
+
+def _with_interval(own: Mapping[str, Any], name: str) -> str:
+    low, high = own[f"{name}_interval"]
+    return f"{own[name]:.3f} (95 % {low:.2f} to {high:.2f})"
 
 
 def card(

@@ -16,6 +16,7 @@ from pelvimets.requests.train import TrainRequest
 
 if TYPE_CHECKING:
     from pelvimets.app.train import RunSummary
+    from pelvimets.cli.training_bar import TrainingBar
 
 _TERMINATED = 128 + signal.SIGTERM  # Lightning may end a run on the signal without a code
 
@@ -34,6 +35,9 @@ def train(request: TrainRequest) -> None:
     first = launched().first
     try:
         with training_bar(shown=first) as bar:
+            if request.folds is not None:
+                _train_folds(request, bar if first else None, first=first)
+                return
             summary = run(request, bar if first else None)
     except PelvimetsError:
         if first:
@@ -47,17 +51,42 @@ def train(request: TrainRequest) -> None:
         _print(summary, request.out)
 
 
-def _print(summary: RunSummary, out: Path) -> None:
+def _train_folds(request: TrainRequest, bar: TrainingBar | None, *, first: bool) -> None:
+    from pelvimets.app.folds import train_folds
+
+    def begins(fold: int, folds: int) -> None:
+        if bar is not None:
+            bar.note(f"Fold {fold} of {folds}")
+
+    summary = train_folds(request, bar, begins)
+    if not first:
+        return
+    for fold, run in summary.runs.items():
+        _print(run, request.out / f"fold-{fold}", name=f"Fold {fold}: ")
+    scores = [run.best for run in summary.runs.values() if run.best is not None]
+    if len(scores) > 1:
+        mean = sum(scores) / len(scores)
+        console.line(
+            f"Best scores of the folds: mean {mean:.3f}, {min(scores):.3f} to {max(scores):.3f}."
+        )
+
+
+def _print(summary: RunSummary, out: Path, name: str = "") -> None:
     from pelvimets.cli.training_bar import duration
 
-    console.line(
-        f"Trained {summary.steps} steps in {duration(60 * summary.minutes)} on {summary.data}."
-    )
+    trained = duration(60 * summary.minutes)
+    console.line(f"{name}Trained {summary.steps} steps in {trained} on {summary.data}.")
     if summary.score is None or summary.best is None:
         console.line("Score: not measured; the run was shorter than its first validation.")
     else:
         console.line(
             f"Score (DSC on the validation images): {summary.score:.3f}, best {summary.best:.3f}."
+        )
+    if summary.before is not None and summary.best is not None:
+        gained = summary.best > summary.before
+        console.line(
+            f"Before the first step: {summary.before:.3f}. "
+            + ("" if gained else "No step made it better: best.ckpt holds the weights given.")
         )
     console.line(f"Run: {out} (checkpoints, log, pictures)")
 

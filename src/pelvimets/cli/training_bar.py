@@ -29,6 +29,10 @@ class TrainingBar:
         if not console.out.is_terminal and done % 10 == 0:
             console.line(f"{what}: {done + 1} of {total}")
 
+    def note(self, line: str) -> None:
+        """Print the line."""
+        self._progress.console.print(line, highlight=False, soft_wrap=True)
+
     def step(self, state: RunState) -> None:
         """Show the step."""
         self._progress.update(
@@ -77,6 +81,8 @@ def epoch_words(state: RunState) -> str:
     parts = [f"Epoch {state.epoch} of {state.epochs}, step {state.step}"]
     if state.loss is not None:
         parts.append(f"loss {state.loss:.3f}")
+    if state.validated and state.score is None:
+        parts.append("nothing to measure on the validation images")
     if state.validated and state.score is not None:
         better = " (best so far)" if state.score == state.best else f" (best {state.best:.3f})"
         parts.append(f"score {state.score:.3f}{better}")

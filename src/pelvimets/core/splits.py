@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pelvimets.core.strata import Member, spread_persons
 from pelvimets.errors import CohortError, listed
 from pelvimets.labels import Split
 
@@ -45,32 +46,38 @@ class Splits:
         return cls(*(tuple(sorted(p for p, of in parts.items() if of == part)) for part in PARTS))
 
 
-def random_splits(patients: Iterable[str], seed: int) -> Splits:
-    """Part a cohort 8:1:1 by patient; the same patients and seed give the same parts.
+def random_splits(patients: Iterable[str | Member], seed: int) -> Splits:
+    """Part a cohort 8:1:1 by person; the same patients and seed give the same parts.
 
-    Each part gets a patient before the parts' sizes count.
+    Each part gets a person before the parts' sizes count; M stages and scanners are spread
+    evenly, as far as they are known.
+
+    Args:
+        patients: By name, or with what is known of them.
+        seed: Of the draw.
 
     Raises:
-        CohortError: if there are fewer than three patients.
+        CohortError: if there are fewer than three persons.
     """
-    names = sorted(patients)
-    if len(names) < 3:
+    members = [p if isinstance(p, Member) else Member(p, p) for p in patients]
+    order = spread_persons(members, np.random.default_rng(seed))
+    if len(order) < 3:
         raise CohortError(
             "Too few patients to be parted at random",
-            got=len(names),
+            got=len(order),
             remedy="Fill the column split with train, validation and test",
         )
-    order = [names[n] for n in np.random.default_rng(seed).permutation(len(names))]
-    aside = max(1, round(len(names) * _TENTHS[1] / sum(_TENTHS)))
-    return Splits(
-        train=tuple(sorted(order[2 * aside :])),
-        validation=tuple(sorted(order[:aside])),
-        test=tuple(sorted(order[aside : 2 * aside])),
-    )
+    aside = max(1, round(len(order) * _TENTHS[1] / sum(_TENTHS)))
+    part = dict.fromkeys(order[:aside], "validation")
+    part |= dict.fromkeys(order[aside : 2 * aside], "test")
+    return Splits.from_parts({m.key: part.get(m.person, "train") for m in members})
 
 
 def completed_splits(
-    given: Mapping[str, str | None], elsewhere: Splits | None, seed: int
+    given: Mapping[str, str | None],
+    elsewhere: Splits | None,
+    seed: int,
+    members: Iterable[Member] = (),
 ) -> Splits:
     """The parts of a cohort, drawn at random where its table gives none.
 
@@ -78,10 +85,12 @@ def completed_splits(
         given: Part of each patient, None if the table has none.
         elsewhere: Parts of another run, which its patients keep; the rest are then drawn.
         seed: Of the draw.
+        members: What is known of the patients; those left out here are parted by name alone.
 
     Raises:
         CohortError: if only some have a part, or fewer than three are to be drawn.
     """
+    known_members = {member.key: member for member in members}
     known = {} if elsewhere is None else elsewhere.of_patient
     parts = {patient: part or known.get(patient) for patient, part in given.items()}
     fixed = {patient: part for patient, part in parts.items() if part is not None}
@@ -93,8 +102,24 @@ def completed_splits(
             remedy="Give each of them one, or none of them to have all drawn at random",
         )
     if left:
-        fixed |= random_splits(left, seed).of_patient
+        drawn = random_splits([known_members.get(key, key) for key in left], seed)
+        fixed |= drawn.of_patient
     return Splits.from_parts(fixed)
+
+
+def fold_splits(fold_of: Mapping[str, int], fold: int, aside: Iterable[str] = ()) -> Splits:
+    """Who is learned from and measured on in one fold of a cross-validation.
+
+    Args:
+        fold_of: Fold of each patient.
+        fold: The one to measure on.
+        aside: Test patients, who are in no fold.
+
+    >>> fold_splits({"a": 1, "b": 2, "c": 1}, 1, ["t"])
+    Splits(train=('b',), validation=('a', 'c'), test=('t',))
+    """
+    parts = {key: "validation" if own == fold else "train" for key, own in fold_of.items()}
+    return Splits.from_parts(parts | dict.fromkeys(aside, "test"))
 
 
 def check_splits(named: Mapping[str, Splits]) -> None:

@@ -2,7 +2,7 @@
 
 ::
 
-    BUNDLE/bundle.json      format, name, version, summary, settings, networks
+    BUNDLE/bundle.json      format, name, version, summary, settings, networks, folds
     BUNDLE/*.xml, *.bin     networks in OpenVINO's format, weights in half precision
     BUNDLE/model_card.md    data, measured accuracy, limits
     BUNDLE/LICENSE
@@ -25,10 +25,11 @@ from pelvimets.config import ReadingSettings, settings_from_dict
 from pelvimets.errors import BundleError, SettingsError
 from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.engine import Engine, NetworkFiles
+from pelvimets.model.ensemble import Ensemble
 from pelvimets.model.openvino_backend import OpenVinoNetwork, OpenVinoSegmenter
 from pelvimets.model.own import is_own, load_own
 
-FORMAT = 1
+FORMAT = 2  # 2: several networks whose probabilities are averaged
 DESCRIPTION_NAME = "bundle.json"
 CHECKSUMS_NAME = "SHA256SUMS"
 _DEFAULT = "first"
@@ -111,7 +112,24 @@ def build_segmenter(
         lesions=networks["lesions"],
         weights_sha256=_weights_sha256(contents),
         learned_from=learned_from(description),
+        folds=_folds(description, networks),
     )
+
+
+def _folds(
+    description: Mapping[str, Any], networks: Mapping[str, Mapping[Sequence, Any]]
+) -> dict[str, dict[str, int]]:
+    """Which member of each step did not learn from a patient."""
+    given = description.get("folds", {})
+    try:
+        found = {s: {str(p): int(f) for p, f in fold_of.items()} for s, fold_of in given.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BundleError("The folds of a bundle cannot be read", got=repr(error)) from error
+    for step, fold_of in found.items():
+        members = [getattr(n, "members", (n,)) for n in networks.get(step, {}).values()]
+        if not members or max(fold_of.values(), default=0) > min(map(len, members)):
+            raise BundleError("The folds of a bundle do not fit its networks", got=step)
+    return found
 
 
 def learned_from(description: Mapping[str, Any]) -> LearnedFrom:
@@ -252,23 +270,26 @@ def _settings(description: Mapping[str, Any]) -> ReadingSettings:
 
 def _networks(
     description: Mapping[str, Any], contents: Mapping[str, bytes], engine: Engine
-) -> dict[str, dict[Sequence, OpenVinoNetwork]]:
+) -> dict[str, dict[Sequence, OpenVinoNetwork | Ensemble]]:
     """Networks per step and sequence; a file that serves twice is compiled once."""
     by_file: dict[str, OpenVinoNetwork] = {}
-    result: dict[str, dict[Sequence, OpenVinoNetwork]] = {}
+    result: dict[str, dict[Sequence, OpenVinoNetwork | Ensemble]] = {}
     try:
         for step in _STEPS:
             multiple = _voxels(description["networks"][step]["multiple_of"])
             smallest = _voxels(description["networks"][step].get("smallest", (1, 1, 1)))
             result[step] = {}
             for sequence in Sequence:
-                name = description["networks"][step][sequence.value]
-                if name not in by_file:
-                    weights = contents[name.removesuffix(".xml") + ".bin"]
-                    by_file[name] = OpenVinoNetwork(
-                        NetworkFiles(contents[name], weights, multiple, smallest), engine
-                    )
-                result[step][sequence] = by_file[name]
+                given = description["networks"][step][sequence.value]
+                names = given if isinstance(given, list) and given else [given]
+                for name in names:
+                    if name not in by_file:
+                        weights = contents[name.removesuffix(".xml") + ".bin"]
+                        by_file[name] = OpenVinoNetwork(
+                            NetworkFiles(contents[name], weights, multiple, smallest), engine
+                        )
+                members = tuple(by_file[name] for name in names)
+                result[step][sequence] = members[0] if len(members) == 1 else Ensemble(members)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError("The bundle's networks are not as described", got=repr(error)) from error
     return result

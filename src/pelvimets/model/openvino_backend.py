@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import BundleError, ResourceError
 from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.engine import LARGEST_TILE_VOXELS, Engine, NetworkFiles, compile_network
+from pelvimets.model.ensemble import Ensemble
 from pelvimets.model.inputs import bone_input, lesion_input
 from pelvimets.model.tiles import tiled_probabilities
 
@@ -119,6 +120,8 @@ class OpenVinoSegmenter:
         lesions: Network of each sequence.
         weights_sha256: Of all weights, for run records.
         learned_from: What the networks were trained on.
+        folds: By step (``bones``, ``lesions``), the member of an ensemble that did not learn
+            from each patient of a cross-validation; from 1.
     """
 
     name: str
@@ -127,6 +130,7 @@ class OpenVinoSegmenter:
     lesions: Mapping[Sequence, Network]
     weights_sha256: str
     learned_from: LearnedFrom = LearnedFrom.UNKNOWN
+    folds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     _turn: Any = field(default_factory=threading.Lock, init=False, repr=False)
 
     def compile_beside(self) -> threading.Thread:
@@ -145,6 +149,20 @@ class OpenVinoSegmenter:
         thread.start()
         return thread
 
+    @property
+    def cross_validated(self) -> frozenset[str]:
+        """Patients from whom all members but one learned."""
+        return frozenset(patient for fold_of in self.folds.values() for patient in fold_of)
+
+    def unseen_by(self, patient: str) -> OpenVinoSegmenter:
+        """The networks that did not learn from a patient; all of them for a stranger."""
+        steps: dict[str, Mapping[Sequence, Network]] = {}
+        for step, fold_of in self.folds.items():
+            fold = fold_of.get(patient)
+            if fold is not None:
+                steps[step] = {s: _member(n, fold) for s, n in getattr(self, step).items()}
+        return replace(self, **steps) if steps else self  # type: ignore[arg-type]
+
     def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
         """Class probabilities (9, z, y, x); channel 0 is background."""
         with self._turn:  # one network at a time has all cores, and memory holds one
@@ -161,6 +179,12 @@ class OpenVinoSegmenter:
             with self._turn:
                 result[box] = _answer(self.lesions[sequence], channels, 1)[0]
         return result
+
+
+def _member(network: Network, fold: int) -> Network:
+    if not isinstance(network, Ensemble):
+        return network
+    return Ensemble(network.members[fold - 1 : fold])
 
 
 def _answer(network: Network, channels: npt.NDArray[Any], outputs: int) -> npt.NDArray[np.float32]:

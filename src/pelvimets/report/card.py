@@ -80,9 +80,9 @@ def _calibration(record: Facts | None) -> list[str]:
         "",
         *wrap(
             f"On {record['patients']} patients of the validation cohort `{record['cohort']}`, by "
-            "tenfold cross-validation over patients. A logistic regression weighs the network's "
-            f"score, {_weighed(record['sequences'])}. ECE is the expected calibration error in ten "
-            "bins.",
+            f"tenfold cross-validation over patients{_read_by(record)}. A logistic regression "
+            f"weighs the network's score, {_weighed(record['sequences'])}. ECE is the expected "
+            "calibration error in ten bins.",
             _WIDTH,
         ),
         "",
@@ -123,8 +123,8 @@ def _calibrated_table(sequences: Facts) -> list[str]:
             MrSequence(name).title,
             str(own["metastases"]),
             f"{own['right']} of {own['candidates']}",
-            f"{own['recall']:.3f}",
-            f"{own['precision']:.3f}",
+            _with_interval(own, "recall"),
+            _with_interval(own, "precision"),
             f"{own['lesion_ece_network']:.3f}",
             f"{own['lesion_ece']:.3f}",
             "-" if own["patient_ece"] is None else f"{own['patient_ece']:.3f}",
@@ -132,6 +132,18 @@ def _calibrated_table(sequences: Facts) -> list[str]:
         for name, own in sequences.items()
     ]
     return _table(head, rows)
+
+
+def _with_interval(own: Facts, name: str) -> str:
+    """A rate with its interval over persons, which earlier versions did not keep."""
+    interval = own.get(f"{name}_interval")
+    rate = f"{own[name]:.3f}"
+    return rate if interval is None else f"{rate} ({interval[0]:.2f} to {interval[1]:.2f})"
+
+
+def _read_by(record: Facts) -> str:
+    words = ", each read by the networks of the fold that did not learn from that patient"
+    return words if record.get("out_of_fold") else ""
 
 
 def _weighed(sequences: Facts) -> str:

@@ -70,6 +70,7 @@ class RunOptions(Request):
         small_tiles: Show the networks a quarter of the usual voxels at a time: slower, for
             machines with little memory; masks differ a little.
         precision: Numbers in which the networks reckon.
+        out_of_fold: Read by the networks of the fold that did not learn from the patient.
     """
 
     bundle: Path | None = option(
@@ -95,6 +96,11 @@ class RunOptions(Request):
     )
     precision: Arithmetic = option(
         "Numbers of the networks; bfloat16 is faster, masks differ.", default=Arithmetic.FLOAT32
+    )
+    out_of_fold: bool = option(
+        "Read each patient by the fold that did not learn from him.",
+        "--out-of-fold",
+        default=False,
     )
 
     @property

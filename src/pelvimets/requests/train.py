@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from pelvimets.labels import Sequence
@@ -11,6 +12,16 @@ from pelvimets.options import Request, group, option
 PHANTOM = "phantom"
 _DATA = f"Cohort folder, or '{PHANTOM}' for digital patients."
 _CHANGES = "JSON or YAML file of settings that replace those of the preset."
+
+
+class Device(StrEnum):
+    """What to compute on."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+    XPU = "xpu"
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,9 @@ class TrainRequest(Request):
         digital: How many digital patients.
         backgrounds: Cohort of real images without metastases, to put some into.
         workers: Processes that draw patches.
+        folds: Train so many runs, each measured on another part of the patients.
+        fold: Of these, this one alone.
+        device: What to compute on.
     """
 
     task: str = option("bones or lesions.", argument=True)
@@ -84,6 +98,13 @@ class TrainRequest(Request):
         "Lesions: cohort of real images without metastases, to put some into.", default=None
     )
     workers: int = option("Processes that draw patches.", default=1, least=0)
+    folds: int | None = option(
+        "Cross-validation: so many runs, each measured on another part of the patients.",
+        default=None,
+        least=2,
+    )
+    fold: int | None = option("Of the --folds, train this one alone.", default=None, least=1)
+    device: Device = option("What to compute on.", default=Device.AUTO)
 
     @property
     def cohort(self) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,15 @@ def network_item(
 
 def loader(dataset: PatchDataset, batch: int, workers: int) -> DataLoader[Item]:
     """Batches in the order of the dataset; its items are random themselves."""
-    return DataLoader(dataset, batch_size=batch, num_workers=workers)
+    return DataLoader(
+        dataset, batch_size=batch, num_workers=workers, worker_init_fn=_leave_signals_to_parent
+    )
+
+
+def _leave_signals_to_parent(worker: int) -> None:
+    """A signal to the whole group is the parent's to answer; workers end with it."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def channels_last(image: Tensor) -> Tensor:

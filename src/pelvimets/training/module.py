@@ -44,10 +44,12 @@ class SegmentationModule(lightning.LightningModule):
     Attributes:
         last_loss: Of the last step, None before the first.
         score: Of the last validation, None before the first.
+        score_before: Of the weights that the run started with, None without such.
         best_score: The highest so far.
         improved: Whether the last validation was the best.
         validated: Whether the epoch that is on ended with a validation.
         picture: PNG of the validation of this epoch, None without one.
+        validation_seconds: Time of the last validation, 0 before the first.
     """
 
     def __init__(
@@ -76,9 +78,11 @@ class SegmentationModule(lightning.LightningModule):
         self._names: list[str] = []
         self.last_loss: float | None = None
         self.score: float | None = None
+        self.score_before: float | None = None
         self.best_score: float | None = None
         self.improved = self.validated = False
         self.picture: bytes | None = None
+        self.validation_seconds, self._validation_began = 0.0, 0.0
 
     @property
     def share_of_steps(self) -> float:
@@ -92,7 +96,8 @@ class SegmentationModule(lightning.LightningModule):
         minutes = self.settings.minutes
         if minutes is None:
             return self.share_of_steps
-        return min(max(self.share_of_steps, self.seconds / (60 * minutes)), 1.0)
+        usable = max(60 * minutes - self.validation_seconds, 1.0)
+        return min(max(self.share_of_steps, self.seconds / usable), 1.0)
 
     @property
     def seconds(self) -> float:
@@ -217,6 +222,14 @@ class SegmentationModule(lightning.LightningModule):
         self.averaged.update_parameters(self.network)
         if self.progress >= 1:
             self.trainer.check_val_every_n_epoch = 1
+        if self._out_of_time():
+            self.trainer.check_val_every_n_epoch = 1
+            self.trainer.should_stop = True
+
+    def _out_of_time(self) -> bool:
+        """Whether the minutes are over, with the time of a last validation if one was timed."""
+        minutes = self.settings.minutes
+        return minutes is not None and self.seconds + self.validation_seconds >= 60 * minutes
 
     def on_train_epoch_end(self) -> None:
         """Log the time and stop when the schedule has ended."""
@@ -224,6 +237,10 @@ class SegmentationModule(lightning.LightningModule):
         self.log("minutes", self.seconds / 60)
         if self.progress >= 1:
             self.trainer.should_stop = True
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the clock of the validation."""
+        self._validation_began = time.monotonic()
 
     def validation_step(self, batch: list[str], batch_idx: int) -> None:
         """Measure one whole image."""
@@ -241,16 +258,26 @@ class SegmentationModule(lightning.LightningModule):
         means = mean_measures(gathered(self._measured, self.processes))
         for name, value in means.items():
             self.log(name, value)
-        self.score, self.validated = means.get("score", 0.0), True
-        self.improved = self.best_score is None or self.score > self.best_score
-        self.best_score = (
-            self.score if self.best_score is None else max(self.score, self.best_score)
-        )
+        self.validated = True
+        self._judge(means["score"] if self._measurable() else None)
         rows = sorted(gathered(self._rows, self.processes), key=lambda named: named[0])
         if rows:
             self._show([row for _, row in rows])
         self._measured.clear()
         self._rows.clear()
+        self.validation_seconds = time.monotonic() - self._validation_began
+
+    def _measurable(self) -> bool:
+        """Whether any validation image holds something to be found, or had something found."""
+        measured = gathered(self._measured, self.processes)
+        return any(measures["score"][1] > 0 for measures in measured)
+
+    def _judge(self, score: float | None) -> None:
+        """Compare with the best so far; a score of nothing is none."""
+        best, self.score = self.best_score, score
+        self.improved = score is not None and (best is None or score > best)
+        if self.improved:
+            self.best_score = score
 
     def _names_pictured(self) -> frozenset[str]:
         if self._pictured is None:
@@ -268,7 +295,8 @@ class SegmentationModule(lightning.LightningModule):
     def _show(self, rows: list[RgbArray]) -> None:
         title = (
             f"Validation of the {self.settings.task.value}, epoch {self.current_epoch + 1}, "
-            f"step {self.global_step}: mean DSC {self.score:.3f}"
+            f"step {self.global_step}: "
+            + ("nothing to measure" if self.score is None else f"mean DSC {self.score:.3f}")
         )
         rgb = sheet(rows, self.settings.task, title)
         self.picture = png_bytes(rgb)
@@ -288,6 +316,8 @@ class SegmentationModule(lightning.LightningModule):
         """Keep the clock, the scores and the settings."""
         checkpoint["seconds"] = self.seconds
         checkpoint["scores"] = (self.score, self.best_score)
+        checkpoint["validation_seconds"] = self.validation_seconds
+        checkpoint["score_before"] = self.score_before
         plain = settings_to_dict(self.settings)
         checkpoint["settings"] = plain | {"task": self.settings.task.value}
 
@@ -295,6 +325,8 @@ class SegmentationModule(lightning.LightningModule):
         """Go on with the clock and the scores."""
         self._seconds_before = checkpoint["seconds"]
         self.score, self.best_score = checkpoint.get("scores", (None, None))
+        self.validation_seconds = checkpoint.get("validation_seconds", 0.0)
+        self.score_before = checkpoint.get("score_before")
 
 
 def pictured(source: SampleSource, task: Task) -> frozenset[str]:

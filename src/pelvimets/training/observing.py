@@ -51,6 +51,10 @@ class RunObserver(Protocol):
         """Samples are being prepared."""
         ...
 
+    def note(self, line: str) -> None:
+        """Something to know before the first step."""
+        ...
+
     def step(self, state: RunState) -> None:
         """A step was done."""
         ...

@@ -44,6 +44,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     devices: int | str = "auto",
     quiet: bool = False,
+    device: str = "auto",
 ) -> SegmentationModule:
     """Train, or go on where an earlier run in the folder stopped.
 
@@ -60,6 +61,7 @@ def train(
         devices: ``auto`` takes one for each process that was launched; a number trains apart
             from them, on so many devices.
         quiet: The CSV log alone, without pictures and TensorBoard; for many short runs.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Returns:
         The module with its last weights.
@@ -76,12 +78,12 @@ def train(
         settings, training, validation, workers, processes, pictures=not quiet
     )
     last = folder / LAST
-    if start is not None and not last.exists():
-        take_weights(module, start)
+    begins = start is not None and not last.exists()
+    whole = not take_weights(module, start) if start is not None and begins else False
     further = [Reporter(observer)] if observer else []
     with _own_words():
         trainer = lightning.Trainer(
-            accelerator="auto",
+            accelerator=device,
             devices=processes.local if devices == "auto" else devices,
             num_nodes=processes.machines,
             plugins=_plugins(processes),
@@ -99,8 +101,17 @@ def train(
             enable_model_summary=False,
             enable_progress_bar=False,
         )
+        if whole:
+            _measure_start(trainer, module, folder)
         trainer.fit(module, ckpt_path=str(last) if last.exists() else None)
     return module
+
+
+def _measure_start(trainer: lightning.Trainer, module: SegmentationModule, folder: Path) -> None:
+    """Measure weights of the same network before the first step; they are the best so far."""
+    trainer.validate(module, verbose=False)
+    trainer.save_checkpoint(folder / BEST)
+    module.score_before = module.score
 
 
 def keep_freed_memory() -> None:

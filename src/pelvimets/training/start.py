@@ -100,6 +100,8 @@ def take_weights(module: SegmentationModule, start: Start) -> tuple[str, ...]:
     taken = {name: start.weights[name] for name in own if name not in left}
     module.network.load_state_dict(own | taken)
     module.averaged.module.load_state_dict(own | taken)
+    if not left:  # the average goes on from the weights given, rather than from the first step
+        module.averaged.n_averaged.fill_(1)
     return left
 
 

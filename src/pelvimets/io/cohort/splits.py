@@ -7,6 +7,7 @@ from collections.abc import Sequence as Ordered
 
 import numpy as np
 
+from pelvimets.core.strata import Member, spread_persons
 from pelvimets.errors import CohortError, listed
 from pelvimets.io.cohort.folder import CohortPatient
 from pelvimets.io.cohort.plan import PlannedPatient
@@ -39,7 +40,8 @@ def with_splits(
         )
     drawn: dict[str, Split] = {}
     if undecided:
-        drawn = drawn_splits(sorted({p.man for p in rest} - held_out), rng, test=not held_out)
+        members = [_member(p, rows[p.key]) for p in rest if p.man not in held_out]
+        drawn = drawn_splits(members, rng, test=not held_out)
     splits = {p.key: own[p.key] or drawn.get(p.man, Split.TEST) for p in patients}
     _check_one_split(patients, splits)
     return splits
@@ -56,17 +58,24 @@ def _check_one_split(patients: Ordered[PlannedPatient], splits: Mapping[str, Spl
         )
 
 
-def drawn_splits(
-    men: Ordered[str], rng: np.random.Generator, *, test: bool = True
-) -> dict[str, Split]:
-    """Draw 8:1:1 (8:1 without ``test``); validation and test get one man each if there are three.
+def _member(patient: PlannedPatient, row: CohortPatient | None) -> Member:
+    known = (row.m_stage or "", row.scanner or "") if row else ("", "")
+    return Member(patient.key, patient.man, *known)
 
-    >>> list(drawn_splits(["a", "b", "c"], np.random.default_rng(0)).values()).count("train")
+
+def drawn_splits(
+    members: Ordered[Member], rng: np.random.Generator, *, test: bool = True
+) -> dict[str, Split]:
+    """Draw 8:1:1 (8:1 without ``test``) by man, M stages and scanners spread evenly.
+
+    Validation and test get one man each if there are three.
+
+    >>> men = [Member(name, name) for name in "abc"]
+    >>> list(drawn_splits(men, np.random.default_rng(0)).values()).count("train")
     1
     """
-    shuffled = [men[n] for n in rng.permutation(len(men))]
-    parts = 10 if test else 9
-    small = max(round(len(men) / parts), 1)
+    men = spread_persons(members, rng)
+    small = max(round(len(men) / (10 if test else 9)), 1)
     validation = small if len(men) > 1 else 0
     tested = small if test and len(men) > 2 else 0
     return {
@@ -75,5 +84,5 @@ def drawn_splits(
         else Split.TEST
         if n < validation + tested
         else Split.TRAIN
-        for n, man in enumerate(shuffled)
+        for n, man in enumerate(men)
     }

@@ -5,6 +5,7 @@
     RUN/settings.json       as given to this run
     RUN/data.txt            what it learns from, in words
     RUN/learned_from.txt    digital, real or mixed, where that is known
+    RUN/begun_with.json     score of weights of the same network that it began with
     RUN/split.json          names of the patients learned from, measured on, set aside
     RUN/last.ckpt           after the last epoch
     RUN/best.ckpt           after the best validation
@@ -18,7 +19,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,24 @@ class RunFolder:
         return self.folder / "last.ckpt"
 
     @property
+    def chosen_checkpoint(self) -> Path:
+        """The checkpoint of which a bundle is made.
+
+        The last one; of a run that began with weights of the same network the best one, which
+        may be those weights themselves.
+        """
+        best = self.folder / "best.ckpt"
+        return best if self._begun_path.is_file() and best.is_file() else self.checkpoint
+
+    def note_begun_with(self, score: float | None) -> None:
+        """Keep that the run began with weights of the same network, and what they score."""
+        write_json(self._begun_path, {"score": score})
+
+    @property
+    def _begun_path(self) -> Path:
+        return self.folder / "begun_with.json"
+
+    @property
     def is_run(self) -> bool:
         """Whether a run was begun here."""
         return self._settings_path.is_file()
@@ -48,6 +69,20 @@ class RunFolder:
     def has_trained(self) -> bool:
         """Whether an epoch was finished, so that the run can go on."""
         return self.is_run and self.checkpoint.is_file()
+
+    @contextmanager
+    def gone_if_failed(self) -> Iterator[None]:
+        """Remove the folder if it is new and its run fails before anything was kept in it.
+
+        Prepared samples of a run that was interrupted stay: they serve when it begins again.
+        """
+        new = not self.folder.exists()
+        try:
+            yield
+        except Exception:
+            if new and self.folder.is_dir() and not self.is_run:
+                shutil.rmtree(self.folder)
+            raise
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
         """Keep the settings as plain data; the folder is made where it is missing."""
