@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from pelvimets.app.annotations import annotation_notes, cohort_words, first_lines
 from pelvimets.app.backgrounds import Backgrounds, prepare_backgrounds
-from pelvimets.app.devices import accelerator_of
 from pelvimets.app.samples import (
     PhantomPool,
     begin_pool,
@@ -151,11 +150,12 @@ def _train_run(
     splits: Splits | None,
     before: Callable[[], None],
 ) -> RunSummary:
+    from pelvimets.training.devices import accelerator_of
     from pelvimets.training.processes import first_alone, launched
     from pelvimets.training.run import train
 
     folder = RunFolder(request.out)
-    accelerator = accelerator_of(request.device)
+    accelerator = accelerator_of(request.device.value)
     settings = _with_precision(settings, folder)
     source = None if request.start_from is None else start_source(request.start_from)
     shown = _Keeper(observer or SilentObserver(), folder)

@@ -14,6 +14,7 @@ import typer
 
 from pelvimets import __version__
 from pelvimets.cli import console
+from pelvimets.cli.annotate_next import next_patients
 from pelvimets.cli.benchmark import app as benchmark
 from pelvimets.cli.bundle import bundle, calibrate, card
 from pelvimets.cli.cluster import ClusterOption, workers
@@ -230,6 +231,7 @@ _MOUNTED: dict[str, tuple[Callable[..., None], ...]] = {
 for _panel, _commands in _MOUNTED.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
+app.command(name="next", rich_help_panel=_STUDY)(next_patients)
 app.add_typer(phantom, name="phantom", rich_help_panel=_STUDY)
 app.add_typer(benchmark, name="benchmark", rich_help_panel=_STUDY)
 app.add_typer(importing, name="import", rich_help_panel=_STUDY)

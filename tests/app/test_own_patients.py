@@ -1,0 +1,71 @@
+"""Whom to annotate next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pelvimets.app.annotate_next import next_to_annotate
+from pelvimets.core.volume import Volume
+from pelvimets.errors import CohortError, InputError
+from pelvimets.io.nifti.files import write_nifti
+from pelvimets.labels import Sequence
+from pelvimets.model.ensemble import Ensemble
+from pelvimets.model.openvino_backend import OpenVinoSegmenter
+from tests.io.exchange_samples import GRIDS, image
+
+GRID = GRIDS[Sequence.DWI]
+
+
+def network(value: float):
+    """Says the same everywhere in the brighter half of the image."""
+
+    def call(channels):
+        bright = channels[:1] > 0
+        return np.where(bright, np.float32(value), np.float32(0.0))
+
+    return call
+
+
+def test_patients_on_whom_networks_disagree_come_first(
+    known_study, tmp_path: Path, monkeypatch
+) -> None:
+    """Patient b is annotated, c a test patient; of a and d, d has two images."""
+    cohort = tmp_path / "cohort"
+    for number, key in enumerate("abcd"):
+        (cohort / key).mkdir(parents=True)
+        write_nifti(cohort / key / "dwi.nii.gz", image(GRID, np.random.default_rng(number)))
+        if key == "d":
+            write_nifti(cohort / key / "t1.nii.gz", image(GRID, np.random.default_rng(9)))
+    write_nifti(cohort / "b" / "dwi_lesions.nii.gz", Volume(np.zeros(GRID.shape, np.uint8), GRID))
+    (cohort / "patients.csv").write_text("patient,split\na,\nb,train\nc,test\nd,\n")
+    members = tuple(network(value) for value in (0.1, 0.9))
+    both = Ensemble(members)  # type: ignore[arg-type]
+
+    def everywhere(channels):
+        answer = np.zeros((9, *channels.shape[1:]), np.float32)
+        answer[3] = 1
+        return answer
+
+    segmenter = OpenVinoSegmenter(
+        "own 1",
+        replace(known_study.segmenter.settings),
+        bones=dict.fromkeys(Sequence, everywhere),  # type: ignore[arg-type]
+        lesions=dict.fromkeys(Sequence, both),
+        weights_sha256="",
+    )
+    monkeypatch.setattr("pelvimets.app.annotate_next.load_segmenter", lambda bundle: segmenter)
+    found = next_to_annotate(cohort, Path("first"))
+    assert [one.patient for one in found] == ["d", "a"]
+    assert found[0].disagreement > found[1].disagreement > 0
+    alone = replace(segmenter, lesions=dict.fromkeys(Sequence, members[0]))
+    monkeypatch.setattr("pelvimets.app.annotate_next.load_segmenter", lambda bundle: alone)
+    with pytest.raises(InputError, match="has one for the lesions"):
+        next_to_annotate(cohort, Path("first"))
+    monkeypatch.setattr("pelvimets.app.annotate_next.load_segmenter", lambda bundle: segmenter)
+    (cohort / "patients.csv").write_text("patient,split\nb,train\nc,test\n")
+    with pytest.raises(CohortError, match="Every patient"):
+        next_to_annotate(cohort, Path("first"))
