@@ -12,9 +12,9 @@ from pelvimets.core.progress import Progress, silent
 from pelvimets.core.segmentation import lesion_probability, segment_bones
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError
-from pelvimets.io.cohort.folder import CohortPatient, Split, read_cohort
+from pelvimets.io.cohort.folder import CohortPatient, read_cohort
 from pelvimets.io.nifti.files import read_nifti
-from pelvimets.labels import Sequence
+from pelvimets.labels import Sequence, Split
 from pelvimets.model.bundle import bundle_folder, load_segmenter
 from pelvimets.model.ensemble import Ensemble
 from pelvimets.model.openvino_backend import OpenVinoSegmenter

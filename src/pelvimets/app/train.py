@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pelvimets.app.annotations import annotation_notes, cohort_words, first_lines
 from pelvimets.app.backgrounds import Backgrounds, prepare_backgrounds
+from pelvimets.app.run_observers import Keeper, SilentObserver
 from pelvimets.app.samples import (
     PhantomPool,
     begin_pool,
@@ -36,7 +37,8 @@ from pelvimets.training.presets import preset_settings
 from pelvimets.training.settings import TrainingSettings, training_settings
 
 if TYPE_CHECKING:
-    from pelvimets.training.observing import RunObserver, RunState
+    from pelvimets.training.module import SegmentationModule
+    from pelvimets.training.observing import RunObserver
 
 __all__ = [
     "Backgrounds",
@@ -158,7 +160,7 @@ def _train_run(
     accelerator = accelerator_of(request.device.value)
     settings = _with_precision(settings, folder)
     source = None if request.start_from is None else start_source(request.start_from)
-    shown = _Keeper(observer or SilentObserver(), folder)
+    shown = Keeper(observer or SilentObserver(), folder)
     job = _Job(settings, request, source, shown, splits)
     new = source is not None and not folder.has_trained
     start = load_start(source, settings, request.from_sequence) if source and new else None
@@ -171,9 +173,8 @@ def _train_run(
         replace(sample_store(job.store / part, chosen.get(part)), sequences=settings.sequences)
         for part in ("train", "validation")
     )
-    if launched().first:
-        for line in first_lines(settings, training, validation, job.notes):
-            shown.note(line)
+    for line in first_lines(settings, training, validation, job.notes) if launched().first else ():
+        shown.note(line)
     try:
         module = train(
             settings,
@@ -183,19 +184,23 @@ def _train_run(
             start=start,
             workers=request.workers,
             observer=shown,
-            device=accelerator,
+            devices=accelerator,
         )
     finally:
         if filler is not None:
             filler.terminate()
     if module.score_before is not None and launched().first:
         folder.note_begun_with(module.score_before)
+    return _summary(module, folder.read_data())
+
+
+def _summary(module: SegmentationModule, data: str) -> RunSummary:
     return RunSummary(
         steps=module.global_step,
         minutes=module.seconds / 60,
         score=module.score,
         best=module.best_score,
-        data=folder.read_data(),
+        data=data,
         before=module.score_before,
     )
 
@@ -358,46 +363,3 @@ class _Job:
         if self.source is not None:
             others[self.source.words] = self.source.splits
         return {name: splits for name, splits in others.items() if splits is not None}
-
-
-class SilentObserver:
-    """Shows nothing; a ``RunObserver``."""
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        """Show nothing."""
-
-    def note(self, line: str) -> None:
-        """Show nothing."""
-
-    def step(self, state: RunState) -> None:
-        """Show nothing."""
-
-    def epoch(self, state: RunState) -> None:
-        """Show nothing."""
-
-    def picture(self, epoch: int, png: bytes) -> None:
-        """Show nothing."""
-
-
-@dataclass(frozen=True)
-class _Keeper:
-    """Passes everything on, and keeps the pictures in the run."""
-
-    observer: RunObserver
-    folder: RunFolder
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        self.observer.preparing(what, done, total)
-
-    def note(self, line: str) -> None:
-        self.observer.note(line)
-
-    def step(self, state: RunState) -> None:
-        self.observer.step(state)
-
-    def epoch(self, state: RunState) -> None:
-        self.observer.epoch(state)
-
-    def picture(self, epoch: int, png: bytes) -> None:
-        self.folder.write_picture(epoch, png)
-        self.observer.picture(epoch, png)

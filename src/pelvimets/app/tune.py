@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pelvimets.app.samples import PhantomPool
+from pelvimets.app.start import adopted, load_start, start_source
 from pelvimets.app.tune_output import PlannedSearch, write_outputs, write_tables
 from pelvimets.app.tune_samples import TuneData, prepared_samples, tune_data
 from pelvimets.config import settings_to_dict
@@ -18,12 +19,14 @@ from pelvimets.io.record.search_folder import SearchFolder
 from pelvimets.io.record.search_storage import masked_url, open_storage
 from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.requests.train import TuneOptions, TuneRequest
+from pelvimets.training.fine_tuning import fine_tuned
 from pelvimets.training.overrides import overridden
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.search.budget import in_epochs, in_minutes
 from pelvimets.training.search.space import (
     default_space,
     space_from_dict,
+    space_of_given_weights,
     space_to_dict,
     values_of,
     with_values,
@@ -82,6 +85,10 @@ def described_study(request: TuneRequest) -> PlannedSearch:
         SettingsError: if a name is unknown or a value does not fit.
     """
     full = preset_settings(request.task, request.preset)
+    source = None if request.start_from is None else start_source(request.start_from)
+    if source is not None:
+        full = adopted(full, source)
+        full = fine_tuned(full) if source.has_network_of(full.task) else full
     if request.settings is not None:
         full = overridden(full, read_settings_file(request.settings))
     base = full
@@ -89,7 +96,7 @@ def described_study(request: TuneRequest) -> PlannedSearch:
         base = in_minutes(full, request.minutes_per_trial)
     elif request.epochs is not None:
         base = in_epochs(full, request.epochs)
-    space = default_space()
+    space = default_space() if source is None else space_of_given_weights()
     if request.space is not None:
         space = space_from_dict(read_settings_file(request.space), base)
     in_silico = request.cohort is None
@@ -108,13 +115,17 @@ def tune(request: TuneRequest, observer: TuneObserver) -> TuneSummary:
         ResourceError: if the database does not answer.
         VerificationError: if all trials failed.
     """
-    from pelvimets.training.search.trial import train_trial
+    from pelvimets.training.search.trial import TrialOptions, train_trial
 
     study, options = described_study(request), request.options
     base, pool = study.base, search_pool(options)
+    given = None if request.start_from is None else start_source(request.start_from)
+    start = load_start(given, base, request.from_sequence) if given else None
     study.folder.make()
     source = tune_data(request.cohort, pool, options.split_of, base.seed)
     plan = plan_of(study, source, options.seed)
+    if given is not None:
+        plan["start"] = given.words
     url = options.storage or study.folder.url
     with open_storage(url) as storage:
         search = open_search(storage, study, plan, options)
@@ -133,8 +144,7 @@ def tune(request: TuneRequest, observer: TuneObserver) -> TuneSummary:
                 validation,
                 run.folder,
                 trial,
-                workers=options.workers,
-                watch=observer.trial_share,
+                TrialOptions(start, options.workers, observer.trial_share),
             )
 
         return run_search(search, objective, study, options, observer)

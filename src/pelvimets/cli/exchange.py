@@ -12,12 +12,11 @@ import typer
 
 from pelvimets.cli import console
 from pelvimets.cli.cluster import ClusterOption, workers
+from pelvimets.cli.import_options import assigned, pair, rules, structures
 from pelvimets.cli.train import require_torch
 
 if TYPE_CHECKING:
     from pelvimets.app.exchange import ExchangeObserver, ImportSummary
-    from pelvimets.core.annotation import Structure
-    from pelvimets.io.cohort.rules import ImportRules
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -179,15 +178,15 @@ def import_nnunet(
     from pelvimets.io.exchange.nnunet import Channel, NnunetOptions
 
     options = NnunetOptions(
-        labels=_structures(label_map, mapped, str),
-        channels=_assigned(channel, "--channel", int, Channel),
+        labels=structures(label_map, mapped, str),
+        channels=assigned(channel, "--channel", int, Channel),
         person=person,
         splits=splits,
         fold=fold,
         table=table,
         optional=_optional(missing_lesions, missing_bones),
         empty_lesions=missing_lesions is MissingLesions.EMPTY,
-        rules=_rules(annotated, ignore, readers, leave_out, resample=resample_masks),
+        rules=rules(annotated, ignore, readers, leave_out, resample=resample_masks),
     )
     job = ImportJob(seed, dry_run, overwrite, fill_bones, workers(jobs, cluster))
     with _progress() as observer:
@@ -233,13 +232,13 @@ def import_nifti(
     from pelvimets.io.nifti.pairs import PairsOptions
 
     options = PairsOptions(
-        patterns=tuple(_pair(text, "--pattern") for text in pattern or ()),
-        values=_structures(label_map, mapped, int),
+        patterns=tuple(pair(text, "--pattern") for text in pattern or ()),
+        values=structures(label_map, mapped, int),
         person=person,
         table=table,
         optional=_optional(missing_lesions, missing_bones),
         empty_lesions=missing_lesions is MissingLesions.EMPTY,
-        rules=_rules(annotated, ignore, readers, leave_out, resample=resample_masks),
+        rules=rules(annotated, ignore, readers, leave_out, resample=resample_masks),
     )
     job = ImportJob(seed, dry_run, overwrite, fill_bones, workers(jobs, cluster))
     if dry_run:
@@ -315,71 +314,6 @@ def export_monai(
 def _optional(lesions: MissingLesions, bones: MissingBones) -> tuple[str, ...]:
     leave = [("lesions", lesions is MissingLesions.LEAVE), ("bones", bones is MissingBones.LEAVE)]
     return tuple(kind for kind, left in leave if left)
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    name, found, value = (
-        text.rpartition("=") if option in ("--map", "--label-map") else text.partition("=")
-    )
-    if not found or not name or not value:
-        raise typer.BadParameter(f"{text!r} is not NAME=VALUE.", param_hint=option)
-    return name.strip(), value.strip()
-
-
-def _assigned(
-    texts: list[str] | None,
-    option: str,
-    key: Callable[[str], Key],
-    value: Callable[[str], Value],
-) -> dict[Key, Value]:
-    found: dict[Key, Value] = {}
-    for text in texts or ():
-        name, what = _pair(text, option)
-        try:
-            found[key(name)] = value(what)
-        except ValueError as error:
-            raise typer.BadParameter(f"{text!r}: {error}.", param_hint=option) from None
-    return found
-
-
-def _structures(
-    file: Path | None, mapped: list[str] | None, key: Callable[[str], Key]
-) -> dict[Key, Structure | None]:
-    """What labels are, by the file of the label map and then by --map."""
-    from pelvimets.core.annotation import given_structure
-
-    texts = []
-    if file is not None:
-        from pelvimets.io.record.settings_file import read_settings_file
-
-        texts = [f"{name}={meaning}" for name, meaning in read_settings_file(file).items()]
-    return {
-        **_assigned(texts, "--label-map", key, given_structure),
-        **_assigned(mapped, "--map", key, given_structure),
-    }
-
-
-def _rules(
-    annotated: str | None,
-    ignore: list[int] | None,
-    readers: ReadersName,
-    leave_out: list[str] | None,
-    *,
-    resample: bool,
-) -> ImportRules:
-    from pelvimets.core.judged import structure_names
-    from pelvimets.io.cohort.rules import ImportRules, Readers
-
-    from_values = annotated == "values"
-    named = None if annotated is None or from_values else structure_names(annotated.split(","))
-    return ImportRules(
-        annotated=named,
-        from_values=from_values,
-        unjudged=frozenset(ignore or ()),
-        leave_out=tuple(leave_out or ()),
-        resample=resample,
-        readers=Readers(readers.value),
-    )
 
 
 class _Steps:

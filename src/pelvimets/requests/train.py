@@ -169,6 +169,8 @@ class TuneRequest(Request):
         preset: Settings to start from.
         settings: File of settings that replace single ones of the preset.
         space: File of the settings to search; None takes the default space.
+        start_from: Bundle or run with whose weights each trial starts.
+        from_sequence: Which network, if the bundle has one for each sequence.
         options: How to search.
 
     Raises:
@@ -186,6 +188,12 @@ class TuneRequest(Request):
     settings: Path | None = option(_CHANGES, default=None)
     space: Path | None = option(
         "JSON or YAML with the settings to search and their values.", default=None
+    )
+    start_from: str | Path | None = option(
+        "Run or bundle whose weights each trial starts with.", "--from", default=None
+    )
+    from_sequence: Sequence = option(
+        "Which network, if the bundle has one for each sequence.", default=Sequence.DWI
     )
     options: TuneOptions = group(TuneOptions)
 

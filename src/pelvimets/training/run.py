@@ -44,7 +44,6 @@ def train(
     callbacks: Sequence[Callback] = (),
     devices: int | str = "auto",
     quiet: bool = False,
-    device: str = "auto",
 ) -> SegmentationModule:
     """Train, or go on where an earlier run in the folder stopped.
 
@@ -58,10 +57,9 @@ def train(
         workers: Processes that draw patches.
         observer: Is told of each step and epoch.
         callbacks: More of Lightning's callbacks.
-        devices: ``auto`` takes one for each process that was launched; a number trains apart
-            from them, on so many devices.
+        devices: ``auto``, ``cpu``, ``cuda`` or ``mps`` takes one for each process that was
+            launched; a number trains apart from them, on so many devices.
         quiet: The CSV log alone, without pictures and TensorBoard; for many short runs.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Returns:
         The module with its last weights.
@@ -72,7 +70,8 @@ def train(
     """
     keep_freed_memory()
     settings = replace(settings, precision=chosen_precision(settings))
-    processes = launched() if devices == "auto" else Processes()
+    kind = devices if isinstance(devices, str) else "auto"
+    processes = launched() if isinstance(devices, str) else Processes()
     lightning.seed_everything(settings.seed, verbose=False)
     module = SegmentationModule(
         settings, training, validation, workers, processes, pictures=not quiet
@@ -83,8 +82,8 @@ def train(
     further = [Reporter(observer)] if observer else []
     with _own_words():
         trainer = lightning.Trainer(
-            accelerator=device,
-            devices=processes.local if devices == "auto" else devices,
+            accelerator=kind,
+            devices=processes.local if isinstance(devices, str) else devices,
             num_nodes=processes.machines,
             plugins=_plugins(processes),
             max_epochs=settings.epochs,

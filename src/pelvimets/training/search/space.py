@@ -101,6 +101,15 @@ def default_space() -> dict[str, Parameter]:
     }
 
 
+def space_of_given_weights() -> dict[str, Parameter]:
+    """What can be searched when each trial starts with the same weights: not the network's form."""
+    return {
+        "learning_rate": Range(1e-5, 1e-3, log=True),
+        "network.dropout": Range(0.0, 0.5),
+        LOSS: Choice(tuple(LOSSES)),
+    }
+
+
 def space_from_dict(data: Mapping[str, Any], settings: TrainingSettings) -> dict[str, Parameter]:
     """A space from plain data: a list of options, or ``low``, ``high``, ``log``, ``step``.
 

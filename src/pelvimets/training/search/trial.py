@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,24 @@ from pelvimets.training.run import LAST, train
 from pelvimets.training.sample import SampleSource
 from pelvimets.training.search.searching import RunningTrial
 from pelvimets.training.settings import TrainingSettings
+from pelvimets.training.start import Start
 
 Watch = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """How a trial is trained.
+
+    Attributes:
+        start: Weights that it starts with.
+        workers: Processes that draw patches.
+        watch: Called with the share of the schedule that is done.
+    """
+
+    start: Start | None = None
+    workers: int = 0
+    watch: Watch = lambda share: None
 
 
 def train_trial(
@@ -31,9 +48,7 @@ def train_trial(
     validation: SampleSource,
     folder: Path,
     trial: RunningTrial,
-    *,
-    workers: int = 0,
-    watch: Watch = lambda share: None,
+    options: TrialOptions | None = None,
 ) -> float:
     """Train on one device, and measure at the end of the schedule.
 
@@ -43,8 +58,7 @@ def train_trial(
         validation: Samples to measure on.
         folder: Of the run; one that was stopped is gone on with.
         trial: Gets the scores.
-        workers: Processes that draw patches.
-        watch: Called with the share of the schedule that is done.
+        options: How.
 
     Returns:
         Score of the last weights at the end of the schedule.
@@ -56,14 +70,16 @@ def train_trial(
     if not (folder / LAST).exists():
         trial.start_over()
     _free_memory()  # that a trial before could not free while its error was about
-    reports = _Reports(trial, watch)
+    options = options or TrialOptions()
+    reports = _Reports(trial, options.watch)
     with _quiet():
         module = train(
             settings,
             training,
             validation,
             folder,
-            workers=workers,
+            start=options.start,
+            workers=options.workers,
             callbacks=(reports,),
             devices=1,
             quiet=True,
@@ -95,8 +111,8 @@ class _Reports(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Report the score."""
-        if "score" not in trainer.callback_metrics:
-            return
+        if "score" not in trainer.callback_metrics or trainer.global_step == 0:
+            return  # of the weights that it starts with
         self.share, self.score = _progress(pl_module), float(trainer.callback_metrics["score"])
         if self._trial.report(self.share, self.score) and self.share < 1:
             self.pruned = True
