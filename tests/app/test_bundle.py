@@ -16,7 +16,7 @@ from pelvimets.app.bundle import BundleRequest, make_bundle
 from pelvimets.app.calibrate import CalibrationRequest, FoundPatients, calibrate
 from pelvimets.app.card import EvaluationFolders, add_test
 from pelvimets.app.predict import predict
-from pelvimets.calibration.candidates import DRAWINGS, CandidateCase
+from pelvimets.calibration.candidates import DRAWINGS, CandidateCase, candidate_cases
 from pelvimets.calibration.fitting import fit_calibration
 from pelvimets.config import GridSettings, LesionSettings, settings_to_dict
 from pelvimets.core.progress import silent
@@ -161,7 +161,7 @@ def found_in(
 
 
 def cases_of(found: FoundPatients) -> list[CandidateCase]:
-    by_threshold = calibration.candidate_cases(found, found.segmenter.settings.lesions)
+    by_threshold = candidate_cases(found, found.segmenter.settings.lesions)
     return [case for cases in by_threshold.values() for case in cases]
 
 
