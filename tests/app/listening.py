@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pelvimets.app import listen_steps, result
+from pelvimets.app import listen_steps
 from pelvimets.app.listen import listening
 from pelvimets.app.listen_steps import ReadingEnd, ReadingOrder
 from pelvimets.app.predict import predict
@@ -25,6 +25,7 @@ from pelvimets.errors import PelvimetsError
 from pelvimets.io.queue.inbox import Inbox
 from pelvimets.io.queue.settings import ListenSettings
 from pelvimets.io.queue.studies import StudyQueue
+from pelvimets.report import printed
 from pelvimets.requests.predict import RunOptions, StudyInput
 from tests.app.conftest import LESION_MM, SETTINGS
 from tests.core.test_bones import pelvis
@@ -38,7 +39,7 @@ def read_quickly(order: ReadingOrder) -> ReadingEnd:
     """As the real one, with networks that know the truth."""
     if os.environ.get(_DIE_IN_READING):
         os.kill(os.getppid(), signal.SIGKILL)
-    result.print_report = lambda content: b"%%PDF-1.4\n%% %d\n%%%%EOF\n" % time.time_ns()
+    printed.print_report = lambda content: b"%%PDF-1.4\n%% %d\n%%%%EOF\n" % time.time_ns()
     bones = pelvis()
     lesions = bones.with_array(ball(bones.geometry, LESION_MM, 13).astype(np.uint8))
     segmenter = FixedSegmenter(bones, lesions, SETTINGS)

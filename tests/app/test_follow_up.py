@@ -12,13 +12,13 @@ import pytest
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from pelvimets.app import result as results
 from pelvimets.app.follow_up import FollowUpOptions, follow_up
 from pelvimets.app.predict import predict
 from pelvimets.cli.main import app
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.dicom.source_headers import read_source_headers, write_source_headers
+from pelvimets.report import printed
 from pelvimets.requests.predict import RunOptions, StudyInput
 from tests.app.conftest import LESION_MM, SETTINGS, image_of
 from tests.core.test_lesions import ball
@@ -52,7 +52,7 @@ def runs(known_study, tmp_path_factory):
         out = folder / f"run{number}"
         networks = FixedSegmenter(bones, lesions, SETTINGS)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(results, "print_report", lambda content: b"%PDF-1.4\n%%EOF\n")
+            patch.setattr(printed, "print_report", lambda content: b"%PDF-1.4\n%%EOF\n")
             predict(StudyInput(study), out, RunOptions(dicom=True), segmenter=networks)
         made.append(out)
     return made

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from pelvimets.app.workers import fault_of
+from pelvimets.io.workers import fault_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -72,7 +72,7 @@ def _end(process: Any) -> None:
 
 
 def _answer(pipe: Connection, work: Callable[[Any], Any], item: Any) -> None:
-    from pelvimets.app.workers import end_with_parent
+    from pelvimets.io.workers import end_with_parent
 
     end_with_parent()
     try:

@@ -14,7 +14,6 @@ from pathlib import Path
 from pelvimets.app.apart import StoppedError
 from pelvimets.app.listen_steps import Steps, Tell
 from pelvimets.app.pacs import Call
-from pelvimets.app.workers import fault_of
 from pelvimets.errors import InputError, OutputError, PelvimetsError
 from pelvimets.io.pacs.outcome import Received
 from pelvimets.io.pacs.query import Wanted, find_studies, objects_of
@@ -26,6 +25,7 @@ from pelvimets.io.queue.settings import ListenSettings
 from pelvimets.io.queue.status import Health, serving_status
 from pelvimets.io.queue.studies import StudyQueue, read_queue
 from pelvimets.io.record.locks import held
+from pelvimets.io.workers import fault_of
 from pelvimets.model.bundle import load_segmenter
 
 _LOCK_NAME = ".listening"
