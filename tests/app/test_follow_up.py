@@ -84,8 +84,9 @@ def test_page_data_and_report(runs, tmp_path):
     }
     assert studies == {f"1.2.826.0.1.3680043.8.498.99{n}" for n in (0, 1)}
     assert report.StudyInstanceUID.endswith("1") and report.VerificationFlag == "UNVERIFIED"
-    shown = str(report)
-    assert "highly likely to be progressing" in shown and "rule: " in shown
+    texts = [str(item.value) for item in report.iterall() if item.VR in ("LO", "UT")]
+    assert "5, highly likely to be progressing" in texts
+    assert sum(text.startswith("rule: ") for text in texts) == 3  # one for each region
 
 
 def test_what_is_refused(runs, tmp_path):
