@@ -52,9 +52,9 @@ def main() -> None:
         out = results / "patient-a"
         with shown(running, bind_viewer(open_desk(now, DeskOptions(prior=out)))) as page:
             beside_prior(page)
-        read_twice(results / "patient-b")
+        read_twice(now)
         options = DeskOptions(ReadAs(settle=True))
-        with shown(running, bind_viewer(open_desk(results / "patient-b", options))) as page:
+        with shown(running, bind_viewer(open_desk(now, options))) as page:
             page.locator("#lesions li", has_text="readers differ").locator("button").first.click()
             picture(page, "9-settle")
         with shown(running, bind_viewer(open_desk(out))) as page:
@@ -115,9 +115,11 @@ def take_pictures(page: Page) -> None:
     look(page)
     page.keyboard.press("?")
     picture(page, "3-keys")
-    page.keyboard.press("Escape")
-    page.keyboard.press("t")
-    page.keyboard.press("e")
+    page.click("#help-close")
+    page.wait_for_selector("#help-dialog", state="hidden")
+    page.click("#outline-toggle")
+    page.get_by_role("button", name="Edit on DWI").click()
+    page.wait_for_selector("#editor", state="visible")
     picture(page, "4-edit")
     page.keyboard.press("Enter")
     page.wait_for_selector("#editor", state="hidden")

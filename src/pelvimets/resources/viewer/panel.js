@@ -19,7 +19,7 @@ const TALL = [
   { sliceType: CORONAL, position: [0, 0.6, 0.5, 0.4] },
   { sliceType: SAGITTAL, position: [0.5, 0.6, 0.5, 0.4] },
 ];
-export const COLOURS = { pending: [240, 169, 46], accepted: [238, 91, 60], rejected: [125, 135, 147], prior: [150, 140, 250] };
+export const COLOURS = { pending: [240, 169, 46], accepted: [238, 91, 60], rejected: [125, 135, 147], prior: [245, 105, 215] };
 const PEN_COLOUR = [80, 220, 255];
 const LESION_FIELD_MM = 110;
 const LARGEST_ZOOM = 16;

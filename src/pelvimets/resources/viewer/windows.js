@@ -14,7 +14,7 @@ const ADC = {
 };
 const LARGEST_SAMPLE = 200000;
 
-export const presetsFor = (key) => (key === "adc" ? ADC : SHARES);
+export const presetsFor = (key) => (key.endsWith("adc") ? ADC : SHARES);
 
 // Sorted sample of an image's values inside the patient, for shares of them.
 export function sampled(values, slope, intercept) {
