@@ -16,6 +16,7 @@ from pelvimets.app.bundle import BundleRequest, make_bundle
 from pelvimets.app.calibrate import CalibrationRequest, FoundPatients, calibrate
 from pelvimets.app.card import EvaluationFolders, add_test
 from pelvimets.app.predict import predict
+from pelvimets.calibration import candidates
 from pelvimets.calibration.candidates import DRAWINGS, CandidateCase, candidate_cases
 from pelvimets.calibration.fitting import fit_calibration
 from pelvimets.config import GridSettings, LesionSettings, settings_to_dict
@@ -163,6 +164,15 @@ def found_in(
 def cases_of(found: FoundPatients) -> list[CandidateCase]:
     by_threshold = candidate_cases(found, found.segmenter.settings.lesions)
     return [case for cases in by_threshold.values() for case in cases]
+
+
+def test_candidates_are_the_same_where_only_what_shows_is_gone_through(
+    cohort: Path, known_study: KnownStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = found_in(cohort, known_study.segmenter, tmp_path / "work")
+    cut = cases_of(found)
+    monkeypatch.setattr(candidates._Place, "cut", lambda place: place)
+    assert cases_of(found) == cut
 
 
 def test_candidates_are_told_right_from_false(

@@ -224,3 +224,13 @@ def test_an_affine_and_itk_put_a_voxel_in_the_same_place(axes):
 def test_a_grid_of_no_sensible_size_is_refused(spacing):
     with pytest.raises(SettingsError, match=r"100 mm apart|voxels"):
         GridSettings(spacing_mm=spacing)
+
+
+def test_a_part_of_a_volume_lies_where_it_lay():
+    grid = Geometry.from_axes((5, 6, 7), (4.0, 2.0, 1.0), (-3.0, 10.0, 20.0))
+    volume = Volume(np.arange(210).reshape(5, 6, 7), grid)
+    part = volume.cut((slice(1, 4), slice(2, 3), slice(3, 7)))
+    assert part.geometry.shape == (3, 1, 4)
+    assert (part.array == volume.array[1:4, 2:3, 3:7]).all()
+    np.testing.assert_allclose(part.geometry.to_lps([[0, 0, 0]]), grid.to_lps([[1, 2, 3]]))
+    np.testing.assert_allclose(part.geometry.to_lps([[2, 0, 3]]), grid.to_lps([[3, 2, 6]]))

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from pelvimets.config import JointSettings, LesionSettings
 from pelvimets.core.evidence import Evidence, Surroundings, gather_evidence, surroundings
 from pelvimets.core.joint import log_odds, other_of, read_together
 from pelvimets.core.lesions import (
+    FAINT,
     faint_score,
     inside_bone,
     label_above,
@@ -124,20 +126,50 @@ def candidate_cases(found: Iterable[FoundPatient], settings: LesionSettings) -> 
             bones = one.bones
             around = surroundings(sequence, patient.own, patient.adc, bones)
             inside = inside_bone(probability[sequence], bones, settings)
+            place = _Place(one.truth, inside, around).cut()
             for way, cases in gathered.items():
                 own = replace(settings, threshold=way.threshold, grow_to=way.grow_to)
-                cases.append(_case(patient, sequence, inside, around, own))
+                cases.append(_case(patient, sequence, place, own))
     return {way: tuple(cases) for way, cases in gathered.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """What candidates of one sequence are drawn from and weighed by, on one grid.
+
+    Attributes:
+        truth: Reference lesions, numbered.
+        inside: Probability where a lesion may lie, 0 elsewhere.
+        around: What is known around them.
+    """
+
+    truth: Volume
+    inside: Volume
+    around: Surroundings
+
+    def cut(self) -> _Place:
+        """The same where anything is to be seen, to be gone through in several ways."""
+        shown = (self.inside.array >= FAINT) | (self.truth.array > 0)
+        found = ndimage.find_objects(shown.astype(np.uint8))
+        z, y, x = found[0] if found else (slice(0, 1),) * 3
+        box = (z, y, x)
+        other = self.around.other
+        around = replace(
+            self.around,
+            own=self.around.own.cut(box),
+            other=None if other is None else other[box],
+            depth_mm=self.around.depth_mm[box],
+        )
+        return _Place(self.truth.cut(box), self.inside.cut(box), around)
 
 
 def _case(
     patient: FoundPatient,
     sequence: Sequence,
-    inside: Volume,
-    around: Surroundings,
+    place: _Place,
     settings: LesionSettings,
 ) -> CandidateCase:
-    truth = patient.sequences[sequence].truth
+    truth, inside, around = place.truth, place.inside, place.around
     labels = shown_lesions(label_above(inside, settings), around.own, settings)
     evidence = gather_evidence(labels, around, settings)
     right = right_labels(labels.array, truth.array)

@@ -22,7 +22,8 @@ from pelvimets.core.volume import Volume
 FloatArray = npt.NDArray[np.float64]
 Box = tuple[slice, slice, slice]
 
-_FAINT = 0.02
+FAINT = 0.02
+"""Probability below which nothing is looked at."""
 
 
 def near_bone(bones: Volume, margin_mm: float) -> npt.NDArray[np.bool_]:
@@ -104,7 +105,7 @@ def faint_score(probability: Volume, settings: LesionSettings) -> float:
         probability: 0 where no lesion may lie.
         settings: Smallest lesion.
     """
-    faint = label_above(probability, replace(settings, threshold=_FAINT, grow_to=None)).array
+    faint = label_above(probability, replace(settings, threshold=FAINT, grow_to=None)).array
     boxes = cc3d.statistics(faint)["bounding_boxes"] if faint.any() else []
     scores = (
         lesion_score(probability.array[box][faint[box] == n], probability.geometry, settings)

@@ -68,6 +68,14 @@ class Volume:
         """Another array on the same grid."""
         return Volume(array, self.geometry)
 
+    def cut(self, box: tuple[slice, slice, slice]) -> Volume:
+        """The part inside a box of voxels, in its place."""
+        matrix = self.geometry.matrix.copy()
+        matrix[:3, 3] = self.geometry.to_lps(np.array([[part.start for part in box]]))[0]
+        array = self.array[box]
+        z, y, x = array.shape
+        return Volume(array, Geometry((z, y, x), matrix))
+
     def canonical(self) -> Volume:
         """The same voxels with axes nearest to (superior, posterior, left); no resampling."""
         return self._turned(closest_canonical(self.geometry))
