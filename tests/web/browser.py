@@ -29,6 +29,14 @@ _FLAGS = [
 ]
 _DRIVER_CHATTER = "GL Driver Message"  # of the software renderer, on speed
 READY_MS = 300_000  # a busy machine draws slowly
+_UNTIL = """limit => new Promise((done, late) => {
+  const end = performance.now() + limit, look = () => {
+    if (%s) done();
+    else if (performance.now() > end) late(new Error("never came true"));
+    else setTimeout(look, 50);
+  };
+  look();
+})"""
 
 
 def missing() -> str | None:
@@ -54,6 +62,11 @@ class Watched:
         """Load the viewer and wait until all is shown."""
         self.page.goto(address)
         self.page.wait_for_selector("body[data-ready=true]")
+
+    def until(self, true: str) -> None:
+        """Wait until an expression is true; unlike Playwright's own way it evaluates but once, as
+        the viewer's content security policy asks."""
+        self.page.evaluate(_UNTIL % true, READY_MS)
 
     def first_image_ms(self) -> float:
         """From the start of the navigation until the first image was drawn."""

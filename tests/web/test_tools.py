@@ -321,7 +321,7 @@ def test_another_series_is_opened_beside_with_the_same_masks(out: Path, chromium
         page = viewer.page
         page.select_option("#series", label="2 't2_tse'")
         page.get_by_role("button", name="2 't2_tse'", exact=True).wait_for()
-        page.wait_for_function("pelvimets.panels.get('series-0')?.nv.volumes.length === 3")
+        viewer.until("pelvimets.panels.get('series-0')?.nv.volumes.length === 3")
         settled(viewer)
         places = page.evaluate("[...pelvimets.panels.values()].map(panel => panel.place)")
         assert np.ptp(np.array(places), axis=0).max() < 8
@@ -329,7 +329,7 @@ def test_another_series_is_opened_beside_with_the_same_masks(out: Path, chromium
         page.keyboard.press("a")
         settled(viewer)
         page.click("#update")
-        page.wait_for_function("pelvimets.state.study.review.outputs_current")
+        viewer.until("pelvimets.state.study.review.outputs_current")
         assert json.loads((out / "findings.json").read_text())["review"]["lesions"]["accepted"] == 1
         page.get_by_role("button", name="2 't2_tse'", exact=True).click()
         assert page.locator(".panel:visible").count() == 3
