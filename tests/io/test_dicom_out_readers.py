@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -9,11 +10,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from dicom_out_study import STUDY_UID, axial, make_case, turned, write
 
+from pelvimets.core.review import Verdict, begin_review
 from pelvimets.io.dicom.seg import segment_maps
+from pelvimets.io.dicom.signoff import SignOff
 from pelvimets.labels import Sequence
 
 GRID = axial((5, 9, 7), (5.0, 2.0, 2.5))
@@ -61,6 +65,26 @@ def study(request, tmp_path_factory):
 
 def test_dciodvfy_has_no_complaint(study):
     for path in study[1]:
+        assert complaints(path) == [], path.name
+
+
+def test_dciodvfy_has_no_complaint_about_a_verified_report(study, tmp_path):
+    case, signed = study[0], "2026-03-01T08:05:00.000+01:00"
+    begun = begin_review(case.findings, "a" * 64, signed)
+    review = dataclasses.replace(
+        begun,
+        lesions=tuple(dataclasses.replace(e, verdict=Verdict.ACCEPTED) for e in begun.lesions),
+        reader="M\u00fcller, Ada",
+        comment="second reading",
+        organisation="Klinik f\u00fcr Radiologie",
+        signed=signed,
+        verified=True,
+    )
+    lesions = {s: marked.mask for s, marked in case.lesions.by_sequence.items()}
+    signoff = SignOff(review, case.bones.by_sequence, lesions)
+    paths = {path.name: path for path in write(tmp_path, case, signoff=signoff)}
+    assert pydicom.dcmread(paths["sr.dcm"]).VerificationFlag == "VERIFIED"
+    for path in paths.values():
         assert complaints(path) == [], path.name
 
 
