@@ -140,6 +140,9 @@ def test_a_plane_is_large_with_one_click_and_the_lesion_is_near_with_one(viewer:
     [_, box, *_] = page.evaluate(f"{_DWI}.tiles().map(t => [t.plane, t.box])")[0]
     assert abs(shown[0] - box[0] - box[2] / 2) < 12 and abs(shown[1] - box[1] - box[3] / 2) < 12
     assert coloured(pixels(viewer, "dwi")) > before
+    page.locator("#lesions button").first.click()  # the same again
+    settled(viewer)
+    assert page.evaluate(f"{_DWI}.view[3]") > 1.5
     page.keyboard.press("n")
     settled(viewer)
     assert page.evaluate(f"{_DWI}.view[3]") > 1.5

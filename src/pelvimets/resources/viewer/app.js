@@ -455,7 +455,7 @@ function select(number) {
   state.selected = number;
   showStudy();
   if (!lesion()) return;
-  if (state.closeTo === null) moveTo(centre(lesion()));
+  if (state.closeTo === null || state.closeTo === number) moveTo(centre(lesion()));
   else zoomToLesion();
 }
 
