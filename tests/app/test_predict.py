@@ -60,6 +60,7 @@ def test_all_outputs_are_there(result):
         "images/dwi.nii.gz",
         "images/t1.nii.gz",
         "images/adc.nii.gz",
+        "thumbnail.png",
     }
 
 

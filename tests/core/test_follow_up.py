@@ -17,7 +17,7 @@ from pelvimets.core.follow_up.registration import register_bones
 from pelvimets.core.follow_up.response import Category, sign_of, suggestions
 from pelvimets.core.follow_up.settings import FollowUpSettings, MatchSettings, ResponseSettings
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.measure import measure
+from pelvimets.core.measure import Origin, measure
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.labels import Bone, Sequence, Side
@@ -47,9 +47,7 @@ def of_maps(bones: Volume, lesions: Volume, adc: Volume, title: str) -> TimePoin
         LesionMasks.of(maps, sure),
         adc,
         LesionSettings(),
-        patient_key="P",
-        bundle="b",
-        uid_seed=title,
+        Origin("P", "b", title),
     )
     return TimePoint(title, findings, {Sequence.DWI: bones}, maps)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -50,9 +50,9 @@ def test_an_unknown_sequence_of_an_earlier_record_is_refused() -> None:
         settings_from_dict(LesionSettings, {"weak_sequences": ["flair"]})
 
 
-def test_the_shipped_bundle_is_read_with_all_its_weights() -> None:
-    place = files("pelvimets.resources") / "bundles" / "first" / "bundle.json"
-    stored = json.loads(place.read_text(encoding="utf-8"))["settings"]["lesions"]
+def test_an_earlier_bundle_is_read_with_all_its_weights() -> None:
+    place = Path(__file__).with_name("lesions_of_0_4.json")  # as bundle first 0.4 kept them
+    stored = json.loads(place.read_text(encoding="utf-8"))
     settings = settings_from_dict(LesionSettings, stored)
     assert stored["judge_dwi"]["volume"] == 0.844808  # it is kept as it was made
     for sequence in Sequence:

@@ -59,7 +59,6 @@ def test_proportions_as_published(successes, trials, method, low, high):
     )
 
 
-@settings(max_examples=60, deadline=None)
 @pytest.mark.parametrize(
     ("first", "second"), [(3, 9), (5, 5), (0, 1), (13, 11), (15, 10), (40, 22)]
 )

@@ -18,7 +18,7 @@ from pelvimets.io.record.bundle import write_bundle
 from pelvimets.io.record.compiled import CompiledFolder
 from pelvimets.labels import Sequence
 from pelvimets.model import engine as engine_module
-from pelvimets.model.bundle import bundle_info, installed_bundles, load_segmenter
+from pelvimets.model.bundle import FORMAT, bundle_info, installed_bundles, load_segmenter
 from pelvimets.model.engine import SMALL_TILE_VOXELS, Engine
 from pelvimets.model.export import network_bytes, to_openvino
 from pelvimets.model.network import UNet
@@ -152,7 +152,7 @@ def point_outside(folder: Path) -> None:
         (break_weights, "damaged"),
         (lose_weights, "missing"),
         (lose_checksums, "missing"),
-        (rewrite(format=2), "later version"),
+        (rewrite(format=FORMAT + 1), "later version"),
         (rewrite(networks={"bones": {}}), "not as described"),
         (rewrite(settings={"colour": 1}), "settings do not fit"),
         (point_outside, "cannot be read"),

@@ -23,6 +23,7 @@ from pelvimets.training.checkpoint import WholeFiles, read_checkpoint
 from pelvimets.training.module import SegmentationModule, rate_factor
 from pelvimets.training.observing import RunState, remaining_seconds
 from pelvimets.training.run import load_trained, train
+from pelvimets.training.sample import ONE_BY_ONE
 from pelvimets.training.settings import Task, TrainingSettings
 from pelvimets.training.start import Start, start_of_checkpoint, take_weights
 from tests.training.conftest import Samples, made_sample
@@ -227,7 +228,8 @@ def test_gradients_in_half_precision_are_right_however_flat_the_patches(
             torch.full((size,), torch.nan, dtype=torch.bfloat16)
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             logits = module.network(module._ordered(images))
-        module._loss(logits, {"target": target}).backward()
+        values = torch.tensor(ONE_BY_ONE).expand(2, -1)
+        module._loss(logits, {"target": target, "values": values}).backward()
         return {n: p.grad.clone() for n, p in module.network.named_parameters()}
 
     exact = gradients(half=False)

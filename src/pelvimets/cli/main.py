@@ -242,6 +242,12 @@ def _terminate(signum: int, frame: object) -> None:
     raise SystemExit(128 + signum)
 
 
+def _end_in_silence(lost: sys.UnraisableHookArgs) -> None:
+    """Being told to stop while something is cleared away is no fault to be told of."""
+    if not isinstance(lost.exc_value, SystemExit):
+        sys.__unraisablehook__(lost)
+
+
 def _check_working_folder() -> None:
     try:
         Path.cwd()
@@ -267,6 +273,7 @@ def _in_words(error: OSError) -> PelvimetsError:
 def main() -> None:
     """Entry point: errors become a message and exit code 1."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _end_in_silence
     try:
         _check_working_folder()
         app()

@@ -67,6 +67,7 @@ class FixedSegmenter:
     name: str = "fixed"
     weights_sha256: str = ""
     learned_from: LearnedFrom = LearnedFrom.UNKNOWN
+    cross_validated: frozenset[str] = frozenset()
 
     def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
         """One-hot of the given bones."""

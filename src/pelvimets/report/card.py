@@ -296,8 +296,12 @@ def _number(own: Facts | None, name: str) -> str:
 
 
 def _interval(own: Facts | None, name: str) -> str:
+    """A figure with its interval; a separation without a fault has none."""
     value = own.get(name) if own else None
-    return "-" if value is None else f"{value[0]:.3f} ({value[1]:.3f} to {value[2]:.3f})"
+    if value is None:
+        return "-"
+    rate, low, high = value
+    return f"{rate:.3f}" if low is None else f"{rate:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _mimic_lines(test: Facts) -> list[str]:
