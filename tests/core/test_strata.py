@@ -54,3 +54,15 @@ def test_more_folds_than_persons_are_refused() -> None:
 def test_a_fold_leaves_test_patients_aside() -> None:
     splits = fold_splits({"a": 1, "b": 2}, 2, ["t"])
     assert (splits.train, splits.validation, splits.test) == (("a",), ("b",), ("t",))
+
+
+@pytest.mark.parametrize(
+    ("persons", "sick", "folds"), [(8, 4, 4), (30, 15, 5), (12, 4, 2), (30, 10, 3)]
+)
+def test_every_fold_has_its_share_of_the_sick(persons: int, sick: int, folds: int) -> None:
+    people = [Member(str(n), str(n), "M1" if n < sick else "M0") for n in range(persons)]
+    for seed in range(20):
+        found = drawn_folds(people, folds, seed)
+        sizes = [list(found.values()).count(fold) for fold in range(1, folds + 1)]
+        shares = [sum(found[str(n)] == fold for n in range(sick)) for fold in range(1, folds + 1)]
+        assert max(sizes) - min(sizes) <= 1 and max(shares) - min(shares) <= 1, (seed, shares)

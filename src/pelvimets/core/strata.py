@@ -85,5 +85,6 @@ def drawn_folds(members: Iterable[Member], folds: int, seed: int) -> dict[str, i
             got=f"{folds} folds, {len(persons)} persons",
             remedy="Take from 2 folds to as many as there are persons",
         )
-    fold = {person: number % folds + 1 for number, person in enumerate(persons)}
+    # By stretches: in turn, kinds that alternate would each fall into every second fold.
+    fold = {person: number * folds // len(persons) + 1 for number, person in enumerate(persons)}
     return {member.key: fold[member.person] for member in members}

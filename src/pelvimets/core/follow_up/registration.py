@@ -85,6 +85,7 @@ class Registration:
 def body_of(part: BonePart) -> str:
     """The rigid body that a structure belongs to.
 
+    >>> from pelvimets.labels import Side
     >>> body_of(BonePart(Bone.FEMORAL_NECK, Side.LEFT)), body_of(BonePart(Bone.PUBIS, Side.RIGHT))
     ('left femur', 'pelvic ring')
     """
