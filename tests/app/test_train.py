@@ -399,7 +399,7 @@ def test_a_run_starts_from_the_shipped_bundle(cohort: Path, small: Path, tmp_pat
     source = start_source("first")
     assert source.is_bundle and source.words.startswith("bundle first") and source.splits is None
     adapted = adopted(DEFAULT_BONES, source)
-    assert adapted.grid.spacing_mm == (4.0, 3.0, 3.0)
+    assert adapted.grid.spacing_mm == load_segmenter().settings.bone_grid.spacing_mm
     start = load_start(source, DEFAULT_LESIONS, Sequence.T1)
     other = load_start(source, DEFAULT_LESIONS, Sequence.DWI)
     assert start.task is Task.LESIONS and set(start.weights) == set(other.weights)
