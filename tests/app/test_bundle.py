@@ -197,7 +197,7 @@ def test_a_calibrated_bundle_reads_with_its_weights(
     fixed = replace(known_study.segmenter, weights_sha256="0" * 64)
     monkeypatch.setattr(calibration, "load_segmenter", lambda folder: fixed)
     request = CalibrationRequest(bundle, (cohort,), tmp_path / "calibrated")
-    with pytest.raises(CohortError, match="Too few metastases on DWI.*got 4 in 4 of 8"):
+    with pytest.raises(CohortError, match=r"Too few metastases on DWI.*got 4 in 4 of 8"):
         calibrate(request, silent)
     assert not request.out.exists()
     monkeypatch.setattr("pelvimets.calibration.fitting.FEWEST", 2)
