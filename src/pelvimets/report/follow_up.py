@@ -9,8 +9,6 @@ import math
 from collections.abc import Sequence as Ordered
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
 from pelvimets.core.findings import Lesion
 from pelvimets.core.follow_up.change import BoneChange, LesionChange, Quantity
 from pelvimets.core.follow_up.course import Comparison, Course, Track
@@ -20,6 +18,7 @@ from pelvimets.core.follow_up.response import Suggestion
 from pelvimets.labels import Sequence
 from pelvimets.report.curve import Curve, curve_svg
 from pelvimets.report.data import RESEARCH_USE
+from pelvimets.report.html import templates
 
 FOLLOW_UP_VERSION = "1.0"
 TO_CONFIRM = "Suggested by a rule, for a reader to confirm or change."
@@ -159,13 +158,7 @@ def _number(value: float | None) -> float | None:
 
 def render_course(course: Course, created: str) -> str:
     """The course as one HTML page that opens offline; everything printed is escaped."""
-    environment = Environment(
-        loader=PackageLoader("pelvimets.resources", "templates"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters["plain"] = _plain
     environment.filters["signed"] = _signed
     template = environment.get_template("follow_up.html.j2")

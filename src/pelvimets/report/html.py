@@ -11,15 +11,20 @@ from pelvimets.report.content import ReportContent
 from pelvimets.report.pictures import Picture, legend
 
 
-def render_html(content: ReportContent) -> str:
-    """The report as HTML; everything printed is escaped."""
-    environment = Environment(
+def templates() -> Environment:
+    """The packaged templates; everything printed is escaped, and what is missing is an error."""
+    return Environment(
         loader=PackageLoader("pelvimets.resources", "templates"),
         autoescape=select_autoescape(default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def render_html(content: ReportContent) -> str:
+    """The report as HTML; everything printed is escaped."""
+    environment = templates()
     environment.filters["data_uri"] = _data_uri
     environment.filters["css_text"] = _css_text
     colours = {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in legend().items()}
