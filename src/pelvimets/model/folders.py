@@ -85,11 +85,18 @@ def _named_input(name: str, count: int) -> str:
     return plain if plain in INPUTS and count > 1 else "image"
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_described(path: Path, remedy: str | None = None) -> dict[str, Any]:
+    """A description of a network.
+
+    Raises:
+        BundleError: if it is no JSON object.
+    """
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise BundleError("The description of a network cannot be read", got=path) from error
+        raise BundleError(
+            "The description of a network cannot be read", got=f"{path}: {error}", remedy=remedy
+        ) from error
     if not isinstance(found, dict):
         raise BundleError("The description of a network is no JSON object", got=path)
     return found
@@ -97,7 +104,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _nnunet_form(place: Path) -> dict[str, Any]:
     """From ``dataset.json`` and ``plans.json``; the configuration is in the folder's name."""
-    dataset, plans = _json(place / "dataset.json"), _json(place / "plans.json")
+    dataset, plans = read_described(place / "dataset.json"), read_described(place / "plans.json")
     configuration = place.name.split("__")[-1]
     known = plans.get("configurations", {})
     if configuration not in known:
@@ -170,7 +177,7 @@ def _nnunet_run(place: Path) -> Run:
 def _monai_form(place: Path) -> dict[str, Any]:
     """From ``metadata.json``, and the spacing and axes of the transforms where they say them."""
     try:
-        known = _json(place / "configs" / "metadata.json")["network_data_format"]
+        known = read_described(place / "configs" / "metadata.json")["network_data_format"]
         inputs = next(iter(known["inputs"].values()))
         outputs = next(iter(known["outputs"].values()))["channel_def"]
         names = [named_output(str(outputs[n])) for n in sorted(outputs, key=int)]

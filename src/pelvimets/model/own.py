@@ -16,7 +16,6 @@ it serves.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from pelvimets.config import GridSettings, LesionSettings, ReadingSettings, sett
 from pelvimets.errors import BundleError, SettingsError
 from pelvimets.labels import Bone, LearnedFrom, Sequence
 from pelvimets.model.engine import Engine
-from pelvimets.model.folders import network_folder
+from pelvimets.model.folders import network_folder, read_described
 from pelvimets.model.form import LESION, FormedNetwork, NetworkForm, Run
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
 from pelvimets.model.runners import RUNNERS, runner_of
@@ -149,16 +148,9 @@ def _sequences(step: str, given: Any) -> tuple[Sequence, ...]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(
-            "The description of a network cannot be read",
-            got=f"{path}: {error}",
-            remedy="Write one beside the network, with its name and .json; docs/own-networks.md",
-        ) from error
-    if not isinstance(found, dict):
-        raise BundleError("The description of a network is no JSON object", got=path)
+    found = read_described(
+        path, "Write one beside the network, with its name and .json; docs/own-networks.md"
+    )
     if strange := sorted(set(found) - set(_KNOWN)):
         raise BundleError(
             "Unknown entry in the description of a network",

@@ -24,7 +24,7 @@ from pelvimets.core.findings import (
     SequenceFindings,
     SequenceLesion,
 )
-from pelvimets.errors import InputError
+from pelvimets.core.schema import check_schema
 from pelvimets.labels import Bone, LearnedFrom, Sequence, Side
 
 FINDINGS_VERSION = "1.1"
@@ -89,15 +89,8 @@ def findings_from_dict(data: dict[str, Any]) -> Findings:
     Raises:
         InputError: if the data do not follow the schema; the first violation is named.
     """
-    from jsonschema import Draft202012Validator  # takes long to load
-
-    problem = next(iter(Draft202012Validator(findings_schema()).iter_errors(data)), None)
-    if problem is not None:
-        raise InputError(
-            "findings.json does not follow its schema",
-            got=f"{problem.message} at {problem.json_path}",
-            remedy="Write it with this version of pelvimets, or mend the place named",
-        )
+    remedy = "Write it with this version of pelvimets, or mend the place named"
+    check_schema(data, findings_schema(), "findings.json", remedy)
     sequences = {Sequence(s): _sequence_from_dict(s, f) for s, f in data["sequences"].items()}
     return Findings(
         patient_key=data["patient_key"],

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 from pelvimets.core.review import LesionReview, Origin, Review, Verdict
-from pelvimets.errors import InputError
+from pelvimets.core.schema import check_schema
 from pelvimets.labels import Bone, Sequence
 
 REVIEW_VERSION = "1.1"
@@ -47,15 +47,8 @@ def review_from_dict(data: dict[str, Any]) -> Review:
     Raises:
         InputError: if the data do not follow the schema; the first violation is named.
     """
-    from jsonschema import Draft202012Validator  # takes long to load
-
-    problem = next(iter(Draft202012Validator(review_schema()).iter_errors(data)), None)
-    if problem is not None:
-        raise InputError(
-            "review.json does not follow its schema",
-            got=f"{problem.message} at {problem.json_path}",
-            remedy="Mend the place named, or move the file away to begin anew",
-        )
+    remedy = "Mend the place named, or move the file away to begin anew"
+    check_schema(data, review_schema(), "review.json", remedy)
     return Review(
         findings_sha256=data["findings_sha256"],
         started=data["started"],
