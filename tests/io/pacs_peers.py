@@ -79,6 +79,7 @@ def settings(folder: Path, plugin: Path, http: int, dicom: int) -> dict:
         "DicomAet": "ORTHANC",
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
+        "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowGet": True,
         "DicomAlwaysAllowStore": True,
         "OverwriteInstances": False,

@@ -129,3 +129,12 @@ _WANTED_CLASSES = tuple(
         "1.2.840.10008.5.1.4.1.1.104.1",  # Encapsulated PDF
     )
 )
+
+
+def broke_off(node: DimseNode) -> InputError | OutputError:
+    """The error where a node breaks off as it is asked: some do so at a stranger."""
+    remedy = (
+        f"Try again. If it stays so, enter {node.calling_ae_title} in the PACS as one who may "
+        "search and fetch"
+    )
+    return unreachable(InputError, node.title, "the connection broke off", remedy)

@@ -17,6 +17,7 @@ from pelvimets.io.pacs.association import (
     PENDING,
     SUCCESS,
     association,
+    broke_off,
     network,
     storage_classes,
 )
@@ -27,7 +28,6 @@ from pelvimets.io.pacs.outcome import (
     StoreOutcome,
     reason_text,
     refused,
-    unreachable,
 )
 from pelvimets.io.pacs.patience import Watch, unwatched
 from pelvimets.io.pacs.query import objects_if_listed
@@ -234,7 +234,7 @@ def _not_handed_over(
     if code == SUCCESS:
         return ()
     if code is None or code in PENDING:
-        raise unreachable(InputError, node.title, "the connection broke off")
+        raise broke_off(node)
     if not found or code not in _PARTLY:
         raise _refusal(code, node)
     named = (identifier or Dataset()).get("FailedSOPInstanceUIDList") or []

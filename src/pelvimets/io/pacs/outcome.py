@@ -110,8 +110,8 @@ def refused(
 
 
 def unreachable(
-    kind: type[InputError | OutputError], where: str, reason: object
+    kind: type[InputError | OutputError], where: str, reason: object, remedy: str | None = None
 ) -> InputError | OutputError:
     """The error where a node does not answer, or breaks off: it may be tried again."""
     away = _AwayInputError if issubclass(kind, InputError) else _AwayOutputError
-    return away("The PACS did not do what it was asked", got=f"{where}: {reason}")
+    return away("The PACS did not do what it was asked", got=f"{where}: {reason}", remedy=remedy)

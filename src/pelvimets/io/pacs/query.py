@@ -10,9 +10,9 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from pelvimets.errors import InputError
-from pelvimets.io.pacs.association import PENDING, SUCCESS, association, network
+from pelvimets.io.pacs.association import PENDING, SUCCESS, association, broke_off, network
 from pelvimets.io.pacs.nodes import DicomwebNode, DimseNode, Node
-from pelvimets.io.pacs.outcome import MayPassError, reason_text, refused, unreachable
+from pelvimets.io.pacs.outcome import MayPassError, reason_text, refused
 from pelvimets.io.pacs.web import ask_web
 
 _STUDY_KEYS = (
@@ -216,7 +216,7 @@ def _answers(called: Any, query: Dataset, node: DimseNode) -> Iterator[Dataset]:
     except _NoAnswerError as error:
         code = error.args[0]
         if code is None:
-            raise unreachable(InputError, node.title, "the connection broke off") from error
+            raise broke_off(node) from error
         raise refused(InputError, node.title, f"status {reason_text(code)}") from error
 
 
