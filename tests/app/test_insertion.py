@@ -62,7 +62,7 @@ def test_the_same_order_gives_the_same_and_its_command(real: Path, tmp_path: Pat
         for name in ("one", "two", "other")
     ]
     assert (masks[0] == masks[1]).all() and (masks[0] != masks[2]).any()
-    assert phantom_command(tmp_path / "one") == "phantom insert real --copies 1 --seed 3"
+    assert phantom_command(tmp_path / "one") == "pelvimets phantom insert real --copies 1 --seed 3"
     assert json.loads((tmp_path / "one" / "inserted.json").read_text())["seed"] == 3
 
 

@@ -149,10 +149,10 @@ def test_what_hugs_the_border_of_the_mask_counts_for_less() -> None:
         for case in cohort()
     )
     fitted = fit_reading({Drawing(0.5): cases}, LesionSettings())
-    record = {**fitted.record, "cohort": "c", "made_by": None}
-    assert "how far the candidate lies in bone" in " ".join(
-        model_card({"name": "n", "version": "1", "calibration": record}).split()
-    )
+    record = {**fitted.record, "cohort": "c", "made_by": ["make -o a", "insert a -o b"]}
+    card = model_card({"name": "n", "version": "1", "calibration": record})
+    assert "how far the candidate lies in bone" in " ".join(card.split())
+    assert "\n    make -o a\n    insert a -o b\n" in card
     gains = fitted.record["sequences"]["dwi"]["gains"]
     assert gains["with its place in bone"] > gains["with ADC"] + 0.01
     weights = fitted.settings.dwi.evidence

@@ -92,11 +92,15 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]
         _read_all(found, source, request.jobs)
     fitted = fit_calibration(found, segmenter.settings.lesions)
     settings = replace(segmenter.settings, lesions=fitted.settings)
-    made = [command for cohort in request.cohorts if (command := phantom_command(cohort))]
+    made = [
+        f"{command} -o {cohort.name}"
+        for cohort in request.cohorts
+        if (command := phantom_command(cohort))
+    ]
     record = {
         **fitted.record,
         "cohort": ", ".join(cohort.name for cohort in request.cohorts),
-        "made_by": "; pelvimets ".join(made) or None,
+        "made_by": made or None,
         "out_of_fold": request.out_of_fold,
     }
     description = {

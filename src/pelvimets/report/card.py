@@ -71,6 +71,14 @@ def _training(runs: Facts) -> list[str]:
     return lines
 
 
+def _made_by(commands: Sequence[str] | str | None) -> list[str]:
+    """How digital cohorts were made; older bundles hold one command, without its folder."""
+    if not commands:
+        return []
+    each = [f"{commands} -o COHORT"] if isinstance(commands, str) else commands
+    return [*(f"    {command}" for command in each), ""]
+
+
 def _calibration(record: Facts | None) -> list[str]:
     if record is None:
         return ["", "Scores are the networks' own and not calibrated."]
@@ -86,7 +94,7 @@ def _calibration(record: Facts | None) -> list[str]:
             _WIDTH,
         ),
         "",
-        *([f"    {record['made_by']} -o COHORT", ""] if record.get("made_by") else []),
+        *_made_by(record.get("made_by")),
         *_calibrated_table(record["sequences"]),
         *_joining(record.get("joining")),
         "",

@@ -87,7 +87,8 @@ def phantom_command(folder: Path) -> str | None:
     inserted = folder / INSERTED_RECORD
     if inserted.is_file():
         order = read_record(inserted)
-        return f"phantom insert {order['images']} --copies {order['copies']} --seed {order['seed']}"
+        copies = f"--copies {order['copies']} --seed {order['seed']}"
+        return f"pelvimets phantom insert {order['images']} {copies}"
     path = folder / COHORT_RECORD
     if not path.is_file():
         return None
