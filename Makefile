@@ -22,7 +22,7 @@ test: check
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.campaign --count 2000
 	PELVIMETS_KILLS=40 $(BIN)/python -m pytest -q tests/training/test_run.py -k any_moment
-	PELVIMETS_KILLS=40 $(BIN)/python -m pytest -q tests/app/test_listen_killed.py
+	PELVIMETS_KILLS=40 $(BIN)/python -m pytest -q tests/arrivals/test_listen_killed.py
 
 quick: $(VENV)/.dev
 	$(BIN)/ruff check .

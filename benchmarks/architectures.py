@@ -140,7 +140,7 @@ def store(out: Path, split: str) -> SampleStore:
 
 def prepare_samples(budget: Budget, out: Path) -> None:
     """Digital patients on the sample grid; those that are there are kept."""
-    from pelvimets.app.samples import PhantomPool, draw_pool
+    from pelvimets.model_development.samples import PhantomPool, draw_pool
     from pelvimets.training.phantom_samples import validation_samples
 
     settings = settings_of("unet", budget)

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pelvimets.app.calibrate import FoundPatients
 from pelvimets.calibration.candidates import FoundPatient, candidate_cases
 from pelvimets.calibration.fitting import fit_reading
 from pelvimets.config import LesionSettings
@@ -31,6 +30,7 @@ from pelvimets.evaluation.settings import EvaluationSettings, MatchRule
 from pelvimets.io.cohort.folder import read_cohort
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import bundle_folder, load_segmenter
+from pelvimets.model_development.calibrate import FoundPatients
 
 GROWN = (None, 0.35, 0.2, 0.1)
 

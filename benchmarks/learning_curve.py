@@ -112,7 +112,7 @@ def measured(run: Run, out: Path, threads: int) -> dict[str, Any]:
 def draw(
     settings: Any, folder: Path, sources: tuple[str, ...], patients: int, validation: int
 ) -> None:
-    from pelvimets.app.samples import PhantomPool, draw_pool
+    from pelvimets.model_development.samples import PhantomPool, draw_pool
     from pelvimets.training.phantom_samples import validation_samples
 
     grid, intensity = settings.sample_grid, settings.intensity

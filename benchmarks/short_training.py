@@ -29,7 +29,6 @@ from torch import nn
 
 from benchmarks.architectures import WARMUP_SHARE, patches
 from pelvimets.app.benchmark import INPUTS
-from pelvimets.app.samples import PhantomPool, draw_pool, sample_store
 from pelvimets.config import GridSettings, IntensitySettings, LesionSettings
 from pelvimets.core.lesions import faint_score, label_above, measure_lesions
 from pelvimets.core.resample import interpolate_probability, prepare
@@ -38,6 +37,7 @@ from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.labels import Sequence
 from pelvimets.model.padding import padded_probabilities
 from pelvimets.model.settings import NETWORKS
+from pelvimets.model_development.samples import PhantomPool, draw_pool, sample_store
 from pelvimets.training.losses import lesion_loss
 from pelvimets.training.presets import DEFAULT_LESIONS
 from pelvimets.training.settings import Stage

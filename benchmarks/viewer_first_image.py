@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from pelvimets.app.view import ReviewDesk
 from pelvimets.core.geometry import Geometry
 from pelvimets.labels import Sequence
+from pelvimets.reading_room.desk import ReviewDesk
 from pelvimets.web import bind_viewer
 from tests.web.browser import browser, fresh_page
 from tests.web.output import write_output

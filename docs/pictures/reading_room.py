@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, Page
 
-from pelvimets.app.desks import DeskOptions, open_desk
 from pelvimets.app.phantom import make_phantom
 from pelvimets.app.predict import predict
-from pelvimets.app.readers import ReadAs
-from pelvimets.app.view import ReviewDesk
-from pelvimets.app.worklist import open_worklist
 from pelvimets.config import ReadingSettings
 from pelvimets.core.review import Verdict
 from pelvimets.core.segmenter import FixedSegmenter
 from pelvimets.io.nifti.files import read_nifti
+from pelvimets.reading_room.desk import ReviewDesk
+from pelvimets.reading_room.opening import DeskOptions, open_desk
+from pelvimets.reading_room.readers import ReadAs
+from pelvimets.reading_room.worklist import open_worklist
 from pelvimets.requests.phantom import Examined, PhantomOrder
 from pelvimets.requests.predict import StudyInput
 from pelvimets.web import ViewerServer, bind_viewer, bind_worklist

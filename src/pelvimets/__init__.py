@@ -35,7 +35,7 @@ _PUBLIC = {
     "make_cohort": "app.phantom",
     "CohortOrder": "requests.phantom",
     "Examined": "requests.phantom",
-    "train": "app.train",
+    "train": "model_development.train",
     "TrainRequest": "requests.train",
     "DigitalPatients": "requests.train",
     "PelvimetsError": "errors",

@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pelvimets.app.annotate_next import next_to_annotate
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError
 from pelvimets.io.nifti.files import write_nifti
 from pelvimets.labels import Sequence
 from pelvimets.model.ensemble import Ensemble
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
+from pelvimets.model_development.annotate_next import next_to_annotate
 from tests.io.exchange_samples import GRIDS, image
 
 GRID = GRIDS[Sequence.DWI]
+
+LOADED = "pelvimets.model_development.annotate_next.load_segmenter"
 
 
 def network(value: float):
@@ -57,15 +59,15 @@ def test_patients_on_whom_networks_disagree_come_first(
         lesions=dict.fromkeys(Sequence, both),
         weights_sha256="",
     )
-    monkeypatch.setattr("pelvimets.app.annotate_next.load_segmenter", lambda bundle: segmenter)
+    monkeypatch.setattr(LOADED, lambda bundle: segmenter)
     found = next_to_annotate(cohort, Path("first"))
     assert [one.patient for one in found] == ["d", "a"]
     assert found[0].disagreement > found[1].disagreement > 0
     alone = replace(segmenter, lesions=dict.fromkeys(Sequence, members[0]))
-    monkeypatch.setattr("pelvimets.app.annotate_next.load_segmenter", lambda bundle: alone)
+    monkeypatch.setattr(LOADED, lambda bundle: alone)
     with pytest.raises(InputError, match="has one for the lesions"):
         next_to_annotate(cohort, Path("first"))
-    monkeypatch.setattr("pelvimets.app.annotate_next.load_segmenter", lambda bundle: segmenter)
+    monkeypatch.setattr(LOADED, lambda bundle: segmenter)
     (cohort / "patients.csv").write_text("patient,split\nb,train\nc,test\n")
     with pytest.raises(CohortError, match="Every patient"):
         next_to_annotate(cohort, Path("first"))

@@ -14,9 +14,9 @@ import pytest
 
 from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.record.telemetry import remove_telemetry
-from tests.app.test_train import SMALL, write_patient
 from tests.core.test_bones import pelvis
 from tests.io import dicom_samples
+from tests.model_development.test_train import SMALL, write_patient
 
 _RECORDER = Path(__file__).parent / "recorder"
 _CACHES = (".cache", ".config", ".local")  # where matplotlib and its like keep fonts

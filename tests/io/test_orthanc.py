@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from typer.testing import CliRunner
 
-from pelvimets.app.pacs import fetch_study, push_results
+from pelvimets.arrivals.pacs import fetch_study, push_results
 from pelvimets.cli.main import app
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.pacs.nodes import DicomwebNode, DimseNode, parse_node

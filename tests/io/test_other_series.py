@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pelvimets.app.beside import open_beside
 from pelvimets.errors import InputError
 from pelvimets.io.other_series import OtherSeries
 from pelvimets.io.study import read_study
+from pelvimets.reading_room.beside import open_beside
 from tests.io import dicom_samples as samples
 from tests.web.output import write_output
 

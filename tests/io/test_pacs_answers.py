@@ -25,7 +25,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from typer.testing import CliRunner
 
-from pelvimets.app.pacs import Call, fetch_study, push_results
+from pelvimets.arrivals.pacs import Call, fetch_study, push_results
 from pelvimets.cli.main import app
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.pacs.answer import NoStoreAnswerError, parse_store_answer

@@ -15,7 +15,7 @@ from dicom_samples import NAME
 from pacs_peers import certificate, free_port, program, running_orthanc, wait_for_port
 from typer.testing import CliRunner
 
-from pelvimets.app.pacs import Call, fetch_study, push_results
+from pelvimets.arrivals.pacs import Call, fetch_study, push_results
 from pelvimets.cli.main import app
 from pelvimets.errors import InputError, OutputError
 from pelvimets.io.pacs.nodes import DimseNode, Tls, parse_node

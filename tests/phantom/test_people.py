@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pelvimets.app.samples import PhantomPool
 from pelvimets.core.geometry import Geometry
 from pelvimets.errors import SettingsError
 from pelvimets.labels import Bone
+from pelvimets.model_development.samples import PhantomPool
 from pelvimets.phantom.anatomy.atlas import (
     SOURCES,
     TRAINING_SOURCES,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pelvimets.app.view import ReviewDesk
+from pelvimets.reading_room.desk import ReviewDesk
 from pelvimets.web import ViewerServer, bind_viewer
 from tests.web.output import write_output
 

@@ -12,9 +12,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pelvimets.app.view import ReviewDesk
 from pelvimets.core.review import Verdict
 from pelvimets.labels import Sequence
+from pelvimets.reading_room.desk import ReviewDesk
 from pelvimets.web import ViewerServer
 from tests.web.browser import Watched, browser, fresh_page, missing
 

@@ -13,10 +13,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from pelvimets.app.view import ReviewDesk
 from pelvimets.cli import view as command
 from pelvimets.core.review import Remarks, Verdict
 from pelvimets.errors import MissingExtraError
+from pelvimets.reading_room.desk import ReviewDesk
 
 
 def test_it_serves_until_interrupted(out: Path) -> None:

@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from pelvimets.app.view import ReviewDesk
 from pelvimets.core.review import Verdict
 from pelvimets.errors import OutputError
 from pelvimets.labels import Sequence
+from pelvimets.reading_room.desk import ReviewDesk
 from pelvimets.web import ViewerServer, bind_viewer
 
 

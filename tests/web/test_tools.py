@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pelvimets.app.beside import Beside, open_beside
-from pelvimets.app.view import ReviewDesk
 from pelvimets.labels import Bone, Sequence
+from pelvimets.reading_room.beside import Beside, open_beside
+from pelvimets.reading_room.desk import ReviewDesk
 from pelvimets.web import ViewerServer, bind_viewer
 from tests.web.browser import Watched, browser, fresh_page, missing
 from tests.web.output import write_output

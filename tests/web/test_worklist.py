@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from pelvimets.app.desks import DeskOptions
-from pelvimets.app.readers import ReadAs
-from pelvimets.app.view import ReviewDesk
-from pelvimets.app.worklist import export_cases, open_worklist, write_cohort_page
 from pelvimets.cli.main import app
 from pelvimets.core.review import Remarks, Verdict
 from pelvimets.errors import InputError
+from pelvimets.reading_room.desk import ReviewDesk
+from pelvimets.reading_room.opening import DeskOptions
+from pelvimets.reading_room.readers import ReadAs
+from pelvimets.reading_room.worklist import export_cases, open_worklist, write_cohort_page
 from pelvimets.web import bind_worklist
 from tests.web.browser import Watched, browser, fresh_page, missing
 

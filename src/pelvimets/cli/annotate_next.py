@@ -18,7 +18,7 @@ def next_patients(
     count: Annotated[int, typer.Option(min=1, help="How many to show.")] = 10,
 ) -> None:
     """Rank patients without annotations: those on whom the networks disagree most come first."""
-    from pelvimets.app.annotate_next import next_to_annotate
+    from pelvimets.model_development.annotate_next import next_to_annotate
 
     with console.shown_progress("patients") as progress:
         found = next_to_annotate(cohort, bundle, progress)

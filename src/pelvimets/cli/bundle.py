@@ -43,7 +43,7 @@ def bundle(
 ) -> None:
     """Make a bundle of two networks, each of a run or of another bundle; write the model card."""
     require_torch()
-    from pelvimets.app.bundle import BundleRequest, make_bundle
+    from pelvimets.model_development.bundle import BundleRequest, make_bundle
 
     make_bundle(
         BundleRequest(
@@ -84,8 +84,8 @@ def calibrate(
     from pelvimets.app.evaluate import check_study_extra
 
     check_study_extra()
-    from pelvimets.app.calibrate import CalibrationRequest
-    from pelvimets.app.calibrate import calibrate as run
+    from pelvimets.model_development.calibrate import CalibrationRequest
+    from pelvimets.model_development.calibrate import calibrate as run
 
     readers = workers(jobs, cluster)
     request = CalibrationRequest(bundle, tuple(data), out, split, overwrite, readers, out_of_fold)
@@ -113,7 +113,7 @@ def card(
     name: Annotated[str, typer.Option(help="Name of the test in the card.")] = "the test cohort",
 ) -> None:
     """Put the figures of an evaluation into a bundle's model card."""
-    from pelvimets.app.card import EvaluationFolders, add_test
+    from pelvimets.model_development.card import EvaluationFolders, add_test
 
     add_test(bundle, EvaluationFolders(evaluation, predictions, reference), name)
     console.line(f"Card: {bundle / 'model_card.md'}")

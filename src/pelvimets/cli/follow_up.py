@@ -39,9 +39,9 @@ def follow_up(
     Bones are laid onto each other, lesions are matched by place. The response category after
     MET-RADS-P is a suggestion by a rule, for a reader to confirm.
     """
-    from pelvimets.app.follow_up import FollowUpOptions
-    from pelvimets.app.follow_up import follow_up as compare
     from pelvimets.core.follow_up.settings import FollowUpSettings, MatchSettings
+    from pelvimets.reading_room.follow_up import FollowUpOptions
+    from pelvimets.reading_room.follow_up import follow_up as compare
 
     if register not in ("all", "bodies"):
         raise typer.BadParameter("Give 'all' or 'bodies'.", param_hint="--register")

@@ -78,7 +78,7 @@ def listen(
 
     Ends with Ctrl+C or SIGTERM; the next one goes on where it was.
     """
-    from pelvimets.app.listen import listening
+    from pelvimets.arrivals.listen import listening
     from pelvimets.io.queue.settings import listen_settings
 
     given = {
@@ -124,7 +124,7 @@ def queue(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show the studies that arrived: where each is, and why one was refused."""
-    from pelvimets.app.listen import read_again
+    from pelvimets.arrivals.listen import read_again
     from pelvimets.io.queue.status import queue_rows
     from pelvimets.io.queue.studies import read_queue
 

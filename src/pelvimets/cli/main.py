@@ -141,7 +141,7 @@ def _predict_batch(
     cases: tuple[BatchCase, ...], out: Path, options: RunOptions, jobs: Jobs
 ) -> None:
     from pelvimets.app.batch import predict_batch
-    from pelvimets.app.worklist import write_cohort_page
+    from pelvimets.reading_room.worklist import write_cohort_page
 
     with console.progress_bar() as progress:
         observer = console.BatchBar(progress, progress.add_task("patients", total=len(cases)))

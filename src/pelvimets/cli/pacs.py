@@ -14,7 +14,7 @@ import typer
 from pelvimets.cli import console
 
 if TYPE_CHECKING:
-    from pelvimets.app.pacs import Call
+    from pelvimets.arrivals.pacs import Call
 
 _MOST_SHOWN = 10
 _ADDRESS_HELP = (
@@ -41,7 +41,7 @@ def push(
     retries: RetriesOption = _RETRIES,
 ) -> None:
     """Store the DICOM results of a run in a PACS."""
-    from pelvimets.app.pacs import push_results
+    from pelvimets.arrivals.pacs import push_results
 
     with _call("sending", ae_title, retries) as call:
         stored = push_results(out, pacs, call)
@@ -67,7 +67,7 @@ def fetch(
     retries: RetriesOption = _RETRIES,
 ) -> None:
     """Fetch a study from a PACS, to be read with 'pelvimets predict'."""
-    from pelvimets.app.pacs import fetch_study
+    from pelvimets.arrivals.pacs import fetch_study
 
     with _call("fetching", ae_title, retries, move_port) as call:
         fetched = fetch_study(study_uid, pacs, out, call)
@@ -94,7 +94,7 @@ def find(
 
     Names of patients are neither asked for nor shown.
     """
-    from pelvimets.app.pacs import Call, studies_at
+    from pelvimets.arrivals.pacs import Call, studies_at
     from pelvimets.io.pacs.query import Wanted
 
     wanted = Wanted(patient_id, accession, modality, since.date() if since else None)
@@ -116,7 +116,7 @@ def find(
 @contextmanager
 def _call(what: str, ae_title: str, retries: int, move_port: int | None = None) -> Iterator[Call]:
     """How to call, with a progress bar that is gone when done."""
-    from pelvimets.app.pacs import Call
+    from pelvimets.arrivals.pacs import Call
     from pelvimets.io.pacs.patience import Patience
     from pelvimets.io.pacs.transfer import How
 

@@ -77,7 +77,7 @@ def insert(
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier one.")] = False,
 ) -> None:
     """Put simulated metastases into real images: a cohort with truth on real texture."""
-    from pelvimets.app.insertion import InsertionOrder, insert_into_cohort
+    from pelvimets.model_development.insertion import InsertionOrder, insert_into_cohort
 
     order = InsertionOrder(cohort, out, copies, seed, bundle, overwrite)
     with console.progress_bar() as progress:

@@ -15,8 +15,8 @@ from pelvimets.errors import MissingExtraError, PelvimetsError
 from pelvimets.requests.train import TrainRequest
 
 if TYPE_CHECKING:
-    from pelvimets.app.train import RunSummary
     from pelvimets.cli.training_bar import TrainingBar
+    from pelvimets.model_development.train import RunSummary
 
 _TERMINATED = 128 + signal.SIGTERM  # Lightning may end a run on the signal without a code
 
@@ -28,8 +28,8 @@ def train(request: TrainRequest) -> None:
     On several devices: torchrun --nproc_per_node=N -m pelvimets train ..., or srun.
     """
     require_torch()
-    from pelvimets.app.train import train as run
     from pelvimets.cli.training_bar import training_bar
+    from pelvimets.model_development.train import train as run
     from pelvimets.training.processes import launched
 
     first = launched().first
@@ -52,7 +52,7 @@ def train(request: TrainRequest) -> None:
 
 
 def _train_folds(request: TrainRequest, bar: TrainingBar | None, *, first: bool) -> None:
-    from pelvimets.app.folds import train_folds
+    from pelvimets.model_development.folds import train_folds
 
     def begins(fold: int, folds: int) -> None:
         if bar is not None:

@@ -16,7 +16,7 @@ from pelvimets.errors import MissingExtraError
 from pelvimets.requests.train import TuneRequest
 
 if TYPE_CHECKING:
-    from pelvimets.app.tune import TuneSummary
+    from pelvimets.model_development.tune import TuneSummary
     from pelvimets.training.search.records import TrialRecord
 
 _PATIENTS_PER_LINE = 50
@@ -27,7 +27,7 @@ def tune(request: TuneRequest) -> None:
     """Search for better settings, or go on with a search; several may work on one study."""
     require_torch()
     _require_optuna()
-    from pelvimets.app.tune import tune as run
+    from pelvimets.model_development.tune import tune as run
 
     try:
         with console.progress_bar() as progress:

@@ -14,7 +14,7 @@ from pelvimets.cli import console
 from pelvimets.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from pelvimets.app.desks import DeskOptions
+    from pelvimets.reading_room.opening import DeskOptions
 
 
 def view(
@@ -55,9 +55,9 @@ def view(
 
     The page is served on this machine alone and asks nothing of any other. Research use only.
     """
-    from pelvimets.app.desks import DeskOptions
-    from pelvimets.app.readers import ReadAs
-    from pelvimets.app.worklist import is_cohort_of_results, write_cohort_page
+    from pelvimets.reading_room.opening import DeskOptions
+    from pelvimets.reading_room.readers import ReadAs
+    from pelvimets.reading_room.worklist import is_cohort_of_results, write_cohort_page
 
     if settle and (reader or blind):
         raise typer.BadParameter("--settle is a review of its own: leave out --reader and --blind.")
@@ -82,21 +82,21 @@ def view(
 
 def _bound(out: Path, options: DeskOptions, port: int, *, cohort: bool) -> Any:
     if cohort:
-        from pelvimets.app.worklist import open_worklist
+        from pelvimets.reading_room.worklist import open_worklist
 
         return _web().bind_worklist(open_worklist(out, options), port)
-    from pelvimets.app.desks import open_desk
+    from pelvimets.reading_room.opening import open_desk
 
     return _web().bind_viewer(open_desk(out, options), port)
 
 
 def _export(out: Path, target: Path, reader: str | None, *, cohort: bool) -> None:
     if not cohort:
-        from pelvimets.app.desks import export_case
+        from pelvimets.reading_room.opening import export_case
 
         console.line(f"Case: {export_case(out, target, reader)}")
         return
-    from pelvimets.app.worklist import export_cases
+    from pelvimets.reading_room.worklist import export_cases
 
     done, left = export_cases(out, target, reader)
     console.line(f"{done} signed reviews put into the cohort, {len(left)} left out")

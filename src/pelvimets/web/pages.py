@@ -12,10 +12,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, StringConstraints
 
-from pelvimets.app.view import ReviewDesk
 from pelvimets.core.review import Remarks, Verdict
 from pelvimets.errors import PelvimetsError, ReviewConflictError
 from pelvimets.labels import Bone, Sequence
+from pelvimets.reading_room.desk import ReviewDesk
 from pelvimets.web.guard import REPORT_POLICY
 from pelvimets.web.payload import study_payload
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pelvimets.app.beside import PriorImage
-from pelvimets.app.view import ReviewDesk
 from pelvimets.core.findings import Lesion
 from pelvimets.core.review import LesionReview
 from pelvimets.labels import Bone, Sequence
+from pelvimets.reading_room.beside import PriorImage
+from pelvimets.reading_room.desk import ReviewDesk
 from pelvimets.report.data import RESEARCH_USE, suspicion_wording
 
 

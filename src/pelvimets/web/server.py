@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import uvicorn
 from starlette.types import ASGIApp
 
-from pelvimets.app.view import ReviewDesk
-from pelvimets.app.worklist import Worklist
 from pelvimets.errors import OutputError
+from pelvimets.reading_room.desk import ReviewDesk
+from pelvimets.reading_room.worklist import Worklist
 from pelvimets.web.guard import Guard, new_token
 from pelvimets.web.pages import viewer
 from pelvimets.web.worklist import WorklistApp

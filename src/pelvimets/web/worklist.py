@@ -16,8 +16,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pelvimets.app.worklist import Worklist
 from pelvimets.errors import PelvimetsError
+from pelvimets.reading_room.worklist import Worklist
 from pelvimets.web.pages import static_router, viewer
 
 _PATIENT = re.compile(r"^/p/(\d+)(/.*)?$")

@@ -1,0 +1,1 @@
+"""From a cohort to a bundle: samples, runs, folds, searches, then bundle, calibration and card."""
