@@ -48,6 +48,7 @@ from pelvimets.model_development.samples import (
 from pelvimets.model_development.start import adopted, load_start, start_source
 from pelvimets.model_development.train import RunSummary, SilentObserver, run_settings, train_run
 from pelvimets.requests.train import Device, TrainRequest
+from pelvimets.training.checkpoint import read_checkpoint
 from pelvimets.training.observing import RunState
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS, PAPER_BONES
 from pelvimets.training.run import load_trained
@@ -520,11 +521,15 @@ def test_a_device_that_is_not_there_is_refused(cohort: Path, small: Path, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("kept", ["last.ckpt", "part.ckpt"])
 def test_a_signal_to_the_whole_group_ends_without_a_traceback(
-    cohort: Path, small: Path, tmp_path: Path
+    cohort: Path, small: Path, tmp_path: Path, kept: str
 ) -> None:
-    """As scancel sends it: to the workers that draw patches, too."""
-    run = tmp_path / "run"
+    """As scancel sends it: to the workers that draw patches, too; also in the first epoch."""
+    run, first = tmp_path / "run", kept == "part.ckpt"
+    if first:
+        small.write_text(json.dumps(SMALL | {"steps_per_epoch": 10_000}))
+    begun = run / ("log/version_0/metrics.csv" if first else kept)
     words = [sys.executable, "-m", "pelvimets", "train", "bones", "--data", cohort, "-o", run]
     words += ["--settings", small, "--epochs", 10_000, "--workers", 1]
     process = subprocess.Popen(
@@ -535,10 +540,26 @@ def test_a_signal_to_the_whole_group_ends_without_a_traceback(
         start_new_session=True,
     )
     for _ in range(1200):
-        if (run / "last.ckpt").is_file() or process.poll() is not None:
+        if begun.is_file() or process.poll() is not None:
             break
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGTERM)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 143 and "Traceback" not in said, said
-    assert "The same command goes on" in said and RunFolder(run).has_trained
+    assert "The same command goes on" in said and RunFolder(run).can_go_on
+    assert RunFolder(run).has_trained != first
+    if first:
+        assert read_checkpoint(run / kept)["global_step"] >= 50
+        with pytest.raises(InputError, match="There is nothing to start from"):
+            start_source(run)
+
+
+def test_a_run_stopped_before_it_begins_leaves_no_empty_folder(tmp_path: Path) -> None:
+    for name, kept in (("empty", False), ("prepared", True)):
+        run = tmp_path / name
+        with pytest.raises(SystemExit), RunFolder(run).gone_if_failed():
+            (run / "samples").mkdir(parents=True)
+            if kept:
+                (run / "samples" / "one.npz").touch()
+            raise SystemExit(143)
+        assert run.exists() == kept

@@ -120,6 +120,53 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_result(
     np.testing.assert_array_equal(weights(tiny, tmp_path), weights(tiny, whole[0]))
 
 
+class Stops(Notes):
+    """Has the process told to stop while a step is on, as scancel does."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def step(self, state: RunState) -> None:
+        super().step(state)
+        if state.step == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("at", [1, 2, 3, 5])
+def test_a_run_told_to_stop_within_an_epoch_keeps_its_steps(
+    tiny: TrainingSettings, samples: Samples, tmp_path: Path, at: int, workers: int
+) -> None:
+    """Three steps an epoch; at the third the epoch is finished first."""
+    dropping = replace(tiny, network=replace(tiny.network, dropout=0.3))
+    folders = tmp_path / "whole", tmp_path / "stopped"
+    train(dropping, samples, samples, folders[0], quiet=True)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped:
+        train(
+            dropping,
+            samples,
+            samples,
+            folders[1],
+            quiet=True,
+            observer=Stops(at),
+            workers=workers,
+        )
+    assert stopped.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
+    assert (folders[1] / "part.ckpt").exists() == (at != 3)
+    assert (folders[1] / "last.ckpt").exists() == (at > 2)
+    if at != 3:
+        assert read_checkpoint(folders[1] / "part.ckpt")["global_step"] == at
+    notes = Notes()
+    module = train(
+        dropping, samples, samples, folders[1], quiet=True, observer=notes, workers=workers
+    )
+    assert [s.step for s in notes.steps] == list(range(at + 1, 7)) and module.global_step == 6
+    assert not (folders[1] / "part.ckpt").exists()
+    np.testing.assert_array_equal(weights(dropping, folders[1]), weights(dropping, folders[0]))
+
+
 def test_a_run_that_has_ended_trains_no_further(
     tiny: TrainingSettings, samples: Samples, whole: tuple[Path, Notes]
 ) -> None:

@@ -45,7 +45,7 @@ def train(request: TrainRequest) -> None:
         raise typer.Exit(1) from None  # the first process says it
     except (KeyboardInterrupt, SystemExit) as stop:
         if first:
-            console.line("Stopped. The same command goes on after the last whole epoch.")
+            console.line("Stopped. The same command goes on.")
         raise SystemExit(getattr(stop, "code", None) or _TERMINATED) from None
     if first:
         _print(summary, request.out)

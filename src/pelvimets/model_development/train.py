@@ -94,7 +94,7 @@ def run_settings(request: TrainRequest) -> TrainingSettings:
 
 def _chosen(request: TrainRequest) -> TrainingSettings:
     folder = RunFolder(request.out)
-    if folder.has_trained and request.preset is None and request.settings is None:
+    if folder.can_go_on and request.preset is None and request.settings is None:
         return overridden(training_settings(folder.read_settings()), {"task": request.task})
     settings = preset_settings(request.task, request.preset or "default")
     if request.start_from is not None:
@@ -162,7 +162,7 @@ def _train_run(
     source = None if request.start_from is None else start_source(request.start_from)
     shown = Keeper(observer or SilentObserver(), folder)
     job = _Job(settings, request, source, shown, splits)
-    new = source is not None and not folder.has_trained
+    new = source is not None and not folder.can_go_on
     start = load_start(source, settings, request.from_sequence) if source and new else None
     chosen = first_alone(job.prepare)
     if launched().first:
@@ -221,7 +221,7 @@ def _with_precision(settings: TrainingSettings, folder: RunFolder) -> TrainingSe
 
     if settings.precision != AUTO:
         return settings
-    before = training_settings(folder.read_settings()) if folder.has_trained else settings
+    before = training_settings(folder.read_settings()) if folder.can_go_on else settings
     return replace(settings, precision=chosen_precision(before))
 
 
@@ -279,7 +279,7 @@ class _Job:
         Returns:
             Names of the samples for training and validation; empty takes all there are.
         """
-        if self.folder.has_trained:
+        if self.folder.can_go_on:
             check_goes_on(training_settings(self.folder.read_settings()), self.settings)
             self._check_same_data()
         self.folder.folder.mkdir(parents=True, exist_ok=True)
@@ -303,7 +303,7 @@ class _Job:
         return names
 
     def _write(self, splits: Splits | None) -> None:
-        if not self.folder.has_trained:
+        if not self.folder.can_go_on:
             start = "" if self.source is None else f"{_START_WORDS}{self.source.words}"
             self.folder.write_data(f"{self._data_words}{start}")
             self.folder.write_learned_from(self._learned_from)
@@ -334,7 +334,7 @@ class _Job:
             )
 
     def _splits(self, data: Path) -> Splits:
-        kept = self.folder.read_splits() if self.folder.has_trained else None
+        kept = self.folder.read_splits() if self.folder.can_go_on else None
         before = None if kept is None else Splits(**kept)
         elsewhere = before or self._splits_elsewhere()
         splits = self.given_splits or cohort_splits(

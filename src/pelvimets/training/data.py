@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pelvimets.errors import InputError
 from pelvimets.labels import Sequence
@@ -119,10 +120,37 @@ def network_item(
     }
 
 
-def loader(dataset: PatchDataset, batch: int, workers: int) -> DataLoader[Item]:
-    """Batches in the order of the dataset; its items are random themselves."""
+class _InOrder(Sampler[int]):
+    """The items of an epoch in their order, without those that were done before.
+
+    Its length is that of the whole epoch, as Lightning counts batches from its beginning.
+    """
+
+    def __init__(self, items: int, done: int) -> None:
+        self._items, self._done = items, done
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._done, self._items))
+
+    def __len__(self) -> int:
+        return self._items
+
+
+def loader(dataset: PatchDataset, batch: int, workers: int, done: int = 0) -> DataLoader[Item]:
+    """Batches in the order of the dataset; its items are random themselves.
+
+    Args:
+        dataset: Patches of an epoch.
+        batch: Patches at a time.
+        workers: Processes that draw them.
+        done: Batches of the epoch that a stopped run had done.
+    """
     return DataLoader(
-        dataset, batch_size=batch, num_workers=workers, worker_init_fn=_leave_signals_to_parent
+        dataset,
+        batch_size=batch,
+        sampler=_InOrder(len(dataset), done * batch),
+        num_workers=workers,
+        worker_init_fn=_leave_signals_to_parent,
     )
 
 

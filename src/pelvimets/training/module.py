@@ -25,6 +25,7 @@ from pelvimets.training.pictures import RgbArray, picture_row, png_bytes, sheet
 from pelvimets.training.processes import Processes, gathered
 from pelvimets.training.sample import SampleSource
 from pelvimets.training.settings import Stage, Task, TrainingSettings
+from pelvimets.training.stopping import CODE, Place, Request, StoppedWithinEpoch
 from pelvimets.training.validation import Answer, Measures, answer_of, mean_measures, measures_of
 
 PICTURED_PER_SEQUENCE = 2
@@ -50,6 +51,7 @@ class SegmentationModule(lightning.LightningModule):
         validated: Whether the epoch that is on ended with a validation.
         picture: PNG of the validation of this epoch, None without one.
         validation_seconds: Time of the last validation, 0 before the first.
+        stop: Whether someone asked to stop; heard between two steps.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class SegmentationModule(lightning.LightningModule):
         self.improved = self.validated = False
         self.picture: bytes | None = None
         self.validation_seconds, self._validation_began = 0.0, 0.0
+        self.stop = Request()
+        self._place: Place | None = None
 
     @property
     def share_of_steps(self) -> float:
@@ -126,7 +130,9 @@ class SegmentationModule(lightning.LightningModule):
         dataset = PatchDataset(
             self._training, self.settings, stage, self.current_epoch, names, here.rank, here.world
         )
-        return loader(dataset, stage.batch, self._workers)
+        place = self._place
+        done = place.batches if place is not None and place.epoch == self.current_epoch else 0
+        return loader(dataset, stage.batch, self._workers, done)
 
     def val_dataloader(self) -> DataLoader[str]:
         """Names of the validation samples for this process; empty ones make all equally many."""
@@ -150,15 +156,21 @@ class SegmentationModule(lightning.LightningModule):
         self._started = time.monotonic()
         self._agree_on_time()
         self.trainer.should_stop = self.progress >= 1
+        if self._place is not None:
+            self._place.restore_chance()
 
     def on_train_epoch_start(self) -> None:
-        """Chance of an epoch (dropout) depends on nothing before it."""
-        seeds = [self.settings.seed, self.current_epoch, self.processes.rank]
-        torch.manual_seed(int(np.random.default_rng(seeds).integers(2**63)))
+        """Nothing was measured in this epoch yet."""
         self.improved, self.validated, self.picture = False, False, None
 
     def on_train_batch_start(self, batch: Item, batch_idx: int) -> None:
-        """Set the learning rate."""
+        """Set the learning rate; chance of an epoch (dropout) depends on nothing before it.
+
+        Lightning tells of no epoch's start where a run goes on after the one before.
+        """
+        if batch_idx == 0:
+            seeds = [self.settings.seed, self.current_epoch, self.processes.rank]
+            torch.manual_seed(int(np.random.default_rng(seeds).integers(2**63)))
         if self.settings.minutes is not None:
             self._agree_on_time()
         rate = self.settings.learning_rate * rate_factor(
@@ -225,6 +237,9 @@ class SegmentationModule(lightning.LightningModule):
         if self._out_of_time():
             self.trainer.check_val_every_n_epoch = 1
             self.trainer.should_stop = True
+        if self.stop.made and not (self.trainer.is_last_batch or self.trainer.should_stop):
+            self._place = Place.now(self.current_epoch, batch_idx + 1)
+            raise StoppedWithinEpoch(CODE)
 
     def _out_of_time(self) -> bool:
         """Whether the minutes are over, with the time of a last validation if one was timed."""
@@ -233,6 +248,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the time and stop when the schedule has ended."""
+        self._place = None
         self._agree_on_time()
         self.log("minutes", self.seconds / 60)
         if self.progress >= 1:
@@ -318,6 +334,7 @@ class SegmentationModule(lightning.LightningModule):
         checkpoint["scores"] = (self.score, self.best_score)
         checkpoint["validation_seconds"] = self.validation_seconds
         checkpoint["score_before"] = self.score_before
+        checkpoint["place"] = None if self._place is None else self._place.to_plain()
         plain = settings_to_dict(self.settings)
         checkpoint["settings"] = plain | {"task": self.settings.task.value}
 
@@ -327,6 +344,7 @@ class SegmentationModule(lightning.LightningModule):
         self.score, self.best_score = checkpoint.get("scores", (None, None))
         self.validation_seconds = checkpoint.get("validation_seconds", 0.0)
         self.score_before = checkpoint.get("score_before")
+        self._place = Place.from_plain(checkpoint.get("place"))
 
 
 def pictured(source: SampleSource, task: Task) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import lightning
@@ -13,6 +14,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from pelvimets.training.module import SegmentationModule
 from pelvimets.training.settings import Stage
+from pelvimets.training.stopping import CODE, StoppedWithinEpoch
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,13 @@ class Reporter(Callback):
 
 
 class Checkpoints(Checkpoint):
-    """Keeps ``last.ckpt`` after each epoch and ``best.ckpt`` after each better validation."""
+    """Keeps ``last.ckpt`` after each epoch and ``best.ckpt`` after each better validation.
 
-    def __init__(self, last: str, best: str) -> None:
-        self._last, self._best = last, best
+    A run that was told to stop within an epoch keeps ``part.ckpt`` until that epoch is done.
+    """
+
+    def __init__(self, last: Path, best: Path, part: Path) -> None:
+        self._last, self._best, self._part = last, best, part
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Keep the best."""
@@ -134,8 +139,19 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Keep the last, and the logs that belong to it."""
         trainer.save_checkpoint(self._last)
+        if trainer.is_global_zero:
+            self._part.unlink(missing_ok=True)
         for logger in trainer.loggers:
             logger.save()
+        if pl_module.stop.made:
+            raise SystemExit(CODE)
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException
+    ) -> None:
+        """Keep what was done of an epoch if that is why the run ends."""
+        if isinstance(exception, StoppedWithinEpoch):
+            trainer.save_checkpoint(self._part)
 
 
 def remaining_seconds(

@@ -27,8 +27,9 @@ from pelvimets.training.processes import Processes, cluster, launched
 from pelvimets.training.sample import SampleSource
 from pelvimets.training.settings import TrainingSettings
 from pelvimets.training.start import Start, averaged_weights, take_weights
+from pelvimets.training.stopping import HearsStop
 
-LAST, BEST = "last.ckpt", "best.ckpt"
+LAST, BEST, PART = "last.ckpt", "best.ckpt", "part.ckpt"
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
 
 
@@ -52,7 +53,7 @@ def train(
         training: Samples to learn from.
         validation: Samples to measure on.
         folder: Gets ``last.ckpt``, ``best.ckpt``, ``log/version_N/metrics.csv`` and
-            ``tensorboard/``.
+            ``tensorboard/``; ``part.ckpt`` if SIGTERM ends the run within an epoch.
         start: Weights that a new run starts with.
         workers: Processes that draw patches.
         observer: Is told of each step and epoch.
@@ -76,8 +77,8 @@ def train(
     module = SegmentationModule(
         settings, training, validation, workers, processes, pictures=not quiet
     )
-    last = folder / LAST
-    begins = start is not None and not last.exists()
+    kept = next((path for path in (folder / PART, folder / LAST) if path.exists()), None)
+    begins = start is not None and kept is None
     whole = not take_weights(module, start) if start is not None and begins else False
     further = [Reporter(observer)] if observer else []
     with _own_words():
@@ -102,7 +103,7 @@ def train(
         )
         if whole:
             _measure_start(trainer, module, folder)
-        trainer.fit(module, ckpt_path=str(last) if last.exists() else None)
+        trainer.fit(module, ckpt_path=kept)
     return module
 
 
@@ -136,7 +137,10 @@ def _loggers(folder: Path, quiet: bool) -> list[Logger]:
 
 
 def _callbacks(settings: TrainingSettings, folder: Path) -> list[Callback]:
-    callbacks: list[Callback] = [Checkpoints(str(folder / LAST), str(folder / BEST))]
+    callbacks: list[Callback] = [
+        HearsStop(),
+        Checkpoints(folder / LAST, folder / BEST, folder / PART),
+    ]
     if settings.patience is not None:
         callbacks.append(EarlyStopping("score", mode="max", patience=settings.patience))
     return callbacks

@@ -9,6 +9,7 @@
     RUN/split.json          names of the patients learned from, measured on, set aside
     RUN/last.ckpt           after the last epoch
     RUN/best.ckpt           after the best validation
+    RUN/part.ckpt           where the run was told to stop within an epoch, until that is done
     RUN/log/version_N/metrics.csv    one part for each start of the run
     RUN/tensorboard/
     RUN/pictures/epoch_0001.png      validation images, truth beside prediction
@@ -67,8 +68,13 @@ class RunFolder:
 
     @property
     def has_trained(self) -> bool:
-        """Whether an epoch was finished, so that the run can go on."""
+        """Whether an epoch was finished, so that there is a network to take."""
         return self.is_run and self.checkpoint.is_file()
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether a step was kept: an epoch was finished, or the run was stopped within one."""
+        return self.has_trained or (self.is_run and (self.folder / "part.ckpt").is_file())
 
     @contextmanager
     def gone_if_failed(self) -> Iterator[None]:
@@ -79,8 +85,9 @@ class RunFolder:
         new = not self.folder.exists()
         try:
             yield
-        except Exception:
-            if new and self.folder.is_dir() and not self.is_run:
+        except BaseException as error:
+            unused = new and self.folder.is_dir() and not self.is_run
+            if unused and (isinstance(error, Exception) or not _has_file(self.folder)):
                 shutil.rmtree(self.folder)
             raise
 
@@ -184,6 +191,10 @@ class RunFolder:
     @property
     def _data_path(self) -> Path:
         return self.folder / "data.txt"
+
+
+def _has_file(folder: Path) -> bool:
+    return any(path.is_file() for path in folder.rglob("*"))
 
 
 def _part(path: Path) -> int:
