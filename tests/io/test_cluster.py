@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -16,39 +13,16 @@ import pytest
 
 from pelvimets.errors import InputError, ResourceError
 from pelvimets.io.workers import Cluster, each
+from tests.dask_cluster import local_cluster
 
 pytest.importorskip("distributed")
-
-ROOT = Path(__file__).parents[2]
-_START_SECONDS = 120.0
-
-
-def dask(*arguments: str) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([str(Path(__file__).parent), str(ROOT / "src")])
-    return subprocess.Popen(
-        [sys.executable, "-m", "dask", *arguments],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("dask")
-    facts = folder / "scheduler.json"
-    local = ("--host", "127.0.0.1", "--no-dashboard")
-    started = [dask("scheduler", *local, "--port", "0", "--scheduler-file", str(facts))]
-    until = time.monotonic() + _START_SECONDS
-    while not facts.exists() and time.monotonic() < until:
-        time.sleep(0.2)
-    there = json.loads(facts.read_text())["address"]
-    worker = ("worker", there, *local, "--nthreads", "1", "--no-nanny", "--local-directory")
-    started += [dask(*worker, str(folder / str(n))) for n in range(3)]
-    yield there
-    for process in started:
-        process.kill()
-        process.wait()
+    with local_cluster(tmp_path_factory.mktemp("dask")) as cluster:
+        cluster.with_workers(3)
+        yield cluster.address
 
 
 def treat(patient: str, notes: Path) -> str:

@@ -128,6 +128,7 @@ def _outcomes(
             yield BatchOutcome(ended.item.name, "failed", ended.fault)
         else:
             yield BatchOutcome(ended.item.name, "done", seconds=ended.result or 0.0)
+    tidy(out)
 
 
 def _predict_one(case: BatchCase, out: Path, options: RunOptions) -> float:

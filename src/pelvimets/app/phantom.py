@@ -20,7 +20,7 @@ from pelvimets.io.phantom.record import (
     read_record,
 )
 from pelvimets.io.phantom.study import write_phantom_study
-from pelvimets.io.record.output import staged_folder, write_json
+from pelvimets.io.record.output import staged_folder, tidy, write_json
 from pelvimets.io.workers import Jobs, each
 from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.build import build_follow_up, build_patient
@@ -167,6 +167,7 @@ def make_cohort(
         progress(made.item.key, done, len(members))
         if made.fault:
             faults.append(f"{made.item.key}: {made.fault}")
+    tidy(out)
     if faults:
         raise CohortError(
             f"{len(faults)} of {len(members)} patients could not be made",

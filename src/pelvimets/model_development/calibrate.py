@@ -124,6 +124,7 @@ def _read_all(found: FoundPatients, bundle: Path, jobs: Jobs) -> None:
         if ended.fault:
             raise CohortError(f"{ended.item.key} cannot be read", got=ended.fault)
         found.progress(ended.item.key, done, len(found.patients))
+    ArrayFolder(found.work).remove_unfinished()
 
 
 def _read_and_keep(patient: CohortPatient, bundle: Path, work: Path, *, out_of_fold: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
@@ -305,7 +306,10 @@ def _written(patient: PlannedPatient, folder: Path, fill: Fill | None) -> int:
         drawn += 1
         return fill(image, sequence)
 
-    write_patient(patient, folder / patient.key, None if fill is None else counted)
+    place = folder / patient.key
+    if place.exists():  # what a process left that died over this patient
+        shutil.rmtree(place)
+    write_patient(patient, place, None if fill is None else counted)
     return drawn
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pelvimets.errors import InputError
 
-_SUFFIX = ".npz"
+_SUFFIX, _UNFINISHED = ".npz", ".part"
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,16 @@ class ArrayFolder:
     def write(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Keep a set; it appears whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        aside = self.folder / f".{name}.{os.getpid()}.part"  # others may write the same
+        aside = self.folder / f".{name}.{os.getpid()}{_UNFINISHED}"  # others may write the same
         with aside.open("wb") as stream:
             save = np.savez_compressed if self.compressed else np.savez
             save(stream, **arrays)  # type: ignore[arg-type]
         aside.replace(self.folder / f"{name}{_SUFFIX}")
+
+    def remove_unfinished(self) -> None:
+        """Remove what processes left that died while they wrote; nobody may be writing now."""
+        for aside in self.folder.glob(f".*{_UNFINISHED}"):
+            aside.unlink(missing_ok=True)
 
     def read(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """Read a set.
