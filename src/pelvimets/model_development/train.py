@@ -37,8 +37,11 @@ from pelvimets.training.presets import preset_settings
 from pelvimets.training.settings import TrainingSettings, training_settings
 
 if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
     from pelvimets.training.module import SegmentationModule
     from pelvimets.training.observing import RunObserver
+    from pelvimets.training.store import SampleStore
 
 __all__ = [
     "Backgrounds",
@@ -153,12 +156,15 @@ def _train_run(
     before: Callable[[], None],
 ) -> RunSummary:
     from pelvimets.training.devices import accelerator_of
+    from pelvimets.training.federated import federated_settings
     from pelvimets.training.processes import first_alone, launched
     from pelvimets.training.run import train
 
     folder = RunFolder(request.out)
     accelerator = accelerator_of(request.device.value)
     settings = _with_precision(settings, folder)
+    if request.federated:
+        settings = federated_settings(settings)
     source = None if request.start_from is None else start_source(request.start_from)
     shown = Keeper(observer or SilentObserver(), folder)
     job = _Job(settings, request, source, shown, splits)
@@ -175,6 +181,7 @@ def _train_run(
     )
     for line in first_lines(settings, training, validation, job.notes) if launched().first else ():
         shown.note(line)
+    meetings = _meetings(training) if request.federated else []
     try:
         module = train(
             settings,
@@ -184,6 +191,7 @@ def _train_run(
             start=start,
             workers=request.workers,
             observer=shown,
+            callbacks=meetings,
             devices=accelerator,
         )
     finally:
@@ -192,6 +200,14 @@ def _train_run(
     if module.score_before is not None and launched().first:
         folder.note_begun_with(module.score_before)
     return _summary(module, folder.read_data())
+
+
+def _meetings(training: SampleStore) -> list[Callback]:
+    """What meets the other sites of a federation."""
+    from pelvimets.training.federated import Exchange, FlareChannel
+
+    patients = {name.rpartition("_")[0] for name in training.names()}
+    return [Exchange(FlareChannel(), len(patients))]
 
 
 def _summary(module: SegmentationModule, data: str) -> RunSummary:

@@ -67,6 +67,7 @@ class TrainRequest(Request):
         folds: Train so many runs, each measured on another part of the patients.
         fold: Of these, this one alone.
         device: What to compute on.
+        federated: Train as one site of several, inside a job of NVFLARE.
     """
 
     task: str = option("bones or lesions.", argument=True)
@@ -105,6 +106,11 @@ class TrainRequest(Request):
     )
     fold: int | None = option("Of the --folds, train this one alone.", default=None, least=1)
     device: Device = option("What to compute on.", default=Device.AUTO)
+    federated: bool = option(
+        "Inside a job of NVFLARE: train with other sites, weights are shared, images stay.",
+        "--federated",
+        default=False,
+    )
 
     @property
     def cohort(self) -> Path | None:
