@@ -1,11 +1,13 @@
 """What a study is estimated to cost against what it costs, at several sizes.
 
-    python benchmarks/estimate.py [--sizes 40x128x128 200x512x512] [--scale 1.0] [--small-tiles]
+    python -m benchmarks.estimate [--sizes 40x128x128 200x512x512] [--scale 1.0] [--small-tiles]
+        [--record tests/core/measured_costs.json]
 
 A digital patient's images are brought to each size (slices x rows x columns); T1 alone, and DWI,
 T1 and ADC together, are read in processes of their own. Memory is the largest resident one.
 Seconds are those of the processors, of two cores shared with nothing the clock shows no more;
-the clock itself is printed beside them.
+the clock itself is printed beside them. --record adds each run to a file, by which
+``core/budget.py`` is fitted and tested.
 """
 
 from __future__ import annotations
@@ -54,11 +56,27 @@ def measured(arguments: list[str], out: Path) -> tuple[float, float, float, dict
     return usage.ru_maxrss / 1024, cpu, time.monotonic() - began, record["estimate"]
 
 
+def note(
+    file: Path, grids: dict[str, Geometry], mib: float, cpu: float, *, small_tiles: bool
+) -> None:
+    """Add a run to the record."""
+    runs = json.loads(file.read_text()) if file.is_file() else []
+    images = {
+        name: {"shape": list(grid.shape), "matrix": np.round(grid.matrix, 4).tolist()}
+        for name, grid in grids.items()
+    }
+    figures = {"memory_mib": round(mib), "cpu_seconds": round(cpu, 1)}
+    runs.append({"images": images, "small_tiles": small_tiles, **figures})
+    lines = ",\n".join(json.dumps(run) for run in runs)
+    file.write_text(f"[\n{lines}\n]\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", default=SIZES)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--small-tiles", action="store_true")
+    parser.add_argument("--record", type=Path)
     options = parser.parse_args()
     more = ["--small-tiles"] if options.small_tiles else []
     print(
@@ -71,12 +89,15 @@ def main() -> None:
         for size in options.sizes:
             z, y, x = (int(n) for n in size.split("x"))
             for n, group in enumerate(GROUPS):
-                arguments = list(more)
+                arguments, grids = list(more), {}
                 for image in group:
                     source = read_nifti(folder / "man" / f"{image}.nii.gz")
                     path = made(source, (z, y, x), options.scale, folder / f"{image}.nii")
                     arguments += [f"--{image}", str(path)]
+                    grids[image] = read_nifti(path).geometry
                 mib, cpu, clock, estimate = measured(arguments, folder / f"{size}-{n}")
+                if options.record:
+                    note(options.record, grids, mib, cpu, small_tiles=options.small_tiles)
                 print(
                     f"{size:<14}{'+'.join(group):<14}{mib:7.0f}{estimate['memory_mib']:10.0f}"
                     f"{cpu:8.1f}{estimate['seconds']:10.1f}{clock:7.1f}",

@@ -1,16 +1,18 @@
 """The same work done by pelvimets and by its peers, in one run on one machine.
 
-    python -m benchmarks.peers [--python PYTHON] [--only reading measures ...] [--markdown FILE]
+    python -m benchmarks.peers [--python PYTHON] [--only reading overlap ...] [--write]
 
 Every row is a process of its own: seconds of the processors, seconds of the clock, MiB at most,
-and how far the answer is from that of pelvimets where both do the same. Peers may be installed
-apart, for instance
+and how far the answer is from that of pelvimets where both do the same. What this environment has
+not may be installed apart, in one that can import pelvimets, too; --python names its interpreter:
 
     python -m venv PEERS
-    PEERS/bin/pip install TotalSegmentator picai-eval panoptica dicom2nifti
+    PEERS/bin/pip install '.[study,train]' medpy surface-distance dicom2nifti picai-eval panoptica
+    PEERS/bin/pip install --no-deps TotalSegmentator nnunetv2 dynamic-network-architectures \\
+        batchgenerators batchgeneratorsv2 acvl-utils
 
-(in an environment that can import pelvimets, too); --python names its interpreter. A peer that
-cannot be imported is named in the table as such.
+A peer that cannot be imported, or that takes more than --limit seconds, is named in the table as
+such. --write puts the table into docs/speed.md.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.tables import SPEED, machine, markdown, write_between
 
 SHAPE, PATCH, SPACING = (48, 128, 160), (48, 128, 128), (5.0, 1.6, 1.6)
 FIELD = (60, 256, 256)
@@ -127,6 +132,28 @@ def network_monai(_: Path) -> Any:
 
     found = sliding_window_inference(image, PATCH, 1, predict, overlap=0.25, mode="gaussian")
     return np.asarray(found)[0]
+
+
+def network_nnunet(_: Path) -> Any:
+    """nnU-Net's predictor around its default network with random weights, without mirroring."""
+    from types import SimpleNamespace
+
+    import torch
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    from benchmarks.nnunet_network import nnunet_network, plan
+    from pelvimets.labels import Bone
+
+    torch.manual_seed(0)
+    labels = len(Bone) + 1
+    predictor = nnUNetPredictor(
+        use_mirroring=False, device=torch.device("cpu"), perform_everything_on_device=False
+    )
+    predictor.network = nnunet_network(1, labels, plan(PATCH, SPACING)).eval()
+    predictor.configuration_manager = SimpleNamespace(patch_size=PATCH)
+    predictor.label_manager = SimpleNamespace(num_segmentation_heads=labels)
+    predictor.allowed_mirroring_axes = None
+    return predictor.predict_sliding_window_return_logits(torch.from_numpy(volume()[None])).numpy()
 
 
 # --- resampling: an image to the networks' grid --------------------------------------------------
@@ -258,6 +285,7 @@ ROWS: dict[str, list[tuple[str, str, Work]]] = {
     "networks": [
         ("pelvimets, bone network", "pelvimets", network_pelvimets),
         ("MONAI sliding window, same network", "monai", network_monai),
+        ("nnU-Net predictor, its network", "nnunetv2", network_nnunet),
     ],
     "resampling": [
         ("pelvimets, smoothed and linear", "pelvimets", resample_pelvimets),
@@ -295,9 +323,12 @@ def one(group: str, row: int, folder: Path) -> None:
 
 def agreement(group: str, row: int, folder: Path) -> str:
     """How far an answer is from the first row's of its group."""
-    first, own = (np.load(folder / f"{group}-{n}.npy") for n in (0, row))
-    if row == 0:
+    base, answer = (folder / f"{group}-{n}.npy" for n in (0, row))
+    if row == 0 or not base.is_file():
         return "-"
+    if ROWS[group][row][1] == "nnunetv2":
+        return "another network, random weights"
+    first, own = np.load(base), np.load(answer)
     if own.size <= 3:
         pairs = zip(own.tolist(), first.tolist(), strict=True)
         return ", ".join(f"{value:.4g} ({value - base:+.2g})" for value, base in pairs)
@@ -310,10 +341,15 @@ def agreement(group: str, row: int, folder: Path) -> str:
     return f"largest difference {np.abs(first - own).max():.3g}, correlation {correlation:.5f}"
 
 
-def measured(python: str, group: str, row: int, folder: Path) -> list[str]:
-    title = ROWS[group][row][0]
+def measured(apart: str, group: str, row: int, folder: Path, limit_s: float) -> list[str]:
+    """One row of the table, by this interpreter if it has the peer, else by the other."""
+    title, module, _ = ROWS[group][row]
+    python = sys.executable if find_spec(module) else apart
     call = [python, "-m", "benchmarks.peers", "--row", group, str(row), str(folder)]
-    ended = subprocess.run(call, capture_output=True, text=True)
+    try:
+        ended = subprocess.run(call, capture_output=True, text=True, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        return [group, title, f"> {limit_s:g}", "-", "-", "not within the limit"]
     if ended.returncode:
         why = (ended.stderr.strip().splitlines() or ["killed"])[-1][:90]
         return [group, title, "-", "-", "-", f"could not be had: {why}"]
@@ -327,25 +363,34 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--only", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--study", type=Path, help="What 'pelvimets phantom --dicom' left.")
-    parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--limit", type=float, default=240.0, help="seconds for a row")
+    parser.add_argument("--write", action="store_true")
     parser.add_argument("--row", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.row:
         one(options.row[0], int(options.row[1]), Path(options.row[2]))
         return
-    heads = ("work", "by", "s CPU", "s clock", "MiB", "against the first row of the work")
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    print("\n".join(lines))
+    rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "reading" in options.only:
             study(options.study, folder)
         for group in options.only:
             for row in range(len(ROWS[group])):
-                lines.append(f"| {' | '.join(measured(options.python, group, row, folder))} |")
-                print(lines[-1], flush=True)
-    if options.markdown:
-        options.markdown.write_text("\n".join(lines) + "\n")
+                rows.append(measured(options.python, group, row, folder, options.limit))
+                print("; ".join(rows[-1]), flush=True)
+    heads = ("work", "by", "s CPU", "s clock", "MiB", "against the first row of the work")
+    table = f"{markdown(heads, rows)}\n\n{machine()}; the load was {_load()} at the end."
+    print(table)
+    if options.write:
+        write_between(SPEED, "peers", table)
+
+
+def _load() -> str:
+    """How many processes wanted a core in the last minutes."""
+    import os
+
+    return f"{os.getloadavg()[1]:.1f}" if hasattr(os, "getloadavg") else "not known"
 
 
 def study(given: Path | None, folder: Path) -> None:
