@@ -18,7 +18,7 @@ from nvflare.fuel.utils.constants import FrameworkType
 from nvflare.job_config.api import FedJob
 from nvflare.job_config.script_runner import ScriptRunner
 
-from pelvimets.app.train import run_settings
+from pelvimets.model_development.train import run_settings
 from pelvimets.requests.train import TrainRequest
 from pelvimets.training.federated import rounds_of
 

@@ -17,11 +17,11 @@ from pelvimets.cli.main import app
 from pelvimets.io.nifti.files import write_nifti
 from pelvimets.labels import Sequence
 from tests.app.conftest import KnownStudy, image_of
-from tests.app.test_bundle import bundle  # noqa: F401  a fixture
 from tests.core.test_lesions import ball
 from tests.dask_cluster import LocalCluster, local_cluster
 from tests.evaluation.synthetic_cohort import write_cohort
 from tests.io import exchange_samples
+from tests.model_development.test_bundle import bundle  # noqa: F401  a fixture
 
 pytest.importorskip("distributed")
 

@@ -28,7 +28,7 @@ from pelvimets.training.federated import (
 from pelvimets.training.module import SegmentationModule
 from pelvimets.training.run import train
 from pelvimets.training.settings import TrainingSettings
-from tests.app.test_train import write_patient
+from tests.model_development.test_train import write_patient
 from tests.training.conftest import Samples
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries, on tiny runs
