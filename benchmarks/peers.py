@@ -7,7 +7,8 @@ and how far the answer is from that of pelvimets where both do the same. What th
 not may be installed apart, in one that can import pelvimets, too; --python names its interpreter:
 
     python -m venv PEERS
-    PEERS/bin/pip install '.[study,train]' medpy surface-distance dicom2nifti picai-eval panoptica
+    PEERS/bin/pip install '.[study,train]' medpy surface-distance dicom2nifti picai-eval \\
+        panoptica blosc2
     PEERS/bin/pip install --no-deps TotalSegmentator nnunetv2 dynamic-network-architectures \\
         batchgenerators batchgeneratorsv2 acvl-utils
 

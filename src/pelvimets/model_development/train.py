@@ -143,6 +143,10 @@ def train_run(
         splits: Who is learned from and measured on; None takes the table's or draws.
         before: Called on the first process once the data are checked.
     """
+    if request.federated:
+        from pelvimets.training.federated import federated_settings
+
+        settings = federated_settings(settings)
     folder = RunFolder(request.out)
     with folder.gone_if_failed():
         return _train_run(settings, request, observer, splits, before)
@@ -156,15 +160,12 @@ def _train_run(
     before: Callable[[], None],
 ) -> RunSummary:
     from pelvimets.training.devices import accelerator_of
-    from pelvimets.training.federated import federated_settings
     from pelvimets.training.processes import first_alone, launched
     from pelvimets.training.run import train
 
     folder = RunFolder(request.out)
     accelerator = accelerator_of(request.device.value)
     settings = _with_precision(settings, folder)
-    if request.federated:
-        settings = federated_settings(settings)
     source = None if request.start_from is None else start_source(request.start_from)
     shown = Keeper(observer or SilentObserver(), folder)
     job = _Job(settings, request, source, shown, splits)
@@ -181,7 +182,6 @@ def _train_run(
     )
     for line in first_lines(settings, training, validation, job.notes) if launched().first else ():
         shown.note(line)
-    meetings = _meetings(training) if request.federated else []
     try:
         module = train(
             settings,
@@ -191,7 +191,7 @@ def _train_run(
             start=start,
             workers=request.workers,
             observer=shown,
-            callbacks=meetings,
+            callbacks=_meetings(request, training),
             devices=accelerator,
         )
     finally:
@@ -202,8 +202,10 @@ def _train_run(
     return _summary(module, folder.read_data())
 
 
-def _meetings(training: SampleStore) -> list[Callback]:
-    """What meets the other sites of a federation."""
+def _meetings(request: TrainRequest, training: SampleStore) -> list[Callback]:
+    """What meets the other sites, if this is one of a federation."""
+    if not request.federated:
+        return []
     from pelvimets.training.federated import Exchange, FlareChannel
 
     patients = {name.rpartition("_")[0] for name in training.names()}
