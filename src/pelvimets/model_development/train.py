@@ -176,10 +176,7 @@ def _train_run(
         before()
     background = job.data is None and launched().first
     filler = fill_pool(settings, job.store, job.pool) if background else None
-    training, validation = (
-        replace(sample_store(job.store / part, chosen.get(part)), sequences=settings.sequences)
-        for part in ("train", "validation")
-    )
+    training, validation = (job.samples(part, chosen) for part in ("train", "validation"))
     for line in first_lines(settings, training, validation, job.notes) if launched().first else ():
         shown.note(line)
     try:
@@ -285,6 +282,11 @@ class _Job:
         """Real images to put metastases into, beside the others."""
         cohort = self.request.backgrounds
         return None if cohort is None else Backgrounds(cohort)
+
+    def samples(self, part: str, chosen: Mapping[str, tuple[str, ...]]) -> SampleStore:
+        """The prepared samples of ``train`` or ``validation``; all there are, or those chosen."""
+        store = sample_store(self.store / part, chosen.get(part))
+        return replace(store, sequences=self.settings.sequences)
 
     @property
     def split_of(self) -> Path | None:
