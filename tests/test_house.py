@@ -63,9 +63,7 @@ OPENS_FILES = {
 LONGER = {
     "app/agreement.py: _write: arguments",
     "app/reading.py: read_study: arguments",
-    "app/result.py: write_dicom: arguments",
     "evaluation/measures/lesions.py: describe_lesions: arguments",
-    "io/dicom/results.py: write_dicom_results: arguments",
     "io/exchange/monai_bundle.py: lines",
     "io/exchange/monai_bundle.py: inference: lines",
     "io/pacs/web.py: _request: arguments",

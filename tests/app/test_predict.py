@@ -14,9 +14,10 @@ import numpy as np
 import psutil
 import pytest
 
-from pelvimets.app.predict import planned_stages, predict, process_study
+from pelvimets.app.predict import planned_stages, predict
 from pelvimets.core.findings import FlagLevel
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.pipeline import process_study
 from pelvimets.core.resample import resample_image
 from pelvimets.core.study import Acquisition, SeriesRole, Study
 from pelvimets.core.volume import Volume

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from pelvimets.app.predict import predict, process_study
+from pelvimets.app.predict import predict
 from pelvimets.core.budget import Extent, estimate
 from pelvimets.core.field import likeness, part_to_read, parts_to_read, search_windows
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.pipeline import process_study
 from pelvimets.core.study import Acquisition, SeriesRole, Study
 from pelvimets.io.study import read_study
 from pelvimets.labels import Bone, Sequence

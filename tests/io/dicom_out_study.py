@@ -13,8 +13,10 @@ from pelvimets.config import LesionSettings
 from pelvimets.core.findings import BoneMasks, Findings, FlagLevel, LesionMasks, QualityFlag
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.measure import Origin, measure
+from pelvimets.core.pipeline import StudyResult
 from pelvimets.core.study import Acquisition, SeriesRole, SourceReference, Study
 from pelvimets.core.volume import Volume
+from pelvimets.io.dicom.form import DicomForm
 from pelvimets.io.dicom.results import write_dicom_results
 from pelvimets.labels import Bone, Sequence
 
@@ -43,14 +45,11 @@ def clock() -> datetime:
 def write(folder, case, **options):
     return write_dicom_results(
         folder,
-        case.study,
+        StudyResult(case.study, case.bones, case.lesions, case.findings),
         case.headers,
-        case.bones,
-        case.lesions,
-        case.findings,
         options.pop("pdf", PDF),
         clock=options.pop("clock", clock),
-        **options,
+        form=DicomForm(**options),
     )
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from dicom_samples import block, dwi, enhanced, item, t1, write
 
-from pelvimets.app.result import acquisition_to_dict
 from pelvimets.evaluation.measures.case import CaseResult, SequenceResult, SequenceScores
 from pelvimets.evaluation.tables.cohort import grid_table
 from pelvimets.evaluation.tables.facts import PatientFacts
 from pelvimets.io.cohort.acquisition import read_acquisition, read_sidecar, write_acquisition
+from pelvimets.io.record.acquisitions import acquisition_to_dict
 from pelvimets.io.study import read_study
 from pelvimets.labels import Sequence
 

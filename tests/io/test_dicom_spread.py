@@ -13,6 +13,8 @@ from pydicom.dataset import Dataset
 
 from pelvimets.core.findings import BoneMasks, LesionMasks
 from pelvimets.core.measure import Origin, measure
+from pelvimets.core.pipeline import StudyResult
+from pelvimets.io.dicom.form import DicomForm
 from pelvimets.io.dicom.results import write_dicom_results
 from pelvimets.io.study import open_study
 
@@ -53,13 +55,10 @@ def results(folder: Path, opened, kind: str) -> tuple[Path, ...]:
     headers = {uid: opened.headers(uid) for source in sources for uid in source.all_series}
     return write_dicom_results(
         folder,
-        study,
+        StudyResult(study, bones, lesions, findings),
         headers,
-        bones,
-        lesions,
-        findings,
         PDF,
-        segmentation_type=kind,
+        DicomForm(labelmap=kind == "LABELMAP"),
         clock=lambda: MOMENT,
     )
 

@@ -45,7 +45,7 @@ GRIDS = {
 @pytest.mark.parametrize("frames", [None, (1, 2, 3, 4, 5)], ids=["classic", "enhanced"])
 def test_structures_are_the_masks(tmp_path, name, frames):
     case = make_case({Sequence.T1: GRIDS[name]}, frame_numbers=frames)
-    paths = {p.name: p for p in write(tmp_path, case, structures=True)}
+    paths = {p.name: p for p in write(tmp_path, case, rtstruct=True)}
     structures = pydicom.dcmread(paths["t1_rtstruct.dcm"])
     assert structures.Modality == "RTSTRUCT" and structures.StudyInstanceUID == STUDY_UID
     masks = read_masks(structures, GRIDS[name])
@@ -69,7 +69,7 @@ def test_the_same_masks_have_the_same_name_and_without_the_wish_there_is_none(tm
     uids = [
         pydicom.dcmread(p).SOPInstanceUID
         for folder in ("a", "b")
-        for p in write(tmp_path / folder, case, structures=True)
+        for p in write(tmp_path / folder, case, rtstruct=True)
         if p.name == "t1_rtstruct.dcm"
     ]
     assert len(uids) == 2 and len(set(uids)) == 1
@@ -79,7 +79,7 @@ def test_the_same_masks_have_the_same_name_and_without_the_wish_there_is_none(tm
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools is not installed")
 def test_dciodvfy_finds_no_error(tmp_path):
     case = make_case({Sequence.T1: GRIDS["oblique"]})
-    write(tmp_path, case, structures=True)
+    write(tmp_path, case, rtstruct=True)
     path = tmp_path / "t1_rtstruct.dcm"
     told = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
     errors = [line for line in told.stderr.splitlines() if line.startswith("Error")]

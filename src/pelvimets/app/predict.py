@@ -3,50 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pelvimets import __version__
 from pelvimets.app.result import (
     DICOM_FOLDER,
-    StudyResult,
-    acquisition_to_dict,
-    acquisitions,
     content_of,
     rehearse_dicom,
     write_dicom,
     write_result,
 )
-from pelvimets.config import ReadingSettings, settings_to_dict
+from pelvimets.config import ReadingSettings
 from pelvimets.core.budget import Extent, estimate
-from pelvimets.core.digest import volume_digest
-from pelvimets.core.evidence import weigh_lesions
 from pelvimets.core.field import (
-    parts_to_read,
-    restored_bones,
-    restored_lesions,
     search_windows,
 )
 from pelvimets.core.findings import Findings
-from pelvimets.core.flags import flags_of
 from pelvimets.core.geometry import check_scale
 from pelvimets.core.given import GivenBones
-from pelvimets.core.measure import Origin, measure
+from pelvimets.core.pipeline import StudyResult, process_study
 from pelvimets.core.progress import Progress, silent
-from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import SeriesRole, Study
 from pelvimets.errors import InputError
+from pelvimets.io.dicom.form import DicomForm
 from pelvimets.io.exchange.given_bones import read_given_bones
 from pelvimets.io.nifti.study import nifti_grid, read_nifti_study
 from pelvimets.io.record.output import RECORD_NAME, staged_folder, write_json
+from pelvimets.io.record.run_record import run_record
 from pelvimets.io.record.stages import StageClock, check_memory, peak_memory_mib
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy, open_study
@@ -71,36 +60,6 @@ class RunSummary:
     seconds: float
     peak_memory_mib: int
     failed: tuple[str, ...] = ()
-
-
-def process_study(
-    study: Study, segmenter: Segmenter, clock: StageClock | None = None
-) -> StudyResult:
-    """Segment bones, segment lesions, measure: the pure middle of the main path."""
-    clock = clock or StageClock(silent, 0)
-    parts = parts_to_read(study.images, segmenter, clock.stage)
-    images = {s: parts[s].cut(image) if s in parts else image for s, image in study.images.items()}
-    found = segment_study(images, segmenter, clock.stage)
-    adc = study.adc.volume if study.adc else None
-    settings = segmenter.settings.lesions
-    with clock.stage("weigh lesions"):
-        bones = restored_bones({s: own.bones for s, own in found.items()}, parts)
-        masks = restored_lesions(weigh_lesions(found, adc, settings), parts)
-    with clock.stage("measure"):
-        findings = measure(
-            bones,
-            masks,
-            adc,
-            settings,
-            Origin(
-                patient_key=study.patient_key,
-                bundle=segmenter.name,
-                uid_seed=f"{segmenter.name}/{study_digest(study)}",
-                flags=flags_of(study, bones, settings),
-                learned_from=segmenter.learned_from,
-            ),
-        )
-    return StudyResult(study, bones, masks, findings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +102,10 @@ def write_run(
     if options.dicom and reading.opened is not None:
         with clock.stage("DICOM"):
             headers = _headers(result.study, reading.opened)
-            failed = _extra_dicom(work, result, headers, content, created, options)
-    record = _record(result, segmenter, clock, created, options)
+            failed = _extra_dicom(work, result, headers, content, created, _form(options))
+    budget = estimate(Extent.of(result.study), segmenter.settings, options.tile_voxels)
+    record = run_record(result.study, segmenter, clock, created, budget)
+    record |= {"small_tiles": options.small_tiles, "precision": options.precision.value}
     record |= {"labelmap": options.labelmap, "rtstruct": options.rtstruct}
     record |= {"failed_outputs": list(failed)}
     write_json(work / RECORD_NAME, record)
@@ -157,20 +118,12 @@ def _extra_dicom(
     headers: HeadersBySeries,
     content: ReportContent,
     created: datetime,
-    options: RunOptions,
+    form: DicomForm,
 ) -> tuple[str, ...]:
     """Write the DICOM results; should that fail, masks and report stay, and the failure is told."""
     try:
         with staged_folder(work / DICOM_FOLDER) as folder:
-            write_dicom(
-                folder,
-                result,
-                headers,
-                content,
-                created,
-                labelmap=options.labelmap,
-                rtstruct=options.rtstruct,
-            )
+            write_dicom(folder, result, headers, content, created, form)
     except Exception as error:
         from pelvimets.io.dicom.rehearsal import what_failed
 
@@ -223,8 +176,8 @@ def predict(
         if options.dicom and opened is not None:
             with clock.stage("DICOM rehearsal"):
                 headers = _headers(study, opened)
-                rehearse_dicom(work, study, headers, created, labelmap=options.labelmap)
-        result = process_study(study, segmenter, clock)
+                rehearse_dicom(work, study, headers, created, _form(options))
+        result = process_study(study, segmenter, clock.stage)
         failed = write_run(work, Reading(result, segmenter, clock, opened), options, created)
     return RunSummary(
         report=out / "report.html",
@@ -272,9 +225,13 @@ def opened_networks(
     return segmenter.unseen_by(source.name or ""), ()
 
 
+def _form(options: RunOptions) -> DicomForm:
+    return DicomForm(labelmap=options.labelmap, rtstruct=options.rtstruct)
+
+
 def _notes(study: Study) -> tuple[str, ...]:
     """What the user must hear of the study and of each image taken."""
-    of_images = (f"{a.label}: {note}" for a in acquisitions(study).values() for note in a.notes)
+    of_images = (f"{a.label}: {note}" for a in study.acquisitions.values() for note in a.notes)
     return (*study.notes, *of_images)
 
 
@@ -339,17 +296,9 @@ def read_input(
 
 
 def _headers(study: Study, opened: OpenStudy) -> HeadersBySeries:
-    sources = [a.source for a in acquisitions(study).values() if a.source is not None]
+    sources = [a.source for a in study.acquisitions.values() if a.source is not None]
     uids = dict.fromkeys(uid for source in sources for uid in source.all_series)
     return {uid: opened.headers(uid) for uid in uids}
-
-
-def study_digest(study: Study) -> str:
-    """SHA-256 of the images read: voxels and their place, not names or files."""
-    digest = hashlib.sha256()
-    for acquisition in acquisitions(study).values():
-        digest.update(volume_digest(acquisition.volume).encode())
-    return digest.hexdigest()
 
 
 def check_budget(
@@ -361,40 +310,3 @@ def check_budget(
     options = options or RunOptions()
     needed = estimate(extent, settings, options.tile_voxels).memory_mib
     check_memory(needed, "Reading this study", options.memory_limit_mib)
-
-
-def _record(
-    result: StudyResult,
-    segmenter: Segmenter,
-    clock: StageClock,
-    created: datetime,
-    options: RunOptions,
-) -> dict[str, Any]:
-    study = result.study
-    images = tuple(image.geometry for image in study.images.values())
-    adc = None if study.adc is None else study.adc.volume.geometry
-    budget = estimate(Extent(images, adc), segmenter.settings, options.tile_voxels)
-    inputs = {
-        name: {"sha256": volume_digest(item.volume), **acquisition_to_dict(item)}
-        for name, item in acquisitions(study).items()
-    }
-    return {
-        "pelvimets": __version__,
-        "created": created.isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "bundle": {"name": segmenter.name, "weights_sha256": segmenter.weights_sha256},
-        "settings": settings_to_dict(segmenter.settings),
-        "inputs": inputs,
-        "notes": list(study.notes),
-        "series": [asdict(decision) for decision in study.decisions],
-        "stages": clock.stages,
-        "seconds": round(clock.seconds, 3),
-        "small_tiles": options.small_tiles,
-        "precision": options.precision.value,
-        "estimate": {"memory_mib": round(budget.memory_mib), "seconds": round(budget.seconds, 1)},
-    }
-
-
-def _versions() -> dict[str, str]:
-    packages = ("numpy", "scipy", "SimpleITK", "pydicom", "openvino", "connected-components-3d")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

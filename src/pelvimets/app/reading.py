@@ -14,10 +14,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
-from pelvimets.app.predict import Reading, check_budget, process_study, read_input, write_run
-from pelvimets.app.result import StudyResult
+from pelvimets.app.predict import Reading, check_budget, read_input, write_run
 from pelvimets.core.budget import Extent
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
+from pelvimets.core.pipeline import StudyResult, process_study
 from pelvimets.core.progress import silent
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
@@ -172,11 +172,9 @@ def predict(
     """
     remove_telemetry()
     networks = segmenter or load_segmenter(None if bundle is None else Path(bundle))
-    adc = None if study.adc is None else study.adc.volume.geometry
-    images = tuple(image.geometry for image in study.images.values())
-    check_budget(Extent(images, adc), networks.settings)
+    check_budget(Extent.of(study), networks.settings)
     clock = StageClock(silent, 0)
-    found: StudyResult = process_study(study, networks, clock)
+    found: StudyResult = process_study(study, networks, clock.stage)
     opened = study.opened if isinstance(study, OpenedStudy) else None
     reading = Reading(found, networks, clock, opened)
     return Result(found.study, found.bones, found.lesions, found.findings, reading)

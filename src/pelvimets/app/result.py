@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pelvimets import __version__
 from pelvimets.core.corrected import ReviewedStudy
-from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
+from pelvimets.core.findings import BoneMasks, LesionMasks
 from pelvimets.core.lanes import side_by_side
+from pelvimets.core.pipeline import StudyResult
 from pelvimets.core.review import Review
-from pelvimets.core.study import Acquisition, SeriesDecision, SeriesRole, SourceReference, Study
+from pelvimets.core.study import Study
+from pelvimets.io.dicom.form import DicomForm
 from pelvimets.io.dicom.source_headers import (
     SOURCE_HEADERS_NAME,
     read_source_headers,
@@ -21,38 +21,25 @@ from pelvimets.io.dicom.source_headers import (
 )
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.nifti.names import image_name, mask_name
+from pelvimets.io.record.acquisitions import read_study_of_run
 from pelvimets.io.record.output import staged_folder, write_bytes, write_json, write_text
 from pelvimets.io.record.run_record import read_run_record
-from pelvimets.labels import Sequence
 from pelvimets.report.cohort import thumbnail
-from pelvimets.report.content import Provenance, ReportContent, Reviewed, report_content
+from pelvimets.report.content import (
+    Provenance,
+    ReportContent,
+    Reviewed,
+    local_words,
+    report_content,
+)
 from pelvimets.report.data import findings_to_dict, lesions_csv
 from pelvimets.report.html import render_html
 
 if TYPE_CHECKING:
-    from pelvimets.io.dicom.seg import SegmentationType
-    from pelvimets.io.dicom.signoff import SignOff
     from pelvimets.io.dicom.source import HeadersBySeries
 
 DICOM_FOLDER = "dicom"
 THUMBNAIL_NAME = "thumbnail.png"
-_ADC = "adc"
-
-
-@dataclass(frozen=True, eq=False)
-class StudyResult:
-    """All that reading a study gives."""
-
-    study: Study
-    bones: BoneMasks
-    lesions: LesionMasks
-    findings: Findings
-
-
-def acquisitions(study: Study) -> dict[str, Acquisition]:
-    """The acquisitions present by the name of their file."""
-    named = {Sequence.DWI.value: study.dwi, Sequence.T1.value: study.t1, _ADC: study.adc}
-    return {name: item for name, item in named.items() if item is not None}
 
 
 def content_of(
@@ -68,18 +55,6 @@ def content_of(
     return report_content(result.study, result.bones, result.lesions, result.findings, provenance)
 
 
-def local_words(moment: datetime) -> str:
-    """A moment by the clock of this place, with its distance from UTC.
-
-    >>> from datetime import timezone, timedelta
-    >>> local_words(datetime(2026, 3, 1, 8, 5, tzinfo=timezone(timedelta(hours=1))))
-    '2026-03-01 08:05 (UTC+01:00)'
-    """
-    here = moment if moment.utcoffset() else moment.astimezone()
-    offset = here.strftime("%z")
-    return f"{here:%Y-%m-%d %H:%M} (UTC{offset[:3]}:{offset[3:5]})"
-
-
 def _reviewed(review: Review) -> Reviewed:
     signed = local_words(datetime.fromisoformat(review.signed)) if review.signed else ""
     notes = {entry.number: entry.note for entry in review.lesions if entry.note}
@@ -92,7 +67,7 @@ def write_result(folder: Path, result: StudyResult, content: ReportContent) -> N
     images.mkdir()
     volumes = {
         images / image_name(name): acquisition.volume
-        for name, acquisition in acquisitions(result.study).items()
+        for name, acquisition in result.study.acquisitions.items()
     }
     for sequence, mask in result.bones.by_sequence.items():
         volumes[folder / mask_name(sequence, "bones")] = mask
@@ -111,7 +86,7 @@ def _write_report(folder: Path, content: ReportContent) -> None:
 
 
 def rehearse_dicom(
-    beside: Path, study: Study, headers: HeadersBySeries, created: datetime, *, labelmap: bool
+    beside: Path, study: Study, headers: HeadersBySeries, created: datetime, form: DicomForm
 ) -> None:
     """Refuse a study of which DICOM results cannot be made, before the networks run.
 
@@ -120,11 +95,7 @@ def rehearse_dicom(
     """
     from pelvimets.io.dicom.rehearsal import rehearse_dicom_results  # takes long to load
 
-    rehearse_dicom_results(beside, study, headers, _segmentation_type(labelmap), created)
-
-
-def _segmentation_type(labelmap: bool) -> SegmentationType:
-    return "LABELMAP" if labelmap else "BINARY"
+    rehearse_dicom_results(beside, study, headers, form, created)
 
 
 def write_dicom(
@@ -133,10 +104,7 @@ def write_dicom(
     headers: HeadersBySeries,
     content: ReportContent,
     created: datetime,
-    *,
-    signoff: SignOff | None = None,
-    labelmap: bool = False,
-    rtstruct: bool = False,
+    form: DicomForm,
 ) -> None:
     """Write the DICOM results and the source headers that a correction needs.
 
@@ -147,19 +115,8 @@ def write_dicom(
     from pelvimets.io.dicom.results import write_dicom_results  # takes long to load
     from pelvimets.report.printed import print_report
 
-    write_dicom_results(
-        folder,
-        result.study,
-        headers,
-        result.bones,
-        result.lesions,
-        result.findings,
-        print_report(content),
-        segmentation_type=_segmentation_type(labelmap),
-        structures=rtstruct,
-        signoff=signoff,
-        clock=lambda: created,
-    )
+    pdf = print_report(content)
+    write_dicom_results(folder, result, headers, pdf, form, clock=lambda: created)
     write_source_headers(folder, headers)
 
 
@@ -184,56 +141,13 @@ def regenerate(out: Path, reviewed: ReviewedStudy) -> None:
                 {s: read_nifti(out / mask_name(s, "bones")) for s in reviewed.lesions},
                 {s: read_nifti(out / mask_name(s, "lesions")) for s in reviewed.lesions},
             )
-            write_dicom(work, result, headers, content, created, signoff=signoff, **kinds)
+            form = DicomForm(**kinds, signoff=signoff)
+            write_dicom(work, result, headers, content, created, form)
     _write_report(out, content)
 
 
 def _corrected(out: Path, record: dict[str, Any], reviewed: ReviewedStudy) -> StudyResult:
-    study = Study(
-        patient_key=reviewed.findings.patient_key,
-        decisions=tuple(_decision_from_dict(row) for row in record["series"]),
-        notes=tuple(record["notes"]),
-        **{name: _acquisition(out, name, data) for name, data in record["inputs"].items()},
-    )
+    study = read_study_of_run(out, record, reviewed.findings.patient_key)
     bones = dict(reviewed.bones)
     masks = LesionMasks.of(reviewed.lesions)
     return StudyResult(study, BoneMasks(bones), masks, reviewed.findings)
-
-
-def acquisition_to_dict(acquisition: Acquisition) -> dict[str, Any]:
-    """Plain data of an acquisition, without its voxels."""
-    return {f.name: _plain(acquisition, f.name) for f in fields(acquisition) if f.name != "volume"}
-
-
-def _plain(acquisition: Acquisition, name: str) -> Any:
-    value = getattr(acquisition, name)
-    return asdict(value) if isinstance(value, SourceReference) else value
-
-
-def _acquisition(out: Path, name: str, data: Mapping[str, Any]) -> Acquisition:
-    known = {f.name for f in fields(Acquisition)} - {"volume", "source", "notes", "role"}
-    source = data["source"]
-    return Acquisition(
-        volume=read_nifti(out / "images" / image_name(name)),
-        role=SeriesRole(data["role"]),
-        notes=tuple(data["notes"]),
-        source=_source(source) if source else None,
-        **{key: data[key] for key in known if key in data},  # records of earlier versions lack some
-    )
-
-
-def _source(data: Mapping[str, Any]) -> SourceReference:
-    frames = data["frame_numbers"]
-    reference = SourceReference(**data)
-    return replace(
-        reference,
-        sop_instance_uids=tuple(data["sop_instance_uids"]),
-        frame_numbers=None if frames is None else tuple(frames),
-        other_series=tuple(data.get("other_series", ())),
-    )
-
-
-def _decision_from_dict(row: Mapping[str, Any]) -> SeriesDecision:
-    values = {**row, "role": SeriesRole(row["role"])}
-    values["b_values_s_per_mm2"] = tuple(row["b_values_s_per_mm2"])
-    return SeriesDecision(**values)

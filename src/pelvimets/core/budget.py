@@ -9,6 +9,7 @@ from pelvimets.config import ReadingSettings
 from pelvimets.core.field import search_windows
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import network_grid
+from pelvimets.core.study import Study
 
 # Fits to ``benchmarks/estimate.py``: MiB, seconds on two free cores, millions of voxels.
 _LEAST_MIB = 770.0
@@ -32,6 +33,12 @@ class Extent:
     images: tuple[Geometry, ...]
     adc: Geometry | None = None
     unpacked_bytes: int = 0
+
+    @staticmethod
+    def of(study: Study) -> Extent:
+        """Of what has been read."""
+        images = tuple(image.geometry for image in study.images.values())
+        return Extent(images, None if study.adc is None else study.adc.volume.geometry)
 
 
 @dataclass(frozen=True)

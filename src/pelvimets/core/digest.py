@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
-
-if TYPE_CHECKING:
-    pass
 
 
 def volume_digest(volume: Volume) -> str:
@@ -18,4 +15,12 @@ def volume_digest(volume: Volume) -> str:
     digest = hashlib.sha256(f"{volume.array.dtype.str}{volume.array.shape}".encode())
     digest.update(np.round(volume.geometry.matrix, 6).tobytes())
     digest.update(np.ascontiguousarray(volume.array).data)
+    return digest.hexdigest()
+
+
+def study_digest(study: Study) -> str:
+    """SHA-256 of the images read: voxels and their place, not names or files."""
+    digest = hashlib.sha256()
+    for acquisition in study.acquisitions.values():
+        digest.update(volume_digest(acquisition.volume).encode())
     return digest.hexdigest()

@@ -120,6 +120,12 @@ class Study:
         return self.dwi if sequence is Sequence.DWI else self.t1
 
     @property
+    def acquisitions(self) -> dict[str, Acquisition]:
+        """The acquisitions present, the ADC map too, by the names of their files."""
+        named = {Sequence.DWI.value: self.dwi, Sequence.T1.value: self.t1, "adc": self.adc}
+        return {name: item for name, item in named.items() if item is not None}
+
+    @property
     def sequences(self) -> tuple[Sequence, ...]:
         """The sequences present."""
         return tuple(self.images)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pelvimets.app.result import DICOM_FOLDER, local_words
+from pelvimets.app.result import DICOM_FOLDER
 from pelvimets.core.follow_up.course import Course, follow
 from pelvimets.core.follow_up.matching import TimePoint
 from pelvimets.core.follow_up.settings import FollowUpSettings
@@ -17,6 +17,7 @@ from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.record.output import staged_folder, write_json, write_text
 from pelvimets.io.record.review import ReviewFolder, read_findings, read_run_output
 from pelvimets.reading_room.output import lesion_settings
+from pelvimets.report.content import local_words
 from pelvimets.report.data import findings_from_dict
 from pelvimets.report.follow_up import course_to_dict, render_course
 

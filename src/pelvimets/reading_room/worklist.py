@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pelvimets import __version__
-from pelvimets.app.result import THUMBNAIL_NAME, local_words
+from pelvimets.app.result import THUMBNAIL_NAME
 from pelvimets.core.review import Review, Verdict
 from pelvimets.errors import InputError, PelvimetsError, ReviewError, shown
 from pelvimets.io.record import review as store
@@ -27,6 +27,7 @@ from pelvimets.report.cohort import (
     cohort_row,
     render_cohort,
 )
+from pelvimets.report.content import local_words
 
 TABLE_NAME, PAGE_NAME = "cohort.csv", "index.html"
 _NOT_READ = "not read: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from pelvimets.core.findings import (
     BoneMasks,
@@ -138,6 +139,18 @@ def report_content(
 
 
 Titles = Mapping[Sequence, str]
+
+
+def local_words(moment: datetime) -> str:
+    """A moment by the clock of this place, with its distance from UTC.
+
+    >>> from datetime import timezone, timedelta
+    >>> local_words(datetime(2026, 3, 1, 8, 5, tzinfo=timezone(timedelta(hours=1))))
+    '2026-03-01 08:05 (UTC+01:00)'
+    """
+    here = moment if moment.utcoffset() else moment.astimezone()
+    offset = here.strftime("%z")
+    return f"{here:%Y-%m-%d %H:%M} (UTC{offset[:3]}:{offset[3:5]})"
 
 
 def title_of(study: Study, sequence: Sequence) -> str:

@@ -17,11 +17,12 @@ from pydicom.dataset import Dataset
 from pelvimets.config import LesionSettings
 from pelvimets.core.findings import BoneMasks, LesionMasks
 from pelvimets.core.measure import Origin, measure
+from pelvimets.core.pipeline import StudyResult
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, PelvimetsError
+from pelvimets.io.dicom.form import DicomForm
 from pelvimets.io.dicom.results import write_dicom_results
-from pelvimets.io.dicom.seg import SegmentationType
 from pelvimets.io.dicom.source import HeadersBySeries
 from pelvimets.labels import Bone, Sequence
 
@@ -37,7 +38,7 @@ def rehearse_dicom_results(
     beside: Path,
     study: Study,
     headers: HeadersBySeries,
-    segmentation_type: SegmentationType,
+    form: DicomForm,
     moment: datetime,
 ) -> None:
     """Make the DICOM results of a small made-up finding, and throw them away.
@@ -46,7 +47,7 @@ def rehearse_dicom_results(
         beside: Folder to write into meanwhile.
         study: The study that was read from DICOM.
         headers: Headers (no pixels) of its images, by Series Instance UID.
-        segmentation_type: BINARY or LABELMAP.
+        form: What would be written.
         moment: Date and time of creation.
 
     Raises:
@@ -64,13 +65,10 @@ def rehearse_dicom_results(
         with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=beside) as folder:
             write_dicom_results(
                 Path(folder),
-                study,
+                StudyResult(study, bones, lesions, findings),
                 headers,
-                bones,
-                lesions,
-                findings,
                 _PDF,
-                segmentation_type=segmentation_type,
+                DicomForm(labelmap=form.labelmap),
                 clock=lambda: moment,
             )
     except Exception as error:

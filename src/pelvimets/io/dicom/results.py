@@ -11,15 +11,16 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
+from pelvimets.core.findings import Findings
+from pelvimets.core.pipeline import StudyResult
 from pelvimets.core.study import Acquisition, Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import OutputError, VerificationError
 from pelvimets.io.dicom.codes import Clock
+from pelvimets.io.dicom.form import DicomForm
 from pelvimets.io.dicom.report import build_encapsulated_pdf
 from pelvimets.io.dicom.rtstruct import write_structure_set
-from pelvimets.io.dicom.seg import SegmentationType, build_segmentation, segment_maps
-from pelvimets.io.dicom.signoff import SignOff
+from pelvimets.io.dicom.seg import build_segmentation, segment_maps
 from pelvimets.io.dicom.source import HeadersBySeries, SourceImages, source_images
 from pelvimets.io.dicom.sr import SegmentedSequence, build_report, verify_report
 from pelvimets.io.dicom.verify import verify_segmentation
@@ -28,16 +29,11 @@ from pelvimets.labels import Sequence
 
 def write_dicom_results(
     folder: Path,
-    study: Study,
+    result: StudyResult,
     headers_by_series: HeadersBySeries,
-    bones: BoneMasks,
-    lesions: LesionMasks,
-    findings: Findings,
     report_pdf: bytes,
+    form: DicomForm | None = None,
     *,
-    segmentation_type: SegmentationType = "BINARY",
-    structures: bool = False,
-    signoff: SignOff | None = None,
     clock: Clock,
 ) -> tuple[Path, ...]:
     """Write ``{dwi,t1}_seg.dcm``, ``sr.dcm`` and ``report.dcm``, and prove them.
@@ -49,15 +45,10 @@ def write_dicom_results(
 
     Args:
         folder: Where to write; made if it is not there.
-        study: The study that was read from DICOM.
+        result: Masks and findings of a study that was read from DICOM.
         headers_by_series: Headers (no pixels) of its images, by Series Instance UID.
-        bones: Bone masks per sequence.
-        lesions: Lesion masks per sequence.
-        findings: What was measured in these masks.
         report_pdf: The report as PDF.
-        segmentation_type: BINARY, or LABELMAP for readers that know it.
-        structures: Write ``{dwi,t1}_rtstruct.dcm`` as well.
-        signoff: A reader's review of the masks; None where there is none.
+        form: Kind of Segmentation, RT Structure Sets, a reader's word; None takes the usual.
         clock: Gives the date and time of creation; asked once.
 
     Returns:
@@ -68,16 +59,17 @@ def write_dicom_results(
         VerificationError: if a written file does not hold what was meant.
         OutputError: if the report is no PDF or a file cannot be written.
     """
-    run = _Run(folder, findings, segmentation_type, signoff, clock())
+    form, bones, lesions = form or DicomForm(), result.bones, result.lesions
+    run = _Run(folder, result.findings, form, clock())
     sources = {
-        sequence: source_images(_acquisition(study, sequence), headers_by_series)
+        sequence: source_images(_acquisition(result.study, sequence), headers_by_series)
         for sequence in bones.by_sequence
     }
     _make(folder)
     with _names_as_given():
         parts = [run.segmented(source, s, bones[s], lesions[s]) for s, source in sources.items()]
         segmentations = [run.path_of(part) for part in parts if part.segmentation]
-        if structures:
+        if form.rtstruct:
             segmentations += [run.structured(p, bones[p.sequence]) for p in parts if p.segmentation]
         return (*segmentations, *run.reported(parts, report_pdf))
 
@@ -96,8 +88,7 @@ class _Run:
 
     folder: Path
     findings: Findings
-    kind: SegmentationType
-    signoff: SignOff | None
+    form: DicomForm
     moment: datetime
 
     def segmented(
@@ -105,14 +96,14 @@ class _Run:
     ) -> SegmentedSequence:
         """Write and prove the Segmentation of a sequence."""
         study_uid = source.reference.study_instance_uid
-        maps = segment_maps(bones, lesions, self.findings, sequence, study_uid, self.signoff)
+        maps = segment_maps(bones, lesions, self.findings, sequence, study_uid, self.form.signoff)
         if not maps.segments:
             return SegmentedSequence(sequence, source, maps, None)
         segmentation = build_segmentation(
             maps,
             source,
             sequence,
-            kind=self.kind,
+            kind=self.form.segmentation_type,
             bundle=self.findings.bundle,
             moment=self.moment,
         )
@@ -136,7 +127,9 @@ class _Run:
     def reported(self, parts: list[SegmentedSequence], pdf: bytes) -> tuple[Path, Path]:
         """Write and prove the Structured Report, then the encapsulated PDF."""
         report, document = self.folder / "sr.dcm", self.folder / "report.dcm"
-        measurements = build_report(self.findings, parts, moment=self.moment, signoff=self.signoff)
+        measurements = build_report(
+            self.findings, parts, moment=self.moment, signoff=self.form.signoff
+        )
         _save(measurements, report)
         segmentations = {p.segmentation.SOPInstanceUID: p for p in parts if p.segmentation}
         verify_report(report, self.findings, {uid: p.maps for uid, p in segmentations.items()})

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +27,11 @@ from pelvimets.core.findings import BonePart, Findings, Lesion
 from pelvimets.core.volume import Volume
 from pelvimets.errors import VerificationError
 from pelvimets.io.dicom import codes
+from pelvimets.io.dicom.form import SegmentationType
 from pelvimets.io.dicom.signoff import SignOff, made_bone, made_lesion
 from pelvimets.io.dicom.source import SourceImages, stand_in_uid
 from pelvimets.labels import LESION_CODE, LESION_COLOUR, Sequence
 
-SegmentationType = Literal["BINARY", "LABELMAP"]
 LabelArray = npt.NDArray[np.uint16]
 
 

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
+import platform
+from dataclasses import asdict
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pelvimets import __version__
+from pelvimets.config import settings_to_dict
+from pelvimets.core.budget import Budget
+from pelvimets.core.digest import volume_digest
+from pelvimets.core.segmenter import Segmenter
+from pelvimets.core.study import Study
 from pelvimets.errors import InputError, reason
+from pelvimets.io.record.acquisitions import acquisition_to_dict
 from pelvimets.io.record.output import RECORD_NAME
+from pelvimets.io.record.stages import StageClock
+
+_PACKAGES = ("numpy", "scipy", "SimpleITK", "pydicom", "openvino", "connected-components-3d")
 
 
 def read_run_record(out: Path) -> dict[str, Any]:
@@ -25,3 +39,26 @@ def read_run_record(out: Path) -> dict[str, Any]:
             remedy="Run 'pelvimets predict' again",
         ) from error
     return record
+
+
+def run_record(
+    study: Study, segmenter: Segmenter, clock: StageClock, created: datetime, budget: Budget
+) -> dict[str, Any]:
+    """What was read by which networks, when, how long it took, and what was expected of it."""
+    inputs = {
+        name: {"sha256": volume_digest(item.volume), **acquisition_to_dict(item)}
+        for name, item in study.acquisitions.items()
+    }
+    return {
+        "pelvimets": __version__,
+        "created": created.isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
+        "bundle": {"name": segmenter.name, "weights_sha256": segmenter.weights_sha256},
+        "settings": settings_to_dict(segmenter.settings),
+        "inputs": inputs,
+        "notes": list(study.notes),
+        "series": [asdict(decision) for decision in study.decisions],
+        "stages": clock.stages,
+        "seconds": round(clock.seconds, 3),
+        "estimate": {"memory_mib": round(budget.memory_mib), "seconds": round(budget.seconds, 1)},
+    }
