@@ -140,8 +140,9 @@ def store(out: Path, split: str) -> SampleStore:
 
 def prepare_samples(budget: Budget, out: Path) -> None:
     """Digital patients on the sample grid; those that are there are kept."""
-    from pelvimets.model_development.samples import PhantomPool, draw_pool
+    from pelvimets.model_development.samples import draw_pool
     from pelvimets.training.phantom_samples import validation_samples
+    from pelvimets.training.pool import PhantomPool
 
     settings = settings_of("unet", budget)
     pool = PhantomPool(budget.patients, simulated=0)

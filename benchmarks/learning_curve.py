@@ -112,8 +112,9 @@ def measured(run: Run, out: Path, threads: int) -> dict[str, Any]:
 def draw(
     settings: Any, folder: Path, sources: tuple[str, ...], patients: int, validation: int
 ) -> None:
-    from pelvimets.model_development.samples import PhantomPool, draw_pool
+    from pelvimets.model_development.samples import draw_pool
     from pelvimets.training.phantom_samples import validation_samples
+    from pelvimets.training.pool import PhantomPool
 
     grid, intensity = settings.sample_grid, settings.intensity
     pool = PhantomPool(patients, simulated=0, sources=sources)

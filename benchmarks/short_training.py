@@ -37,8 +37,9 @@ from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.labels import Sequence
 from pelvimets.model.padding import padded_probabilities
 from pelvimets.model.settings import NETWORKS
-from pelvimets.model_development.samples import PhantomPool, draw_pool, sample_store
+from pelvimets.model_development.samples import draw_pool, sample_store
 from pelvimets.training.losses import lesion_loss
+from pelvimets.training.pool import PhantomPool
 from pelvimets.training.presets import DEFAULT_LESIONS
 from pelvimets.training.settings import Stage
 

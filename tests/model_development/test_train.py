@@ -39,7 +39,6 @@ from pelvimets.model_development.bundle import BundleRequest, make_bundle
 from pelvimets.model_development.calibrate import CalibrationRequest, calibrate
 from pelvimets.model_development.folds import train_folds
 from pelvimets.model_development.samples import (
-    PhantomPool,
     begin_pool,
     cohort_splits,
     prepare_cohort,
@@ -50,6 +49,7 @@ from pelvimets.model_development.train import RunSummary, SilentObserver, run_se
 from pelvimets.requests.train import Device, TrainRequest
 from pelvimets.training.checkpoint import read_checkpoint
 from pelvimets.training.observing import RunState
+from pelvimets.training.pool import PhantomPool
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS, PAPER_BONES
 from pelvimets.training.run import load_trained
 from pelvimets.training.settings import Task, TrainingSettings

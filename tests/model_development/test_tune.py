@@ -22,12 +22,12 @@ from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.search_folder import SearchFolder
 from pelvimets.io.record.search_storage import open_storage
-from pelvimets.model_development.samples import PhantomPool
 from pelvimets.model_development.tune import TuneSummary, open_search, run_search
 from pelvimets.model_development.tune_output import PlannedSearch
 from pelvimets.model_development.tune_samples import tune_data
 from pelvimets.requests.train import TuneOptions
 from pelvimets.training.overrides import overridden
+from pelvimets.training.pool import PhantomPool
 from pelvimets.training.presets import DEFAULT_BONES, preset_settings
 from pelvimets.training.sample import Sample
 from pelvimets.training.search.records import Fate, TrialRecord

@@ -13,7 +13,6 @@ from scipy import ndimage
 from pelvimets.core.geometry import Geometry
 from pelvimets.errors import SettingsError
 from pelvimets.labels import Bone
-from pelvimets.model_development.samples import PhantomPool
 from pelvimets.phantom.anatomy.atlas import (
     SOURCES,
     TRAINING_SOURCES,
@@ -25,6 +24,7 @@ from pelvimets.phantom.anatomy.convention import Part, structures
 from pelvimets.phantom.anatomy.healthy import AnatomySettings, axes_of
 from pelvimets.phantom.anatomy.patient import Tissue
 from pelvimets.phantom.samples.sampler import SamplerSettings
+from pelvimets.training.pool import PhantomPool
 
 LARGEST_PACKAGE_BYTES = 8_000_000
 

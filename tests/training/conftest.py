@@ -9,7 +9,7 @@ from pelvimets.config import GridSettings
 from pelvimets.labels import Sequence
 from pelvimets.model.settings import NetworkSettings
 from pelvimets.training.presets import DEFAULT_BONES
-from pelvimets.training.sample import Sample, sample_from_arrays
+from pelvimets.training.sample import Sample, sample_from_arrays, truth_of
 from pelvimets.training.settings import Stage, TrainingSettings
 
 
@@ -26,7 +26,7 @@ def made_sample(number: int, sequence: Sequence = Sequence.DWI) -> Sample:
     image = (image + rng.normal(0, 0.1, bones.shape)).astype(np.float32)
     spacing = (4.0, 2.0, 2.0)
     return sample_from_arrays(
-        f"p{number}_{sequence.value}", sequence, spacing, image, bones, lesions, mimics
+        f"p{number}_{sequence.value}", sequence, spacing, image, truth_of(bones, lesions, mimics)
     )
 
 

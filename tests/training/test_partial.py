@@ -19,6 +19,7 @@ from pelvimets.training.sample import (
     ONE_BY_ONE,
     OPEN_BONE,
     UNION_VALUES,
+    AnnotatedImage,
     Sample,
     any_bone,
     bones_of,
@@ -43,9 +44,9 @@ def made(judged: Judged) -> Sample:
     lesions[2:4, 2:5], lesions[4:6, 2:5] = 1, UNJUDGED_LESION
     image = np.random.default_rng(0).normal(100, 5, SHAPE) + bones
     volume = Volume(image.astype(np.float32), geometry)
-    masks = (Volume(bones, geometry), Volume(lesions, geometry))
-    settings = IntensitySettings()
-    return prepare_sample("p_dwi", Sequence.DWI, volume, *masks, None, GRID, settings, judged)
+    masks = (Volume(bones, geometry), Volume(lesions, geometry), None)
+    given = AnnotatedImage(volume, *masks, judged)
+    return prepare_sample("p_dwi", Sequence.DWI, given, GRID, IntensitySettings())
 
 
 def test_a_sample_keeps_what_was_judged(tmp_path) -> None:

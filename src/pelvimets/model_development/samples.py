@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pelvimets.config import GridSettings, IntensitySettings, settings_to_dict
-from pelvimets.core.judged import UNJUDGED_BONE
 from pelvimets.core.progress import Progress, silent
 from pelvimets.core.splits import Splits, completed_splits
 from pelvimets.core.strata import Member
-from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, SettingsError, listed
 from pelvimets.io.cohort.annotation import ANNOTATION_NAME, read_judged
 from pelvimets.io.cohort.folder import Case, Cohort, CohortPatient, read_case
@@ -24,63 +19,13 @@ from pelvimets.io.record.arrays import ArrayFolder
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.stamps import stamp
 from pelvimets.io.workers import beside, fault_of
-from pelvimets.labels import UNIONS, Bone, Sequence
-from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES, UNSEEN_SOURCES
-from pelvimets.phantom.cohort.population import PatientPlan
-from pelvimets.phantom.samples.sampler import SamplerSettings
-from pelvimets.training.phantom_samples import (
-    EXAMINATIONS,
-    TRAINING_SEEDS,
-    draw_training_sample,
-    simulate_samples,
-    simulated_name,
-    simulated_plans,
-    validation_samples,
-)
-from pelvimets.training.sample import Sample, prepare_sample
+from pelvimets.labels import Sequence
+from pelvimets.training.pool import PhantomPool, draw_first, draw_validation, fill
+from pelvimets.training.sample import AnnotatedImage, Sample, prepare_sample
 from pelvimets.training.settings import Task, TrainingSettings
 from pelvimets.training.store import SampleStore
 
 _KINDS = ("bones", "lesions", "mimics")
-
-
-@dataclass(frozen=True)
-class PhantomPool:
-    """How many digital patients to draw and to simulate.
-
-    Attributes:
-        patients: Drawn samples for training, made in the background while training runs.
-        simulated: Men who are examined by full simulation, on two scanners each; spread among
-            the drawn ones.
-        validation_per_sequence: Drawn samples of each sequence set aside.
-        start_with: Training begins when so many are drawn.
-        sources: Anatomies to build from; leave one out to measure transfer to it.
-
-    Raises:
-        SettingsError: if one of the sources is kept for measuring alone.
-    """
-
-    patients: int = 1000
-    simulated: int = 150
-    validation_per_sequence: int = 12
-    start_with: int = 40
-    sources: tuple[str, ...] = TRAINING_SOURCES
-
-    def __post_init__(self) -> None:
-        unseen = [name for name in self.sources if name in UNSEEN_SOURCES]
-        if unseen:
-            raise SettingsError(
-                "Nothing is trained on the anatomies kept for measuring",
-                got=", ".join(unseen),
-                remedy=f"Choose from {', '.join(TRAINING_SOURCES)}",
-            )
-
-    @property
-    def words(self) -> str:
-        """What a run on it learns from."""
-        whole = self.sources == TRAINING_SOURCES
-        anatomy = "" if whole else f", anatomy {', '.join(self.sources)} alone"
-        return f"digital patients, {self.patients} drawn and {self.simulated} simulated{anatomy}"
 
 
 def sample_store(folder: Path, chosen: tuple[str, ...] | None = None) -> SampleStore:
@@ -259,55 +204,15 @@ class _Maker:
 
 
 def _sample(name: str, case: Case, settings: TrainingSettings) -> Sample:
-    return prepare_sample(
-        name,
-        case.sequence,
-        case.image,
-        _checked_bones(case),
-        _checked_lesions(case),
-        case.mimics,
-        settings.sample_grid,
-        settings.intensity,
-        case.judged,
-    )
+    assert case.bones is not None  # looked at before
+    given = AnnotatedImage(case.image, case.bones, case.lesions, case.mimics, case.judged)
+    return prepare_sample(name, case.sequence, given, settings.sample_grid, settings.intensity)
 
 
 def _annotation_of(patient: CohortPatient) -> tuple[Path, ...]:
     """The file that says what was judged, where there is one."""
     path = patient.folder / ANNOTATION_NAME
     return (path,) if path.is_file() else ()
-
-
-def _checked_bones(case: Case) -> Volume:
-    assert case.bones is not None  # checked before
-    values = np.unique(case.bones.array)
-    known = {0, UNJUDGED_BONE, *map(int, Bone), *(union.value for union in UNIONS)}
-    if not set(values.tolist()) <= known:
-        raise CohortError(
-            "Unknown values in the mask of the bones",
-            got=sorted(set(values.tolist()) - known),
-            remedy=f"Use 0 and {min(Bone):d} to {max(Bone):d}, in the order of 'labels'; "
-            f"{UNJUDGED_BONE} where nobody judged",
-        )
-    if not case.bones.array.any():
-        raise CohortError(
-            "The mask of the bones is empty",
-            remedy="Draw the bones, or take the patient out of the table",
-        )
-    return case.bones
-
-
-def _checked_lesions(case: Case) -> Volume | None:
-    if case.lesions is None:
-        return None
-    values = np.unique(case.lesions.array)
-    if values.min() < 0 or (values != np.round(values)).any():
-        raise CohortError(
-            "Unknown values in the mask of the lesions",
-            got=values[:5].tolist(),
-            remedy="Use 0 and whole numbers from 1, one for each lesion or one for all",
-        )
-    return case.lesions
 
 
 def begin_pool(
@@ -319,17 +224,9 @@ def begin_pool(
         SettingsError: if the store holds samples of other settings.
     """
     check_store(store, settings, pool.sources)
-    grid, intensity = settings.sample_grid, settings.intensity
-    validation = sample_store(store / "validation")
-    wanted = 2 * pool.validation_per_sequence
-    if len(validation.names()) < wanted:
-        drawn = validation_samples(pool.validation_per_sequence, grid, intensity, pool.sources)
-        for number, sample in enumerate(drawn):
-            progress("Drawing for validation", number, wanted)
-            validation.write(sample)
-    for number in range(pool.start_with):
-        progress("Drawing for training", number, pool.start_with)
-        draw_pool(store / "train", grid, intensity, replace(pool, patients=number + 1, simulated=0))
+    form = (settings.sample_grid, settings.intensity)
+    draw_validation(sample_store(store / "validation"), *form, pool, progress)
+    draw_first(sample_store(store / "train"), *form, pool, progress)
 
 
 def fill_pool(settings: TrainingSettings, store: Path, pool: PhantomPool) -> BaseProcess:
@@ -341,26 +238,4 @@ def draw_pool(
     folder: Path, grid: GridSettings, intensity: IntensitySettings, pool: PhantomPool
 ) -> None:
     """Draw and simulate digital patients into a folder until the pool is full."""
-    store = sample_store(folder)
-    drawing = replace(SamplerSettings(), sources=pool.sources)
-    plans = simulated_plans(pool.simulated)
-    for number in range(max(pool.patients, len(plans))):
-        seed, there = TRAINING_SEEDS + number, store.names()  # others may draw, too
-        if number < pool.patients and seed not in _seeds(there):
-            store.write(draw_training_sample(seed, grid, intensity, drawing))
-        for plan in _due(plans, number, pool):
-            last = simulated_name(plan, EXAMINATIONS - 1, Sequence.T1)  # written last
-            if last not in there:
-                for sample in simulate_samples(plan, grid, intensity, pool.sources):
-                    store.write(sample)
-
-
-def _due(plans: tuple[PatientPlan, ...], number: int, pool: PhantomPool) -> tuple[PatientPlan, ...]:
-    """Simulations that stand beside the drawn sample of this number, spread evenly."""
-    total = max(pool.patients, len(plans))
-    return plans[number * len(plans) // total : (number + 1) * len(plans) // total]
-
-
-def _seeds(names: tuple[str, ...]) -> set[int]:
-    first = (name.split("_")[0] for name in names)
-    return {int(number) for number in first if number.isdecimal()}
+    fill(sample_store(folder), grid, intensity, pool)

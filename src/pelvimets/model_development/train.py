@@ -15,11 +15,10 @@ from pelvimets.io.phantom.record import phantom_command, refuse_unseen
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.labels import LearnedFrom
-from pelvimets.model_development.annotations import annotation_notes, cohort_words, first_lines
+from pelvimets.model_development.annotations import annotation_notes, cohort_words
 from pelvimets.model_development.backgrounds import Backgrounds, prepare_backgrounds
 from pelvimets.model_development.run_observers import Keeper, SilentObserver
 from pelvimets.model_development.samples import (
-    PhantomPool,
     begin_pool,
     cohort_splits,
     draw_pool,
@@ -33,8 +32,10 @@ from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES
 from pelvimets.requests.train import DigitalPatients, TrainRequest
 from pelvimets.training.fine_tuning import fine_tuned
 from pelvimets.training.overrides import check_goes_on, overridden
+from pelvimets.training.pool import PhantomPool
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.settings import TrainingSettings, training_settings
+from pelvimets.training.words import first_lines
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback

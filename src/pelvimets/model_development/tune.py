@@ -14,13 +14,13 @@ from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.search_folder import SearchFolder
 from pelvimets.io.record.search_storage import masked_url, open_storage
 from pelvimets.io.record.settings_file import read_settings_file
-from pelvimets.model_development.samples import PhantomPool
 from pelvimets.model_development.start import adopted, load_start, start_source
 from pelvimets.model_development.tune_output import PlannedSearch, write_outputs, write_tables
 from pelvimets.model_development.tune_samples import TuneData, prepared_samples, tune_data
 from pelvimets.requests.train import TuneOptions, TuneRequest
 from pelvimets.training.fine_tuning import fine_tuned
 from pelvimets.training.overrides import overridden
+from pelvimets.training.pool import PhantomPool
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.search.budget import in_epochs, in_minutes
 from pelvimets.training.search.space import (

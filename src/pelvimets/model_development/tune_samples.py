@@ -14,13 +14,13 @@ from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.search_folder import locked
 from pelvimets.labels import Sequence
 from pelvimets.model_development.samples import (
-    PhantomPool,
     begin_pool,
     cohort_splits,
     prepare_cohort,
     sample_store,
     splits_of_run,
 )
+from pelvimets.training.pool import PhantomPool
 from pelvimets.training.settings import TrainingSettings
 from pelvimets.training.store import SampleStore
 

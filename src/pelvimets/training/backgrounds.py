@@ -14,8 +14,8 @@ import numpy as np
 from pelvimets.config import GridSettings, IntensitySettings
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
-from pelvimets.phantom.disease.insertion import InsertionSettings, insert_metastases
-from pelvimets.training.sample import REAL, Sample, prepare_sample
+from pelvimets.phantom.disease.insertion import insert_metastases
+from pelvimets.training.sample import REAL, AnnotatedImage, Sample, prepare_sample
 
 COPIES = 12
 
@@ -32,7 +32,6 @@ def background_samples(
     bones: Volume,
     grid: GridSettings,
     intensity: IntensitySettings,
-    settings: InsertionSettings | None = None,
 ) -> Iterator[Sample]:
     """Copies of one real image, each with metastases of its own or none.
 
@@ -42,7 +41,6 @@ def background_samples(
         image: As acquired.
         bones: Its bone mask, on its grid.
         grid, intensity: Of the samples, as in reading.
-        settings: Of the metastases.
 
     Yields:
         ``COPIES`` samples; where nothing was put in, the truth has no lesion.
@@ -53,15 +51,14 @@ def background_samples(
     for copy in range(COPIES):
         rng = np.random.default_rng([zlib.crc32(key.encode()), copy])
         changed, lesions = insert_metastases(
-            rng, image.array, bones.array, image.geometry.spacing, sequence, settings
+            rng, image.array, bones.array, image.geometry.spacing, sequence
         )
         yield prepare_sample(
             background_name(key, copy, sequence),
             sequence,
-            image.with_array(changed),
-            bones,
-            image.with_array(lesions.astype(np.uint8)),
-            None,
+            AnnotatedImage(
+                image.with_array(changed), bones, image.with_array(lesions.astype(np.uint8))
+            ),
             grid,
             intensity,
         )

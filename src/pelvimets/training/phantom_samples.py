@@ -32,7 +32,14 @@ from pelvimets.phantom.samples.sampler import (
     TrainingSample,
     draw_sample,
 )
-from pelvimets.training.sample import SIMULATED, Sample, prepare_sample, sample_from_arrays
+from pelvimets.training.sample import (
+    SIMULATED,
+    AnnotatedImage,
+    Sample,
+    prepare_sample,
+    sample_from_arrays,
+    truth_of,
+)
 
 FIELD_MM = (320.0, 304.0, 416.0)
 TRAINING_SEEDS = 1_000_000
@@ -145,7 +152,8 @@ def _simulated(
     bones, lesions, mimics = (
         Volume(array, image.geometry) for array in (truth.bones, truth.lesions, truth.mimics)
     )
-    return prepare_sample(name, sequence, image, bones, lesions, mimics, grid, intensity)
+    given = AnnotatedImage(image, bones, lesions, mimics)
+    return prepare_sample(name, sequence, given, grid, intensity)
 
 
 def field_of(drawn: TrainingSample) -> TrainingSample:
@@ -177,7 +185,5 @@ def _prepared(name: str, drawn: TrainingSample, intensity: IntensitySettings) ->
         Sequence(cut.sequence),
         cut.spacing_mm,
         normalise(cut.image, intensity, cut.valid),
-        cut.bones,
-        cut.lesions > 0,
-        cut.mimics > 0,
+        truth_of(cut.bones, cut.lesions > 0, cut.mimics > 0),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import cc3d
 import numpy as np
@@ -13,6 +13,7 @@ from pelvimets.config import GridSettings, IntensitySettings
 from pelvimets.core.judged import UNJUDGED_BONE, UNJUDGED_LESION, Judged
 from pelvimets.core.resample import prepare, resample_labels
 from pelvimets.core.volume import Volume
+from pelvimets.errors import CohortError
 from pelvimets.labels import UNIONS, Bone, Sequence
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -70,20 +71,71 @@ class SampleSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class AnnotatedImage:
+    """An image as acquired and the masks drawn on it, all on one grid.
+
+    Attributes:
+        image: As acquired.
+        bones: ``Bone`` values, unions, or what nobody judged.
+        lesions, mimics: Non-zero where there is one; None of which there is no mask.
+        judged: Which bones a person drew.
+    """
+
+    image: Volume
+    bones: Volume
+    lesions: Volume | None = None
+    mimics: Volume | None = None
+    judged: Judged = field(default_factory=Judged)
+
+    def __post_init__(self) -> None:
+        """Refuse masks that cannot be meant.
+
+        Raises:
+            CohortError: with the values found.
+        """
+        _check_bones(self.bones.array)
+        if self.lesions is not None:
+            _check_lesions(self.lesions.array)
+
+
+def _check_bones(array: npt.NDArray[Any]) -> None:
+    values = set(np.unique(array).tolist())
+    known = {0, UNJUDGED_BONE, *map(int, Bone), *(union.value for union in UNIONS)}
+    if not values <= known:
+        raise CohortError(
+            "Unknown values in the mask of the bones",
+            got=sorted(values - known),
+            remedy=f"Use 0 and {min(Bone):d} to {max(Bone):d}, in the order of 'labels'; "
+            f"{UNJUDGED_BONE} where nobody judged",
+        )
+    if not any(values):
+        raise CohortError(
+            "The mask of the bones is empty",
+            remedy="Draw the bones, or take the patient out of the table",
+        )
+
+
+def _check_lesions(array: npt.NDArray[Any]) -> None:
+    values = np.unique(array)
+    if values.min() < 0 or (values != np.round(values)).any():
+        raise CohortError(
+            "Unknown values in the mask of the lesions",
+            got=values[:5].tolist(),
+            remedy="Use 0 and whole numbers from 1, one for each lesion or one for all",
+        )
+
+
 def prepare_sample(
     name: str,
     sequence: Sequence,
-    image: Volume,
-    bones: Volume,
-    lesions: Volume | None,
-    mimics: Volume | None,
+    given: AnnotatedImage,
     grid: GridSettings,
     intensity: IntensitySettings,
-    judged: Judged | None = None,
 ) -> Sample:
     """Bring an image and its masks to the sample grid, by the same steps as in reading."""
-    prepared = prepare(image, grid, intensity)
-    bones_there = _low_bits(resample_labels(bones, prepared.geometry).array)
+    prepared, lesions = prepare(given.image, grid, intensity), given.lesions
+    bones_there = _low_bits(resample_labels(given.bones, prepared.geometry).array)
     lesions_there, mimics_there = (
         np.zeros(bones_there.shape, dtype=bool)
         if mask is None
@@ -91,22 +143,15 @@ def prepare_sample(
             mask.with_array((mask.array > 0).astype(np.uint8)), prepared.geometry
         ).array
         > 0
-        for mask in (_judged_lesions(lesions), mimics)
+        for mask in (_judged_lesions(lesions), given.mimics)
     )
-    sample = sample_from_arrays(
-        name,
-        sequence,
-        prepared.geometry.spacing,
-        prepared.array,
-        bones_there,
-        lesions_there,
-        mimics_there,
-    )
+    truth = truth_of(bones_there, lesions_there, mimics_there)
+    sample = sample_from_arrays(name, sequence, prepared.geometry.spacing, prepared.array, truth)
     if lesions is not None and (lesions.array == UNJUDGED_LESION).any():
         left_open = lesions.with_array((lesions.array == UNJUDGED_LESION).astype(np.uint8))
         there = resample_labels(left_open, prepared.geometry).array > 0
         sample.truth[there] |= np.uint8(OPEN_LESION_BIT)
-    return replace(sample, values=_values(judged or Judged()))
+    return replace(sample, values=_values(given.judged))
 
 
 def _low_bits(bones: npt.NDArray[np.integer]) -> UInt8Array:
@@ -126,27 +171,32 @@ def _judged_lesions(lesions: Volume | None) -> Volume | None:
     return lesions.with_array(np.where(lesions.array == UNJUDGED_LESION, 0, lesions.array))
 
 
+def truth_of(
+    bones: UInt8Array, lesions: npt.NDArray[np.bool_], mimics: npt.NDArray[np.bool_]
+) -> UInt8Array:
+    """Bones (low bits), lesions and mimics (z, y, x) in one map, as ``Sample.truth``."""
+    truth = bones.astype(np.uint8)
+    truth[lesions] |= np.uint8(LESION_BIT)
+    truth[mimics] |= np.uint8(MIMIC_BIT)
+    return truth
+
+
 def sample_from_arrays(
     name: str,
     sequence: Sequence,
     spacing_mm: tuple[float, float, float],
     image: npt.NDArray[np.float32],
-    bones: UInt8Array,
-    lesions: npt.NDArray[np.bool_],
-    mimics: npt.NDArray[np.bool_],
+    truth: UInt8Array,
 ) -> Sample:
-    """A sample from arrays (z, y, x) on one grid, the image normalised."""
-    truth = bones.astype(np.uint8)
-    truth[lesions] |= np.uint8(LESION_BIT)
-    truth[mimics] |= np.uint8(MIMIC_BIT)
+    """A sample from a normalised image and its truth (z, y, x) on one grid."""
     return Sample(
         name,
         sequence,
         spacing_mm,
         image.astype(np.float16),
         truth,
-        _centres(lesions),
-        _centres(mimics),
+        _centres((truth & np.uint8(LESION_BIT)) > 0),
+        _centres((truth & np.uint8(MIMIC_BIT)) > 0),
     )
 
 
