@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pelvimets.app.exchange import ImportJob, export_nnunet, import_nifti, import_nnunet
+from pelvimets.app.exchange import export_nnunet, import_nifti, import_nnunet
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
@@ -20,6 +20,7 @@ from pelvimets.io.exchange.nnunet_export import Extra, Kind, NnunetOrder
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.nifti.pairs import PairsOptions
 from pelvimets.labels import Bone, Sequence, Split
+from pelvimets.requests.exchange import ImportJob
 from tests.io.exchange_samples import GRIDS, bones, image, lesions, write_cohort, write_dataset
 
 BONES_DWI = NnunetOrder(Kind.BONES, (Sequence.DWI,))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from pelvimets.app.exchange import ImportJob, export_nnunet, import_nifti, import_nnunet
+from pelvimets.app.exchange import export_nnunet, import_nifti, import_nnunet
 from pelvimets.cli.main import app
 from pelvimets.core.judged import UNJUDGED_BONE, UNJUDGED_LESION, Judged
 from pelvimets.core.volume import Volume
@@ -21,6 +21,7 @@ from pelvimets.io.exchange.nnunet_export import Kind, NnunetOrder
 from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.nifti.pairs import PairsOptions
 from pelvimets.labels import HIP_BONE, Bone, Sequence
+from pelvimets.requests.exchange import ImportJob
 from tests.io.exchange_samples import GRIDS, image, write_dataset
 
 GRID = GRIDS[Sequence.DWI]

@@ -6,12 +6,13 @@ from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pelvimets import __version__
+from pelvimets.core.progress import Progress, silent
 from pelvimets.core.segmentation import segment_bones
 from pelvimets.core.volume import Volume
 from pelvimets.io.cohort.folder import read_cohort
@@ -26,30 +27,14 @@ from pelvimets.io.exchange.nnunet_export import (
     export_cases,
     write_dataset,
 )
-from pelvimets.io.nifti.pairs import FoundFile, PairsOptions, find_files, plan_pairs
+from pelvimets.io.nifti.pairs import PairsOptions, find_files, plan_pairs
 from pelvimets.io.record.output import check_output, staged_folder, write_json
-from pelvimets.io.workers import Jobs
 from pelvimets.labels import Sequence, Split
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
+from pelvimets.requests.exchange import ImportJob
 
 MARKER = "exchange.json"
-
-
-class ExchangeObserver(Protocol):
-    """Told how far a copy is."""
-
-    def step(self, name: str, done: int, total: int) -> None:
-        """``done`` of ``total`` patients of a step are finished."""
-        ...
-
-
-@dataclass(frozen=True)
-class Quiet:
-    """An observer that says nothing."""
-
-    def step(self, name: str, done: int, total: int) -> None:
-        """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -71,31 +56,12 @@ class ImportSummary:
     filled: int = 0
 
 
-@dataclass(frozen=True)
-class ImportJob:
-    """How an import is done, whatever its source.
-
-    Attributes:
-        seed: Decides the splits where the source has none.
-        dry_run: Read and check everything as the import would, and write nothing.
-        overwrite: Replace an earlier import.
-        fill_bones: Bundle that draws the bones which no person drew; None leaves them out.
-        jobs: Patients at a time, or a cluster.
-    """
-
-    seed: int = 0
-    dry_run: bool = False
-    overwrite: bool = False
-    fill_bones: Path | None = None
-    jobs: Jobs = 1
-
-
 def import_nnunet(
     datasets: Ordered[Path],
     out: Path,
     options: NnunetOptions,
     job: ImportJob | None = None,
-    observer: ExchangeObserver | None = None,
+    progress: Progress = silent,
 ) -> ImportSummary:
     """Make a cohort of nnU-Net raw data sets; the source stays as it is.
 
@@ -104,23 +70,14 @@ def import_nnunet(
         out: Folder of the cohort; it appears when all is written.
         options: What the names do not say.
         job: How.
-        observer: Told of each patient.
+        progress: Told of each patient that is checked and written.
 
     Raises:
         CohortError: if the source is unclear or contradicts itself.
         OutputError: if the cohort cannot be written.
     """
     plan = plan_nnunet(datasets, options)
-    return _import(plan, out, "nnunet", job or ImportJob(), observer or Quiet())
-
-
-def recognised(folder: Path, options: PairsOptions) -> tuple[FoundFile, ...]:
-    """The NIfTI files of a folder and what each is taken as, for a look before the import.
-
-    Raises:
-        InputError: if there is no NIfTI file, or a pattern cannot be used.
-    """
-    return find_files(folder, options)
+    return _import(plan, out, "nnunet", job or ImportJob(), progress)
 
 
 def import_nifti(
@@ -128,31 +85,31 @@ def import_nifti(
     out: Path,
     options: PairsOptions,
     job: ImportJob | None = None,
-    observer: ExchangeObserver | None = None,
+    progress: Progress = silent,
 ) -> ImportSummary:
     """Make a cohort of a folder of NIfTI images and masks; the source stays as it is.
 
     Args and errors as ``import_nnunet``.
     """
     plan = plan_pairs(folder, find_files(folder, options), options)
-    return _import(plan, out, "nifti", job or ImportJob(), observer or Quiet())
+    return _import(plan, out, "nifti", job or ImportJob(), progress)
 
 
 def _import(
-    plan: ImportPlan, out: Path, kind: str, job: ImportJob, observer: ExchangeObserver
+    plan: ImportPlan, out: Path, kind: str, job: ImportJob, progress: Progress
 ) -> ImportSummary:
     splits = with_splits(plan.patients, plan.table, np.random.default_rng(job.seed))
     summary = _summary(plan, splits)
     fill = None if job.fill_bones is None else BoneFill(job.fill_bones)
     if not job.dry_run:
         check_output(out, overwrite=job.overwrite, result_marker=MARKER)
-    checked = check_sources(plan, lambda done, total: observer.step("check", done, total), job.jobs)
+    checked = check_sources(plan, partial(progress, "check"), job.jobs)
     summary = replace(summary, notes=summary.notes + checked.notes, faults=checked.faults)
     if job.dry_run:
         return summary
     checked.refuse_faults()
     with staged_folder(out, overwrite=job.overwrite, result_marker=MARKER) as work:
-        step = partial(observer.step, "write")
+        step = partial(progress, "write")
         images = write_cohort(plan, splits, work, step, fill, job.jobs)
         read_cohort(work)
         filled = {} if fill is None else {"bones_drawn_by": fill.name, "images": images}
@@ -224,7 +181,7 @@ def export_nnunet(
     order: NnunetOrder,
     *,
     overwrite: bool = False,
-    observer: ExchangeObserver | None = None,
+    progress: Progress = silent,
 ) -> ExportSummary:
     """Write a cohort as an nnU-Net raw data set.
 
@@ -233,22 +190,19 @@ def export_nnunet(
         out: ``DatasetNNN_Name``; it appears when all is written.
         order: Task, sequences and channels.
         overwrite: Replace an earlier export.
-        observer: Told of each case.
+        progress: Told of each case that is checked and written.
 
     Raises:
         CohortError: if the cohort lacks what the data set needs.
         OutputError: if it cannot be written there.
     """
-    observer = observer or Quiet()
     check_dataset_name(out)
     check_output(out, overwrite=overwrite, result_marker=MARKER)
     source = read_cohort(cohort)
     cases = export_cases(source, order)
-    check_cases(cases, order, lambda done, total: observer.step("check", done, total))
+    check_cases(cases, order, partial(progress, "check"))
     with staged_folder(out, overwrite=overwrite, result_marker=MARKER) as work:
-        write_dataset(
-            cases, order, work, out.name, lambda done, total: observer.step("write", done, total)
-        )
+        write_dataset(cases, order, work, out.name, partial(progress, "write"))
         write_json(work / MARKER, _record("export nnunet"))
     held_out = sum(case.held_out for case in cases)
     there = {case.patient.key for case in cases}
