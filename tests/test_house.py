@@ -61,7 +61,6 @@ OPENS_FILES = {
 """What may stand outside ``io``, and why."""
 
 LONGER = {
-    "app/agreement.py: _write: arguments",
     "app/reading.py: read_study: arguments",
     "evaluation/measures/lesions.py: describe_lesions: arguments",
     "io/exchange/monai_bundle.py: lines",

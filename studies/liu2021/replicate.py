@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from pelvimets import __version__
-from pelvimets.app.evaluate import check_study_extra, measure_cohort
+from pelvimets.app.evaluate import measure_cohort
 from pelvimets.core.progress import Progress, silent
 from pelvimets.errors import InputError, SettingsError
 from pelvimets.evaluation.checks import Problem, Weight
+from pelvimets.evaluation.extra import check_study_extra
 from pelvimets.evaluation.report.headlines import headlines
 from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE_IN_SILICO

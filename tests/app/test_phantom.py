@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pelvimets.app.phantom import check_cohort, cohort_members, make_cohort, make_phantom
+from pelvimets.app.phantom import check_cohort, make_cohort, make_phantom
 from pelvimets.errors import CohortError, OutputError
 from pelvimets.io.cohort.folder import read_case, read_cohort
 from pelvimets.io.nifti.files import read_nifti
@@ -65,7 +65,7 @@ def test_flow_and_order_are_kept_beside_the_table(cohort_folder: Path):
 
 
 def test_a_patient_made_alone_has_the_same_bytes(cohort_folder: Path, tmp_path: Path):
-    member = cohort_members(ORDER)[1]
+    member = ORDER.members()[1]
     alone = PhantomOrder(
         member.plan.seed,
         population=Population.LESIONS,

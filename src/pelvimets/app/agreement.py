@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pelvimets import __version__
-from pelvimets.app.evaluate import check_study_extra
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError, PelvimetsError
 from pelvimets.evaluation.checks import Problem, Weight
+from pelvimets.evaluation.extra import check_study_extra
 from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE, NOTICE_IN_SILICO
 from pelvimets.evaluation.statistics.readers import (
@@ -23,6 +23,7 @@ from pelvimets.evaluation.statistics.readers import (
     model_rank,
     summarise_pairs,
 )
+from pelvimets.evaluation.tables.table import Table
 from pelvimets.io.cohort.evaluation_input import patients_of, read_label_mask
 from pelvimets.io.nifti.names import mask_name
 from pelvimets.io.record.output import check_output, staged_folder, write_json, write_text
@@ -76,9 +77,26 @@ def agree(request: AgreementRequest, out: Path, *, overwrite: bool = False) -> A
     model = MODEL if request.model is not None else None
     summaries = summarise_pairs(pairs, request.settings, model)
     rank = model_rank(summaries, MODEL) if model else ()
+    found = _Found(pairs, readers, problems, summaries, rank)
     with staged_folder(out, overwrite=overwrite) as work:
-        _write(work, request, pairs, readers, problems, summaries, rank)
+        _write(work, request, found)
     return Agreement(summaries, tuple(problems), rank, out / "report.html")
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """All that comparing observers gave."""
+
+    pairs: list[PairCase]
+    readers: list[ReaderCase]
+    problems: list[Problem]
+    summaries: tuple[PairSummary, ...]
+    rank: tuple[str, ...]
+
+    @property
+    def tables(self) -> list[Table]:
+        """What is printed of it."""
+        return [agreement_table(self.summaries), consensus_table(self.readers)]
 
 
 def _compare_all(
@@ -124,47 +142,28 @@ def _masks(
     return masks
 
 
-def _write(
-    folder: Path,
-    request: AgreementRequest,
-    pairs: list[PairCase],
-    readers: list[ReaderCase],
-    problems: list[Problem],
-    summaries: tuple[PairSummary, ...],
-    rank: tuple[str, ...],
-) -> None:
+def _write(folder: Path, request: AgreementRequest, found: _Found) -> None:
     from pelvimets.evaluation.figures import looks, mark_in_silico, readers_figure
 
-    tables = [agreement_table(summaries), consensus_table(readers)]
-    write_tables(folder / "tables", tables)
+    in_silico = request.settings.in_silico
+    write_tables(folder / "tables", found.tables)
     with looks():
-        figure = readers_figure(pairs, MODEL if request.model is not None else None)
-        if figure is not None and request.settings.in_silico:
+        figure = readers_figure(found.pairs, MODEL if request.model is not None else None)
+        if figure is not None and in_silico:
             mark_in_silico(figure)
         written = write_figures(folder / "figures", {} if figure is None else {"agreement": figure})
-    write_json(
-        folder / "agreement.json",
-        {
-            "schema": "1.0",
-            "pelvimets": __version__,
-            "pairs": [asdict(pair) for pair in pairs],
-            "readers": [asdict(reader) for reader in readers],
-            "summaries": [asdict(summary) for summary in summaries],
-            "problems": [asdict(problem) for problem in problems],
-        },
-    )
+    kept = ("pairs", "readers", "summaries", "problems")
+    data = {name: [asdict(one) for one in getattr(found, name)] for name in kept}
+    write_json(folder / "agreement.json", {"schema": "1.0", "pelvimets": __version__, **data})
     write_json(
         folder / "run.json", {"pelvimets": __version__, "settings": asdict(request.settings)}
     )
     page = Page(
         title="Agreement of the annotations",
-        notice=NOTICE_IN_SILICO if request.settings.in_silico else NOTICE,
-        summary=(f"Observers: {', '.join(request.observers)}.", *rank),
-        problems=problems,
-        tables=tables,
+        notice=NOTICE_IN_SILICO if in_silico else NOTICE,
+        summary=(f"Observers: {', '.join(request.observers)}.", *found.rank),
+        problems=found.problems,
+        tables=found.tables,
         figures=[PageFigure("DSC of each pair", "svg", w["svg"]) for w in written.values()],
-        case_table=None,
-        links={},
-        version=__version__,
     )
     write_text(folder / "report.html", render_page(page))

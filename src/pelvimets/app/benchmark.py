@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pelvimets import __version__
-from pelvimets.app.evaluate import check_study_extra, measure_cohort
+from pelvimets.app.evaluate import measure_cohort
 from pelvimets.app.phantom import make_cohort
 from pelvimets.core.progress import Progress, silent
 from pelvimets.errors import CohortError, InputError
+from pelvimets.evaluation.extra import check_study_extra
 from pelvimets.evaluation.report.card_facts import evaluation_facts
 from pelvimets.evaluation.report.plain import NOTICE_IN_SILICO, results_to_dict
 from pelvimets.evaluation.results import summarise_cohort

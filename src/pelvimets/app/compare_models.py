@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pelvimets import __version__
-from pelvimets.app.evaluate import check_study_extra
 from pelvimets.evaluation.checks import Problem, Weight
+from pelvimets.evaluation.extra import check_study_extra
 from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE, NOTICE_IN_SILICO
 from pelvimets.evaluation.settings import EvaluationSettings
@@ -88,8 +88,5 @@ def _write(folder: Path, comparison: Comparison, *, in_silico: bool) -> None:
         problems=problems,
         tables=tables,
         figures=[PageFigure(name, "svg", w["svg"]) for name, w in written.items()],
-        case_table=None,
-        links={},
-        version=__version__,
     )
     write_text(folder / "report.html", render_page(page))

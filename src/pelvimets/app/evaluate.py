@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 
 from pelvimets import __version__
 from pelvimets.app.evaluation_output import write_evaluation
 from pelvimets.core.progress import Progress, silent
-from pelvimets.errors import CohortError, InputError, MissingExtraError
+from pelvimets.errors import CohortError, InputError
 from pelvimets.evaluation.checks import Problem, Weight, check_flow, check_splits
+from pelvimets.evaluation.extra import check_study_extra
 from pelvimets.evaluation.measured import Measured, absent
 from pelvimets.evaluation.measures.case import CaseResult, measure_case, with_protocols
 from pelvimets.evaluation.report.headlines import headlines
@@ -39,7 +39,6 @@ from pelvimets.requests.evaluate import EvaluationRequest
 
 ALL_SPLITS = "all"
 _NOT_MEASURED = "not measured"
-_STUDY_PACKAGES = ("matplotlib", "pandas", "sklearn", "yaml")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,21 +51,6 @@ class Evaluated:
     def headlines(self) -> tuple[str, ...]:
         """The main figures in words."""
         return headlines(self.results)
-
-
-def check_study_extra() -> None:
-    """Refuse early where the packages for statistics and figures are missing.
-
-    Raises:
-        MissingExtraError: with the command that installs them.
-    """
-    missing = [name for name in _STUDY_PACKAGES if find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            "Statistics and figures need further packages",
-            got=f"missing: {', '.join(missing)}",
-            remedy="Install them with: pip install 'pelvimets[study]'",
-        )
 
 
 def evaluate(

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from collections.abc import Sequence as Ordered
 from dataclasses import asdict
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from pelvimets import __version__
-from pelvimets.evaluation.figures import (
-    Example,
-    bland_altman_figure,
-    bone_figure,
-    calibration_figure,
-    calibration_groups_figure,
-    flow_figure,
-    froc_figure,
-    looks,
-    mark_in_silico,
-    montage_figure,
-    roc_figure,
-    violin_figure,
-)
-from pelvimets.evaluation.figures.examples import case_scores
-from pelvimets.evaluation.figures.flow import flow_arms, flow_steps
+from pelvimets.evaluation.figures import looks
+from pelvimets.evaluation.figures.whole import evaluation_figures
 from pelvimets.evaluation.measured import Measured
 from pelvimets.evaluation.measures.case import LESIONS
-from pelvimets.evaluation.report.captions import CAPTIONS, caption_of, figure_name
+from pelvimets.evaluation.report.captions import caption_of
 from pelvimets.evaluation.report.claim import claim_table
 from pelvimets.evaluation.report.headlines import headlines
 from pelvimets.evaluation.report.methods import methods_text
 from pelvimets.evaluation.report.page import Page, PageFigure, render_page
 from pelvimets.evaluation.report.plain import NOTICE, NOTICE_IN_SILICO, results_to_dict
-from pelvimets.evaluation.report.run_facts import RunFacts, run_facts
+from pelvimets.evaluation.report.run_facts import facts_of_run
 from pelvimets.evaluation.results import CohortResults
 from pelvimets.evaluation.tables.cohort import cohort_tables
 from pelvimets.evaluation.tables.table import Table
-from pelvimets.io.cohort.pictures import picture_name
+from pelvimets.io.cohort.pictures import kept_picture, picture_name
 from pelvimets.io.record.output import write_json, write_text
-from pelvimets.io.record.results import CaseStore, read_picture, write_figures, write_tables
+from pelvimets.io.record.results import CaseStore, write_figures, write_tables
 from pelvimets.labels import Sequence
 
 
@@ -71,7 +54,7 @@ def write_evaluation(
     written: dict[str, dict[str, bytes]] = {}
     if figures:
         with looks():
-            drawn = evaluation_figures(results, measured, store)
+            drawn = evaluation_figures(results, measured, partial(kept_picture, store))
             written = write_figures(folder / "figures", drawn)
     links = _keep_pictures(folder, results, store)
     write_text(folder / "methods.md", methods_text(results, facts))
@@ -89,20 +72,8 @@ def write_evaluation(
         figures=[_page_figure(name, contents) for name, contents in written.items()],
         case_table=next((table for table in tables if table.key == "cases"), None),
         links=links,
-        version=__version__,
     )
     write_text(folder / "report.html", render_page(page))
-
-
-_SOFTWARE = ("numpy", "scipy", "scikit-learn", "SimpleITK", "matplotlib")
-
-
-def facts_of_run(measured: Measured) -> RunFacts:
-    """What the records of the predictions, the installation and the flow tell."""
-    versions = {"pelvimets": __version__, "Python": platform.python_version()}
-    versions |= {name: version(name) for name in _SOFTWARE}
-    flow = [(row.step, row.reason, row.patients) for row in measured.flow]
-    return run_facts(measured.records, versions, flow)
 
 
 def _sentence(results: CohortResults) -> str:
@@ -113,65 +84,6 @@ def _sentence(results: CohortResults) -> str:
 def _page_figure(name: str, contents: Mapping[str, bytes]) -> PageFigure:
     caption = caption_of(name)
     return PageFigure(caption.title, "svg", contents["svg"], caption.text, name)
-
-
-def evaluation_figures(
-    results: CohortResults, measured: Measured, store: CaseStore
-) -> dict[str, Figure]:
-    """All figures that the data allow, by file name."""
-    made: dict[str, Figure | None] = {
-        "figure1_flow": flow_figure(flow_steps(results, measured), flow_arms(results)),
-        "figure3_bones": bone_figure(results),
-        "figure4a_lesions": violin_figure(results),
-        "roc": roc_figure(results),
-        "froc": froc_figure(results),
-        "calibration": calibration_figure(results),
-        "calibration_groups": calibration_groups_figure(results),
-    }
-    names = {Sequence.DWI: "figure4b_volumes_dwi", Sequence.T1: "figure4c_volumes_t1"}
-    for sequence, agreement in results.volumes.items():
-        made[names[sequence]] = bland_altman_figure(agreement, sequence)
-    for sequence in Sequence:
-        made[f"figure3_bones_{sequence.value}"] = _montage(results, store, sequence, "bones")
-        made[f"figure5_lesions_{sequence.value}"] = _montage(results, store, sequence, LESIONS)
-    figures = {
-        figure_name(name, external=results.external): made[name]
-        for name in CAPTIONS
-        if made.get(name) is not None
-    }
-    if results.settings.in_silico:
-        for figure in figures.values():
-            mark_in_silico(figure)  # type: ignore[arg-type]
-    return figures  # type: ignore[return-value]
-
-
-def _montage(
-    results: CohortResults, store: CaseStore, sequence: Sequence, kind: str
-) -> Figure | None:
-    """Best, median and worst case by DSC (mean DSC of the bones)."""
-    scores = case_scores(results.voxel, sequence, kind)
-    ranked = [
-        (patient, score, path)
-        for patient, score in sorted(scores.items(), key=lambda item: -item[1])
-        if (path := store.pictures() / picture_name(patient, sequence, kind)).is_file()
-    ]
-    if not ranked:
-        return None
-    places = dict.fromkeys((0, len(ranked) // 2, len(ranked) - 1))
-    words = ("best", "median", "worst")
-    examples = [
-        Example(
-            f"{word}: {ranked[place][0]}, DSC {ranked[place][1]:.2f}",
-            read_picture(ranked[place][2]),
-        )
-        for word, place in zip(words, places, strict=False)
-    ]
-    legend = (
-        "image, reference, prediction"
-        if kind == "bones"
-        else "slice; framed part; reference solid yellow, prediction dotted blue"
-    )
-    return montage_figure(f"{sequence.title}, {kind}", examples, legend)
 
 
 def _keep_pictures(

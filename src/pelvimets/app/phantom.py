@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -26,15 +26,15 @@ from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.build import build_follow_up, build_patient
 from pelvimets.phantom.cohort.checks import CheckRow
 from pelvimets.phantom.cohort.paper_checks import paper_table
-from pelvimets.phantom.cohort.population import ENROLMENT, PatientPlan, draw_cohort, enrolment_flow
-from pelvimets.phantom.cohort.record import SeenBySequence, man_drawn, patient_record
+from pelvimets.phantom.cohort.population import ENROLMENT, enrolment_flow
+from pelvimets.phantom.cohort.record import SeenBySequence, man_drawn, patient_record, table_row
 from pelvimets.phantom.physics.imaging import ImagedPatient, examine
 from pelvimets.phantom.physics.sequences import DixonImage
 from pelvimets.phantom.physics.visibility import (
     drawn_truth,
     lesions_seen,
 )
-from pelvimets.requests.phantom import CohortOrder, PhantomOrder
+from pelvimets.requests.phantom import CohortMember, CohortOrder, PhantomOrder
 
 FLOW_NAME = "flow.csv"
 Stage = Callable[[str], None]
@@ -114,29 +114,6 @@ def check_cohort(folder: Path) -> tuple[CheckRow, ...]:
     return paper_table(men, Population(order["population"]))
 
 
-@dataclass(frozen=True)
-class CohortMember:
-    """One patient of a cohort: folder name and order."""
-
-    key: str
-    plan: PatientPlan
-    order: PhantomOrder
-
-
-def cohort_members(cohort: CohortOrder) -> tuple[CohortMember, ...]:
-    """The patients of a cohort, each with what makes him."""
-    plans = draw_cohort(cohort.population, cohort.patients, cohort.seed)
-    width = max(4, len(str(cohort.patients)))
-    return tuple(
-        CohortMember(
-            f"p{number:0{width}d}",
-            plan,
-            PhantomOrder(plan.seed, plan.population, plan.part, cohort.examined),
-        )
-        for number, plan in enumerate(plans, start=1)
-    )
-
-
 def make_cohort(
     cohort: CohortOrder,
     out: Path,
@@ -156,7 +133,7 @@ def make_cohort(
         CohortError: if the folder holds another cohort, or something else; or, once all others
             are made, if a patient could not be.
     """
-    members = cohort_members(cohort)
+    members = cohort.members()
     open_cohort_folder(out, cohort.as_data())
     waiting = [m for m in members if not (out / m.key / PATIENT_RECORD).is_file()]
     done = len(members) - len(waiting)
@@ -176,30 +153,11 @@ def make_cohort(
         )
     flow = enrolment_flow(cohort.population, cohort.patients, cohort.seed)
     write_table(out / FLOW_NAME, [asdict(row) for row in flow])
-    write_table(out / TABLE_NAME, [_row(member, out) for member in members])
+    records = [read_record(out / member.key / PATIENT_RECORD) for member in members]
+    rows = [table_row(m.key, m.plan, record) for m, record in zip(members, records, strict=True)]
+    write_table(out / TABLE_NAME, rows)
     return out
 
 
 def _make_member(member: CohortMember, out: Path) -> None:
     make_phantom(member.order, out / member.key)
-
-
-def _row(member: CohortMember, out: Path) -> dict[str, object]:
-    """One line of patients.csv; disease as it lies in the masks."""
-    record = read_record(out / member.key / PATIENT_RECORD)
-    plan = member.plan
-    return {
-        "patient": member.key,
-        "split": plan.part.value,
-        "m_stage": record["m_stage"],
-        "scanner": record["scanner"]["name"],
-        "age": plan.age_years,
-        "psa": plan.psa_ng_per_ml,
-        "free_psa": plan.free_psa_ng_per_ml,
-        "dataset": plan.dataset,
-        "lesions": sum(lesion["drawn"] for lesion in record["lesions"]),
-        "lesion_volume_cm3": record["lesion_volume_cm3"],
-        "field_strength_t": record["scanner"]["field_strength_t"],
-        "anatomy_source": record["anatomy_source"],
-        "seed": plan.seed,
-    }

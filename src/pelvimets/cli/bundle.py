@@ -81,7 +81,7 @@ def calibrate(
     cluster: ClusterOption = None,
 ) -> None:
     """Weigh the evidence on lesions and choose the cuts on a validation cohort."""
-    from pelvimets.app.evaluate import check_study_extra
+    from pelvimets.evaluation.extra import check_study_extra
 
     check_study_extra()
     from pelvimets.model_development.calibrate import CalibrationRequest

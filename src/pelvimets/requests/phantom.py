@@ -96,6 +96,15 @@ class PhantomOrder:
 
 
 @dataclass(frozen=True)
+class CohortMember:
+    """One patient of a cohort: folder name and order."""
+
+    key: str
+    plan: PatientPlan
+    order: PhantomOrder
+
+
+@dataclass(frozen=True)
 class CohortOrder:
     """A cohort to be made.
 
@@ -110,6 +119,22 @@ class CohortOrder:
     patients: int = option("Number of patients.", default=20, least=1)
     seed: int = option("Decides the cohort.", default=0, least=0)
     examined: Examined = group(Examined)
+
+    def members(self) -> tuple[CohortMember, ...]:
+        """The patients, each with what makes him."""
+        from pelvimets.phantom.cohort.population import draw_cohort
+
+        width = max(4, len(str(self.patients)))
+        return tuple(
+            CohortMember(
+                f"p{number:0{width}d}",
+                plan,
+                PhantomOrder(plan.seed, plan.population, plan.part, self.examined),
+            )
+            for number, plan in enumerate(
+                draw_cohort(self.population, self.patients, self.seed), start=1
+            )
+        )
 
     def as_data(self) -> dict[str, Any]:
         """Plain data that two runs of the same cohort share."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 
 import jinja2
 from markupsafe import Markup
 
+from pelvimets import __version__
 from pelvimets.evaluation.checks import Problem
 from pelvimets.evaluation.tables.table import Table
 
@@ -62,9 +63,9 @@ class Page:
     problems: Sequence[Problem]
     tables: Sequence[Table]
     figures: Sequence[PageFigure]
-    case_table: Table | None
-    links: Mapping[str, Mapping[str, str]]
-    version: str
+    case_table: Table | None = None
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    version: str = __version__
 
 
 def _is_folded(table: Table) -> bool:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
+
+from pelvimets import __version__
+from pelvimets.evaluation.measured import Measured
+
+_SOFTWARE = ("numpy", "scipy", "scikit-learn", "SimpleITK", "matplotlib")
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,14 @@ def run_facts(
         evaluated_with,
         tuple(flow),
     )
+
+
+def facts_of_run(measured: Measured) -> RunFacts:
+    """What the records of the predictions, the installation and the flow tell."""
+    versions = {"pelvimets": __version__, "Python": platform.python_version()}
+    versions |= {name: version(name) for name in _SOFTWARE}
+    flow = [(row.step, row.reason, row.patients) for row in measured.flow]
+    return run_facts(measured.records, versions, flow)
 
 
 def version_words(versions: Mapping[str, str]) -> str:

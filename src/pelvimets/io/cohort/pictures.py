@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from pelvimets.errors import PelvimetsError
-from pelvimets.evaluation.figures.overlays import bone_overlay, lesion_overlay
+from pelvimets.evaluation.figures.overlays import RgbArray, bone_overlay, lesion_overlay
 from pelvimets.evaluation.measures.case import LESIONS, SequenceMasks
 from pelvimets.io.cohort.evaluation_input import CaseFolders
 from pelvimets.io.nifti.files import read_nifti
-from pelvimets.io.record.results import CaseStore, write_picture
+from pelvimets.io.record.results import CaseStore, read_picture, write_picture
 from pelvimets.labels import Sequence
 
 
@@ -37,3 +40,11 @@ def draw_pictures(
             prediction = None
         target = store.pictures() / picture_name(folders.patient, sequence, kind)
         write_picture(target, draw(image, reference, prediction))
+
+
+def kept_picture(
+    store: CaseStore, patient: str, sequence: Sequence, kind: str
+) -> Callable[[], RgbArray] | None:
+    """A picture that was drawn, read when it is called; None where there is none."""
+    path = store.pictures() / picture_name(patient, sequence, kind)
+    return partial(read_picture, path) if path.is_file() else None

@@ -77,3 +77,22 @@ def man_drawn(record: dict[str, Any]) -> ManDrawn:
         lowest_cnr=min((o["cnr"] for own in drawn for o in own), default=None),
         benign=frozenset(MimicKind(mimic["kind"]) for mimic in record["mimics"]),
     )
+
+
+def table_row(key: str, plan: PatientPlan, record: dict[str, Any]) -> dict[str, object]:
+    """One line of patients.csv; disease as it lies in the masks."""
+    return {
+        "patient": key,
+        "split": plan.part.value,
+        "m_stage": record["m_stage"],
+        "scanner": record["scanner"]["name"],
+        "age": plan.age_years,
+        "psa": plan.psa_ng_per_ml,
+        "free_psa": plan.free_psa_ng_per_ml,
+        "dataset": plan.dataset,
+        "lesions": sum(lesion["drawn"] for lesion in record["lesions"]),
+        "lesion_volume_cm3": record["lesion_volume_cm3"],
+        "field_strength_t": record["scanner"]["field_strength_t"],
+        "anatomy_source": record["anatomy_source"],
+        "seed": plan.seed,
+    }
