@@ -62,20 +62,10 @@ OPENS_FILES = {
 
 LONGER = {
     "app/reading.py: read_study: arguments",
-    "evaluation/measures/lesions.py: describe_lesions: arguments",
     "io/exchange/monai_bundle.py: lines",
     "io/exchange/monai_bundle.py: inference: lines",
-    "io/pacs/web.py: _request: arguments",
-    "io/study.py: open_study: arguments",
-    "phantom/anatomy/marrow.py: fat_percent: arguments",
-    "phantom/disease/follow_up.py: _regrow: arguments",
-    "phantom/disease/follow_up.py: evolve: arguments",
-    "phantom/disease/insertion.py: _replace: arguments",
-    "phantom/physics/imaging.py: examine: arguments",
     "phantom/physics/tissue_parameters.py: _row: arguments",
-    "training/data.py: __init__: arguments",
     "training/run.py: train: arguments",
-    "training/search/searching.py: __init__: arguments",
 }
 """What was longer before the rule came. None may be added; what is mended is struck off."""
 

@@ -16,6 +16,7 @@ from pelvimets.errors import SettingsError
 from pelvimets.evaluation.measures import detection
 from pelvimets.evaluation.measures.lesions import (
     LinkedLesion,
+    Named,
     Overlap,
     SequenceLesions,
     describe_lesions,
@@ -71,10 +72,8 @@ def test_records_tell_volume_place_bone_score_and_mimic():
         number_lesions(lesion),
         Geometry.from_axes((1, 1, 7), (4.0, 5.0, 2.0), origin=(100.0, 0.0, 0.0)),
         bones=row("0331000"),
-        labels=row("0780001"),
-        scores={7: 0.4, 8: 0.9},
-        mimics=row("0000002"),
-        mimic_names={2: "cyst"},
+        scored=Named(row("0780001"), {7: 0.4, 8: 0.9}),
+        mimics=Named(row("0000002"), {2: "cyst"}),
     )
     assert [r.volume_cm3 for r in records] == pytest.approx([0.08, 0.04])
     assert records[0].centre_lps_mm == (103.0, 0.0, 0.0)

@@ -22,7 +22,7 @@ from pelvimets.core.study import Acquisition
 from pelvimets.core.volume import Volume
 from pelvimets.io.phantom.study import write_phantom_study
 from pelvimets.phantom.choices import DicomStyle
-from pelvimets.phantom.physics.imaging import ImagedPatient, examine
+from pelvimets.phantom.physics.imaging import ImagedPatient, Wanted, examine
 from pelvimets.phantom.physics.scanner import scanner_of
 from pelvimets.phantom.physics.sequences import DixonImage
 
@@ -43,7 +43,7 @@ def _study(style: DicomStyle) -> tuple[ImagedPatient, tuple[tuple[str, bytes], .
             dixon=replace(scanner.dixon, field=coarse(scanner.dixon.field, 56, 24)),
         ),
         examination_number=2,
-        wanted=tuple(DixonImage),
+        wanted=Wanted(tuple(DixonImage)),
     )
     with tempfile.TemporaryDirectory() as folder:
         write_phantom_study(Path(folder) / "dicom", imaged, style)

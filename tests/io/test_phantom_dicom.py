@@ -24,7 +24,7 @@ from pelvimets.errors import OutputError
 from pelvimets.io.phantom.study import write_phantom_study
 from pelvimets.io.study import read_study
 from pelvimets.phantom.choices import DicomStyle
-from pelvimets.phantom.physics.imaging import ImagedPatient, examine
+from pelvimets.phantom.physics.imaging import WHOLE, ImagedPatient, examine
 from pelvimets.phantom.physics.scanner import Scanner, scanner_of
 from pelvimets.phantom.physics.sequences import DixonImage
 
@@ -51,8 +51,7 @@ def study(request, patient, tmp_path_factory) -> tuple[DicomStyle, ImagedPatient
         patient,
         tiny(scanner_of(style.vendor)),
         examination_number=2,
-        wanted=tuple(DixonImage),
-        companions=True,
+        wanted=WHOLE,
     )
     folder = tmp_path_factory.mktemp(style.value) / "dicom"
     count = write_phantom_study(folder, imaged, style)

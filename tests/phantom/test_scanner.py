@@ -18,7 +18,7 @@ from pelvimets.phantom.choices import Artefacts
 from pelvimets.phantom.physics.diffusion import adc_map
 from pelvimets.phantom.physics.epi import distorted, with_ghost
 from pelvimets.phantom.physics.field_map import field_offset_ppm
-from pelvimets.phantom.physics.imaging import examine
+from pelvimets.phantom.physics.imaging import Wanted, examine
 from pelvimets.phantom.physics.reception import averaged_magnitude, coil_field
 from pelvimets.phantom.physics.sampling import Axis, averaging, band_limit
 from pelvimets.phantom.physics.scanner import ACHIEVA, DISCOVERY, INTERA, SCANNERS, scanner_named
@@ -32,12 +32,14 @@ def patient():
 
 @pytest.fixture(scope="module")
 def usual(patient):
-    return examine(patient, small(DISCOVERY), wanted=tuple(DixonImage))
+    return examine(patient, small(DISCOVERY), wanted=Wanted(tuple(DixonImage)))
 
 
 @pytest.fixture(scope="module")
 def perfect(patient):
-    return examine(patient, small(DISCOVERY), artefacts=Artefacts.none(), wanted=tuple(DixonImage))
+    return examine(
+        patient, small(DISCOVERY), artefacts=Artefacts.none(), wanted=Wanted(tuple(DixonImage))
+    )
 
 
 def test_protocols_are_those_of_table_1():

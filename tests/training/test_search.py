@@ -37,7 +37,7 @@ from pelvimets.training.search.records import (
     places_taken,
     remaining_minutes,
 )
-from pelvimets.training.search.searching import RunningTrial, Search, differences
+from pelvimets.training.search.searching import RunningTrial, Search, Strategy, differences
 from pelvimets.training.search.space import (
     Choice,
     Range,
@@ -165,7 +165,7 @@ def opened(
     storage = STORAGES.enter_context(
         open_storage(url, heartbeat_seconds=heartbeat, grace_seconds=grace)
     )
-    return Search(storage, "study", plan, SPACE, **given)
+    return Search(storage, "study", plan, SPACE, Strategy(**given))
 
 
 @pytest.fixture(autouse=True)

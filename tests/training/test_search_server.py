@@ -16,7 +16,7 @@ import pytest
 from pelvimets.errors import ResourceError, SettingsError
 from pelvimets.io.record.search_storage import masked_url, open_storage
 from pelvimets.training.search.records import Fate, TrialRecord, places_taken
-from pelvimets.training.search.searching import Search
+from pelvimets.training.search.searching import Search, Strategy
 from pelvimets.training.search.space import Choice, Range
 
 SPACE = {"x": Range(0.0, 1.0), "kind": Choice(("flat", "steep"))}
@@ -26,7 +26,7 @@ PASSWORD = "s3cr et@%"
 WORKER = """
     import sys, time
     from pelvimets.io.record.search_storage import open_storage
-    from pelvimets.training.search.searching import Search
+    from pelvimets.training.search.searching import Search, Strategy
     from pelvimets.training.search.space import Choice, Range
     SPACE = {"x": Range(0.0, 1.0), "kind": Choice(("flat", "steep"))}
     url, total, behaviour = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -38,7 +38,7 @@ WORKER = """
         return trial.values["x"]
     with open_storage(url, heartbeat_seconds=1, grace_seconds=3) as storage:
         first = {"x": 0.5, "kind": "flat"}
-        search = Search(storage, "shared", plan, SPACE, first=first, seed=7)
+        search = Search(storage, "shared", plan, SPACE, Strategy(first=first, seed=7))
         while True:
             search.take_back_lost()
             if search.is_full(total):
@@ -134,7 +134,7 @@ def test_two_workers_at_once_share_the_trials_and_the_work_of_a_killed_one(serve
 
 def _records(url: str) -> tuple[TrialRecord, ...]:
     with open_storage(url) as storage:
-        return Search(storage, "shared", PLAN, SPACE, seed=7).records()
+        return Search(storage, "shared", PLAN, SPACE, Strategy(seed=7)).records()
 
 
 def test_another_worker_cannot_bring_another_plan(server: str) -> None:

@@ -28,8 +28,7 @@ from pelvimets.phantom.cohort.checks import CheckRow
 from pelvimets.phantom.cohort.paper_checks import paper_table
 from pelvimets.phantom.cohort.population import ENROLMENT, enrolment_flow
 from pelvimets.phantom.cohort.record import SeenBySequence, man_drawn, patient_record, table_row
-from pelvimets.phantom.physics.imaging import ImagedPatient, examine
-from pelvimets.phantom.physics.sequences import DixonImage
+from pelvimets.phantom.physics.imaging import WHOLE, ImagedPatient, examine
 from pelvimets.phantom.physics.visibility import (
     drawn_truth,
     lesions_seen,
@@ -78,8 +77,7 @@ def _write_time_point(order: PhantomOrder, folder: Path, number: int, stage: Sta
         order.chosen_scanner(),
         artefacts=how.artefacts,
         examination_number=number,
-        wanted=tuple(DixonImage) if how.dicom else (DixonImage.IN_PHASE,),
-        companions=how.dicom is not None,
+        wanted=WHOLE if how.dicom else None,
         stage=stage,
     )
     stage("files")

@@ -11,7 +11,6 @@ from types import TracebackType
 
 from pydicom.dataset import Dataset
 
-from pelvimets.config import SelectionSettings
 from pelvimets.core.adc import adc_um2_per_s
 from pelvimets.core.budget import Extent
 from pelvimets.core.series.facts import SeriesFacts
@@ -104,8 +103,6 @@ def open_study(
     *,
     dwi_series: str | None = None,
     t1_series: str | None = None,
-    limits: ArchiveLimits | None = None,
-    settings: SelectionSettings | None = None,
     same_patient: bool = False,
     before_pixels: Callable[[Extent], None] | None = None,
 ) -> OpenStudy:
@@ -115,8 +112,6 @@ def open_study(
         path: Folder of any nesting, single DICOM file, or zip.
         dwi_series, t1_series: Number, UID or part of the description of a series to take;
             ``'none'`` leaves that sequence out.
-        limits: What a zip may unpack to.
-        settings: How series are judged.
         same_patient: Take all images as of one patient, whatever their headers say.
         before_pixels: Told how large DWI, T1 and ADC are before any pixel is read; refuses
             the study by raising.
@@ -129,14 +124,13 @@ def open_study(
         ResourceError: if a file would cost more memory or time than any image.
     """
     with ExitStack() as resources:  # taken over by the result, or unwound on an error
-        scanned = scan(study_folder(Path(path), limits or ArchiveLimits(), resources))
+        scanned = scan(study_folder(Path(path), ArchiveLimits(), resources))
         _check_one_patient(scanned, same_patient)
         volumes = _volumes(scanned)
         selection = select(
             [volume.facts for volume in volumes],
             dwi_series=dwi_series,
             t1_series=t1_series,
-            settings=settings,
         )
         if selection.refusal is not None:
             raise selection.refusal
@@ -152,18 +146,11 @@ def read_study(
     *,
     dwi_series: str | None = None,
     t1_series: str | None = None,
-    limits: ArchiveLimits | None = None,
-    settings: SelectionSettings | None = None,
     same_patient: bool = False,
 ) -> Study:
     """``open_study`` for those who need no source headers; same arguments and errors."""
     with open_study(
-        path,
-        dwi_series=dwi_series,
-        t1_series=t1_series,
-        limits=limits,
-        settings=settings,
-        same_patient=same_patient,
+        path, dwi_series=dwi_series, t1_series=t1_series, same_patient=same_patient
     ) as opened:
         return opened.study
 
@@ -173,8 +160,6 @@ def inspect(
     *,
     dwi_series: str | None = None,
     t1_series: str | None = None,
-    limits: ArchiveLimits | None = None,
-    settings: SelectionSettings | None = None,
     same_patient: bool = False,
 ) -> tuple[SeriesDecision, ...]:
     """The table of series alone, from headers; a study that would be refused is shown too.
@@ -184,12 +169,10 @@ def inspect(
         SelectionError: if a series asked for is not there.
     """
     with ExitStack() as resources:
-        scanned = scan(study_folder(Path(path), limits or ArchiveLimits(), resources))
+        scanned = scan(study_folder(Path(path), ArchiveLimits(), resources))
         _check_one_patient(scanned, same_patient)
         facts = [volume.facts for volume in _volumes(scanned)]
-        return select(
-            facts, dwi_series=dwi_series, t1_series=t1_series, settings=settings
-        ).decisions
+        return select(facts, dwi_series=dwi_series, t1_series=t1_series).decisions
     raise AssertionError("unreachable")
 
 

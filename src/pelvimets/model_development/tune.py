@@ -163,17 +163,14 @@ def open_search(
     Raises:
         SettingsError: if it was begun with another plan.
     """
-    from pelvimets.training.search.searching import Search
+    from pelvimets.training.search.searching import Search, Strategy
 
     return Search(
         storage,
         options.study or study.folder.folder.absolute().name,
         plan,
         study.space,
-        sampler=options.sampler,
-        pruner=options.pruner,
-        seed=options.seed,
-        first=values_of(study.base, study.space),
+        Strategy(options.sampler, options.pruner, options.seed, values_of(study.base, study.space)),
     )
 
 

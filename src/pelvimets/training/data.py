@@ -24,6 +24,7 @@ from pelvimets.training.patches import (
     lesions_of,
     open_to_lesions,
 )
+from pelvimets.training.processes import Processes
 from pelvimets.training.sample import REAL, SIMULATED, Sample, SampleSource, drawn_bones
 from pelvimets.training.settings import Stage, Task, TrainingSettings
 
@@ -39,7 +40,7 @@ class PatchDataset(Dataset[Item]):
         stage: Size and spacing of the patches.
         epoch: Number of the epoch.
         names: Of the samples to draw from.
-        rank, world: This process, and how many share the patches of an epoch; they take
+        processes: Which one this is of those that share the patches of an epoch; they take
             whole batches in turn.
     """
 
@@ -50,12 +51,11 @@ class PatchDataset(Dataset[Item]):
         stage: Stage,
         epoch: int,
         names: tuple[str, ...],
-        rank: int = 0,
-        world: int = 1,
+        processes: Processes | None = None,
     ) -> None:
         self._source, self._settings = source, settings
         self._stage, self._epoch = stage, epoch
-        self._rank, self._world = rank, world
+        self._here = processes or Processes()
         self._real = tuple(name for name in names if name.startswith(REAL))
         self._simulated = tuple(name for name in names if name.startswith(SIMULATED))
         self._others = tuple(name for name in names if not name.startswith((SIMULATED, REAL)))
@@ -63,11 +63,11 @@ class PatchDataset(Dataset[Item]):
             raise InputError("There is no sample to train on")
 
     def __len__(self) -> int:
-        return steps_of(self._settings, self._world) * self._stage.batch
+        return steps_of(self._settings, self._here.world) * self._stage.batch
 
     def __getitem__(self, number: int) -> Item:
         step, place = divmod(number, self._stage.batch)
-        shared = (step * self._world + self._rank) * self._stage.batch + place
+        shared = (step * self._here.world + self._here.rank) * self._stage.batch + place
         rng = np.random.default_rng([self._settings.seed, self._epoch, shared])
         sample = self._source.read(self._draw_name(rng))
         drawn = draw_parameters(

@@ -126,12 +126,9 @@ class SegmentationModule(lightning.LightningModule):
         """Patches of the coming epoch, this process's share of them."""
         self._agree_on_time()
         names = self.trainer.strategy.broadcast(self._training.names())
-        stage, here = self.stage(), self.processes
-        dataset = PatchDataset(
-            self._training, self.settings, stage, self.current_epoch, names, here.rank, here.world
-        )
-        place = self._place
-        done = place.batches if place is not None and place.epoch == self.current_epoch else 0
+        stage, epoch, place = self.stage(), self.current_epoch, self._place
+        dataset = PatchDataset(self._training, self.settings, stage, epoch, names, self.processes)
+        done = place.batches if place is not None and place.epoch == epoch else 0
         return loader(dataset, stage.batch, self._workers, done)
 
     def val_dataloader(self) -> DataLoader[str]:

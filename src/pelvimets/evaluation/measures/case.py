@@ -18,6 +18,7 @@ from pelvimets.errors import GeometryError
 from pelvimets.evaluation.measures.lesions import (
     LesionRecord,
     LinkedLesion,
+    Named,
     Overlap,
     SequenceLesions,
     describe_lesions,
@@ -378,10 +379,8 @@ def _lesions(
             pair[1].array,
             pair[1].geometry,
             bones=bone_array,
-            labels=masks.prediction_lesions.array,
-            scores=scores.lesion_scores,
-            mimics=None if masks.mimics is None else masks.mimics.array,
-            mimic_names=mimic_names,
+            scored=Named(masks.prediction_lesions.array, scores.lesion_scores or {}),
+            mimics=None if masks.mimics is None else Named(masks.mimics.array, mimic_names or {}),
         ),
         find_overlaps(pair[0].array, pair[1].array, pair[0].geometry.spacing),
     )

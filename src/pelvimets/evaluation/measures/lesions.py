@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -95,15 +96,24 @@ def number_lesions(
     return numbered
 
 
+Meaning = TypeVar("Meaning")
+
+
+@dataclass(frozen=True, eq=False)
+class Named(Generic[Meaning]):
+    """A label map (z, y, x) and what is known of its values."""
+
+    labels: LabelArray
+    of: Mapping[int, Meaning]
+
+
 def describe_lesions(
     numbered: npt.NDArray[np.int32],
     geometry: Geometry,
     *,
     bones: LabelArray | None = None,
-    labels: LabelArray | None = None,
-    scores: Mapping[int, float] | None = None,
-    mimics: LabelArray | None = None,
-    mimic_names: Mapping[int, str] | None = None,
+    scored: Named[float] | None = None,
+    mimics: Named[str] | None = None,
 ) -> tuple[LesionRecord, ...]:
     """Volume, place and, for predictions, score and mimic of each lesion.
 
@@ -111,9 +121,9 @@ def describe_lesions(
         numbered: Lesions 1..n (z, y, x).
         geometry: Their grid.
         bones: ``Bone`` values on the same grid.
-        labels, scores: Label map as it was predicted, and score per label; a lesion takes the
-            highest score of its labels.
-        mimics, mimic_names: Values of known mimics on the same grid and their names.
+        scored: Label map as it was predicted, and score per label; a lesion takes the highest
+            score of its labels.
+        mimics: Values of known mimics on the same grid and their names.
     """
     places = np.nonzero(numbered)
     number = numbered[places]
@@ -131,8 +141,8 @@ def describe_lesions(
                 volume_cm3=int(size) * geometry.voxel_volume_mm3 / 1000,
                 centre_lps_mm=(float(z), float(y), float(x)),
                 bone=_bone_of(index, bones),
-                score=_score_of(index, labels, scores),
-                mimic=_mimic_of(index, mimics, mimic_names),
+                score=_score_of(index, scored),
+                mimic=_mimic_of(index, mimics),
             )
         )
     return tuple(records)
@@ -151,25 +161,21 @@ def _bone_of(index: npt.NDArray[np.int64], bones: LabelArray | None) -> str | No
     return Bone(known[0]).key if known else OUTSIDE_BONE
 
 
-def _score_of(
-    index: npt.NDArray[np.int64], labels: LabelArray | None, scores: Mapping[int, float] | None
-) -> float | None:
-    if labels is None or not scores:
+def _score_of(index: npt.NDArray[np.int64], scored: Named[float] | None) -> float | None:
+    if scored is None:
         return None
-    known = [scores[value] for value in _values(index, labels) if value in scores]
+    known = [scored.of[v] for v in _values(index, scored.labels) if v in scored.of]
     return max(known) if known else None
 
 
-def _mimic_of(
-    index: npt.NDArray[np.int64], mimics: LabelArray | None, names: Mapping[int, str] | None
-) -> str | None:
+def _mimic_of(index: npt.NDArray[np.int64], mimics: Named[str] | None) -> str | None:
     if mimics is None:
         return None
-    counted = _values(index, mimics).most_common(1)
+    counted = _values(index, mimics.labels).most_common(1)
     if not counted:
         return None
     value = counted[0][0]
-    return (names or {}).get(value, f"mimic {value}")
+    return mimics.of.get(value, f"mimic {value}")
 
 
 def find_overlaps(

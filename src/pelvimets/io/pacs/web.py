@@ -11,6 +11,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
@@ -50,9 +51,9 @@ def store_web(
             what it stored.
     """
     boundary = uuid.uuid4().hex
-    headers = {"Content-Type": f'{_DICOM}; boundary="{boundary}"', "Accept": _JSON}
     body = _Body(_multipart(datasets, boundary), watch)
-    answer = _request("POST", f"{node.url}/studies", node, OutputError, headers, body)
+    sent = f'{_DICOM}; boundary="{boundary}"'
+    answer = _request(_Call(f"{node.url}/studies", sent=sent, body=body), node)
     if answer.status_code in _BUSY:
         raise _refused(OutputError, node, answer)
     try:
@@ -78,8 +79,7 @@ def fetch_web(
         InputError: if the service cannot be reached, refuses, or answers with something else.
     """
     address = f"{node.url}/studies/{study}" + ("" if series is None else f"/series/{series}")
-    accepted = {"Accept": f"{_DICOM}; transfer-syntax=*"}
-    answer = _request("GET", address, node, InputError, accepted, watch=watch)
+    answer = _request(_Call(address, accept=f"{_DICOM}; transfer-syntax=*"), node, watch)
     if answer.status_code in _NOTHING_THERE:
         return FetchOutcome(())
     if not answer.ok:
@@ -104,7 +104,7 @@ def ask_web(node: DicomwebNode, path: str, parameters: dict[str, str]) -> list[A
         InputError: if the service cannot be reached or cannot be searched.
     """
     question = f"?{urlencode(parameters)}" if parameters else ""
-    answer = _request("GET", f"{node.url}{path}{question}", node, InputError, {"Accept": _JSON})
+    answer = _request(_Call(f"{node.url}{path}{question}"), node)
     if answer.status_code == 204:
         return []
     try:
@@ -119,21 +119,37 @@ def ask_web(node: DicomwebNode, path: str, parameters: dict[str, str]) -> list[A
 def _listed(address: str, node: DicomwebNode) -> list[str]:
     """Objects that the service lists where it can be searched (PS3.18 10.6), else none."""
     try:
-        answer = _request("GET", f"{address}/instances", node, InputError, {"Accept": _JSON})
+        answer = _request(_Call(f"{address}/instances"), node)
         return [str(item[_INSTANCE]["Value"][0]) for item in answer.json()] if answer.ok else []
     except (InputError, ValueError, LookupError, TypeError, AttributeError):
         return []
 
 
-def _request(
-    method: str,
-    address: str,
-    node: DicomwebNode,
-    problem: type[InputError | OutputError],
-    headers: dict[str, str],
-    body: _Body | None = None,
-    watch: Watch = unwatched,
-) -> Any:
+@dataclass(frozen=True)
+class _Call:
+    """A request to a service; without a body it asks for something."""
+
+    address: str
+    accept: str = _JSON
+    sent: str | None = None
+    body: _Body | None = None
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.body is None else "POST"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        sent = {} if self.sent is None else {"Content-Type": self.sent}
+        return {**sent, "Accept": self.accept}
+
+    @property
+    def problem(self) -> type[InputError | OutputError]:
+        """What is raised where it does not come through."""
+        return InputError if self.body is None else OutputError
+
+
+def _request(call: _Call, node: DicomwebNode, watch: Watch = unwatched) -> Any:
     try:
         import requests
         from urllib3.exceptions import HTTPError
@@ -142,20 +158,20 @@ def _request(
     deadline = time.monotonic() + node.whole_s
     try:
         answer = requests.request(
-            method,
-            address,
-            headers={**headers, **node.headers},
+            call.method,
+            call.address,
+            headers={**call.headers, **node.headers},
             auth=_as_given if "Authorization" in node.headers else None,
-            data=body,
+            data=call.body,
             timeout=node.timeout_s,
             allow_redirects=False,
             stream=True,
         )
-        _receive(answer, deadline, node, problem, watch)
+        _receive(answer, deadline, node, call.problem, watch)
     except (requests.RequestException, HTTPError) as error:
-        raise unreachable(problem, node.title, error) from error
+        raise unreachable(call.problem, node.title, error) from error
     if answer.status_code in _NOT_SENT_ON:
-        raise problem(
+        raise call.problem(
             "The PACS sends on to another address",
             got=f"{node.title}: HTTP {answer.status_code} to {_target(answer)}",
             remedy="Give that address if it is the PACS itself; a login page means that the "

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.volume import Volume
 from pelvimets.errors import SettingsError
 from pelvimets.phantom.anatomy.atlas import SOURCES, TRAINING_SOURCES, Atlas, load_atlas
 from pelvimets.phantom.anatomy.convention import structures
@@ -163,7 +164,7 @@ def build_anatomy(draw: AnatomyDraw, settings: AnatomySettings) -> Anatomy:
     z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
     bones = structures(part, x, y, z, landmarks)
     age = draw.age_years
-    fat = fat_percent(rng, tissue, bones, geometry, landmarks, age, settings.marrow)
+    fat = fat_percent(rng, tissue, Volume(bones, geometry), landmarks, age, settings.marrow)
     return Anatomy(geometry, tissue, part, bones, fat, landmarks, age)
 
 

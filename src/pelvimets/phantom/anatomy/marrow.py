@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pelvimets.core.geometry import Geometry
+from pelvimets.core.volume import Volume
 from pelvimets.labels import Bone
 from pelvimets.phantom.anatomy.lattice import smooth_noise
 from pelvimets.phantom.anatomy.patient import Landmarks, Tissue, UInt8Array
@@ -53,8 +54,7 @@ class MarrowSettings:
 def fat_percent(
     rng: np.random.Generator,
     tissue: UInt8Array,
-    bones: UInt8Array,
-    geometry: Geometry,
+    structures: Volume,
     landmarks: Landmarks,
     age_years: float,
     settings: MarrowSettings,
@@ -64,12 +64,12 @@ def fat_percent(
     Args:
         rng: Source of randomness.
         tissue: ``Tissue`` values, changed in place in the marrow.
-        bones: ``Bone`` values; femoral shaft is 0.
-        geometry: Grid.
+        structures: ``Bone`` values on their grid; femoral shaft is 0.
         landmarks: Femoral heads.
         age_years: Age.
         settings: Spread.
     """
+    bones, geometry = structures.array, structures.geometry
     marrow = np.flatnonzero((tissue == Tissue.RED_MARROW) | (tissue == Tissue.YELLOW_MARROW))
     spacing = geometry.spacing
     cell = tuple(settings.patch_mm / s for s in spacing)

@@ -24,7 +24,7 @@ from pelvimets.phantom.anatomy.patient import (
     UInt16Array,
 )
 from pelvimets.phantom.disease.burden import draw_volumes
-from pelvimets.phantom.disease.follow_up import FollowUpSettings, evolve
+from pelvimets.phantom.disease.follow_up import FollowUpSettings, PlacedLesions, evolve
 from pelvimets.phantom.disease.metastases import (
     DiseaseSettings,
     LesionDraw,
@@ -102,10 +102,11 @@ def build_follow_up(seed: int, settings: PatientSettings | None = None) -> Digit
     stage = _stage(seed, settings)
     draws, placed = _baseline(seed, settings, stage)
     rng = _stream(seed, 4)
-    later, evolved, courses = evolve(
-        rng, stage.anatomy, placed, draws, stage.mimics > 0, settings.disease, settings.follow_up
+    first, occupied = PlacedLesions(placed, draws), stage.mimics > 0
+    later, courses = evolve(
+        rng, stage.anatomy, first, occupied, settings.disease, settings.follow_up
     )
-    lesions, table = describe_lesions(later, stage.anatomy, evolved, courses)
+    lesions, table = describe_lesions(later.numbers, stage.anatomy, later.draws, courses)
     return _patient(seed, stage, lesions, table)
 
 

@@ -52,29 +52,41 @@ class FollowUpSettings:
     gone_below_cm3: float = 0.2
 
 
+@dataclass(frozen=True, eq=False)
+class PlacedLesions:
+    """The lesions of a man at one time point.
+
+    Attributes:
+        numbers: Where each lies (z, y, x), from 1.
+        draws: By number.
+    """
+
+    numbers: UInt16Array
+    draws: tuple[LesionDraw, ...]
+
+
 def evolve(
     rng: np.random.Generator,
     anatomy: Anatomy,
-    lesions: UInt16Array,
-    draws: tuple[LesionDraw, ...],
+    first: PlacedLesions,
     occupied: BoolArray,
     disease: DiseaseSettings,
     settings: FollowUpSettings,
-) -> tuple[UInt16Array, tuple[LesionDraw, ...], tuple[LesionCourse, ...]]:
+) -> tuple[PlacedLesions, tuple[LesionCourse, ...]]:
     """Lesions at the second time point.
 
     Args:
         rng: Source of randomness.
         anatomy: The man.
-        lesions: Numbers of the draws at the first time point (z, y, x).
-        draws: By number, from 1.
+        first: His lesions at the first time point.
         occupied: Where no lesion may lie: mimics.
         disease: How new lesions look.
         settings: What becomes of old ones.
 
     Returns:
-        Numbers (z, y, x), draws and courses by number; new lesions come last.
+        Lesions and their courses by number; new ones come last.
     """
+    lesions, draws = first.numbers, first.draws
     later = np.zeros_like(lesions)
     taken = occupied.copy()
     evolved: list[LesionDraw] = []
@@ -86,7 +98,11 @@ def evolve(
         courses.append(course)
         if box is not None:
             blocked = taken | ((lesions > 0) & (lesions != number))
-            _regrow(later, lesions, number, box, factor, anatomy, blocked, settings)
+            wide = _widened(box, lesions.shape)
+            old = lesions[wide] == number
+            mask = _regrown(old, factor, anatomy, wide, blocked[wide], settings)
+            if mask is not None:
+                later[wide][mask] = number
     new = _new_lesions(rng, bool(lesions.any()), disease, settings)
     blocked = taken
     for number, box in enumerate(ndimage.find_objects(lesions.astype(np.int32)), start=1):
@@ -96,7 +112,7 @@ def evolve(
     added = place_lesions(rng, anatomy, new, blocked, disease)
     later[added > 0] = added[added > 0] + len(draws)
     courses += [LesionCourse.NEW] * len(new)
-    return later, (*evolved, *new), tuple(courses)
+    return PlacedLesions(later, (*evolved, *new)), tuple(courses)
 
 
 def _draw_course(
@@ -128,30 +144,30 @@ def _new_lesions(
     return draw_lesions(rng, volumes, disease)
 
 
-def _regrow(
-    later: UInt16Array,
-    lesions: UInt16Array,
-    number: int,
-    box: Box,
+def _widened(box: Box, shape: tuple[int, ...], reach: int = 16) -> Box:
+    """A box with room around it, in voxels."""
+    z, y, x = (
+        slice(max(s.start - reach, 0), min(s.stop + reach, n))
+        for s, n in zip(box, shape, strict=True)
+    )
+    return z, y, x
+
+
+def _regrown(
+    old: BoolArray,
     factor: float,
     anatomy: Anatomy,
+    box: Box,
     blocked: BoolArray,
     settings: FollowUpSettings,
-) -> None:
-    """Move the border of one lesion until its volume has changed by a factor, in place."""
-    reach = 16
-    wide = tuple(
-        slice(max(s.start - reach, 0), min(s.stop + reach, n))
-        for s, n in zip(box, lesions.shape, strict=True)
-    )
-    old = lesions[wide] == number
+) -> BoolArray | None:
+    """A lesion, its border moved until its volume has changed by a factor; None if it is gone."""
     voxel_cm3 = anatomy.geometry.voxel_volume_mm3 / 1000.0
     wanted = round(old.sum() * factor)
     if wanted * voxel_cm3 < settings.gone_below_cm3:
-        return
-    mask = _moved_border(old, anatomy, wide, blocked[wide], wanted)
-    if mask.sum() * voxel_cm3 >= settings.gone_below_cm3:
-        later[wide][mask] = number
+        return None
+    mask = _moved_border(old, anatomy, box, blocked, wanted)
+    return mask if mask.sum() * voxel_cm3 >= settings.gone_below_cm3 else None
 
 
 def _moved_border(

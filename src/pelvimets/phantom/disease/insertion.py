@@ -92,7 +92,7 @@ def insert_metastases(
     for flat in rng.choice(places, int(rng.integers(1, settings.most + 1))):
         drawn = _drawn_mask(rng, bones, int(flat), spacing_mm, settings)
         if drawn is not None:
-            _replace(rng, out, np.maximum(marrow, floor), *drawn, sequence, settings)
+            _replace(rng, out, np.maximum(marrow, floor), drawn, sequence, settings)
             lesions[drawn[0]] |= drawn[1]
     return out, lesions
 
@@ -148,12 +148,12 @@ def _replace(
     rng: np.random.Generator,
     image: FloatArray,
     marrow: FloatArray,
-    box: Box,
-    mask: BoolArray,
+    drawn: tuple[Box, BoolArray],
     sequence: Sequence,
     settings: InsertionSettings,
 ) -> None:
     """Let a metastasis take the place of marrow, in place."""
+    box, mask = drawn
     ranges = settings.t1_signal if sequence is Sequence.T1 else settings.dwi_signal
     factor, kept = rng.uniform(*ranges), rng.uniform(*settings.kept)
     own = 1.0 + rng.uniform(*settings.texture) * smooth_noise(rng, mask.shape, (2.0, 2.0, 2.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,23 @@ from pelvimets.phantom.physics.tissue_parameters import varied_parameters
 
 # Streams of random numbers, so that one part does not move another.
 _TISSUES, _DRAW, _DIFFUSION, _DIXON, _COMPANIONS = range(5)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Series of an examination beside diffusion.
+
+    Attributes:
+        dixon: Dixon images to reconstruct.
+        companions: Whether to run localisers and T2-weighted series too.
+    """
+
+    dixon: tuple[DixonImage, ...] = (DixonImage.IN_PHASE,)
+    companions: bool = False
+
+
+WHOLE = Wanted(tuple(DixonImage), companions=True)
+"""All that a study has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +77,7 @@ def examine(
     *,
     artefacts: Artefacts | None = None,
     examination_number: int = 0,
-    wanted: Iterable[DixonImage] = (DixonImage.IN_PHASE,),
-    companions: bool = False,
+    wanted: Wanted | None = None,
     stage: Callable[[str], None] = lambda name: None,
 ) -> ImagedPatient:
     """Scan a patient; the same patient, scanner and settings give the same images.
@@ -71,11 +87,10 @@ def examine(
         scanner: Where.
         artefacts: Strengths; default all usual.
         examination_number: Another number gives another examination of the same man.
-        wanted: Dixon images to reconstruct.
-        companions: Whether to run localisers and T2-weighted series too.
+        wanted: Series to make; None takes those that are read.
         stage: Called with the name of each stage as it starts.
     """
-    artefacts = artefacts or Artefacts()
+    artefacts, wanted = artefacts or Artefacts(), wanted or Wanted()
 
     def stream(purpose: int, number: int = examination_number) -> np.random.Generator:
         return np.random.default_rng([patient.seed, purpose, number])
@@ -87,9 +102,9 @@ def examine(
     stage("diffusion")
     diffusion = acquire_diffusion(spins, scanner, examination, artefacts, stream(_DIFFUSION))
     stage("dixon")
-    dixon = acquire_dixon(spins, scanner, examination, artefacts, stream(_DIXON), wanted)
+    dixon = acquire_dixon(spins, scanner, examination, artefacts, stream(_DIXON), wanted.dixon)
     around: tuple[CompanionImages, ...] = ()
-    if companions:
+    if wanted.companions:
         stage("companions")
         rng = stream(_COMPANIONS)
         around = tuple(

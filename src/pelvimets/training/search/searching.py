@@ -12,6 +12,7 @@ import math
 import socket
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn, cast
 
@@ -87,6 +88,23 @@ class RunningTrial:
 Objective = Callable[[RunningTrial], float]
 
 
+@dataclass(frozen=True)
+class Strategy:
+    """How a search goes through its space.
+
+    Attributes:
+        sampler: ``random`` or ``tpe``.
+        pruner: ``median``, ``hyperband`` or ``none``.
+        seed: With the number of a trial, and for TPE the trials before it, fixes its values.
+        first: Values of the first trial, such as those of the preset.
+    """
+
+    sampler: str = "random"
+    pruner: str = "median"
+    seed: int = 0
+    first: Mapping[str, Value] | None = None
+
+
 class Search:
     """A study that one or many workers go through.
 
@@ -95,10 +113,7 @@ class Search:
         name: Of the study in the storage.
         plan: Plain data that every worker and every later start must share.
         space: What is drawn.
-        sampler: ``random`` or ``tpe``.
-        pruner: ``median``, ``hyperband`` or ``none``.
-        seed: With the number of a trial, and for TPE the trials before it, fixes its values.
-        first: Values of the first trial, such as those of the preset.
+        strategy: How values are drawn, and which trials end early.
 
     Raises:
         SettingsError: if the study was begun with another plan, with what differs.
@@ -110,27 +125,24 @@ class Search:
         name: str,
         plan: Mapping[str, Any],
         space: SearchSpace,
-        *,
-        sampler: str = "random",
-        pruner: str = "median",
-        seed: int = 0,
-        first: Mapping[str, Value] | None = None,
+        strategy: Strategy | None = None,
     ) -> None:
+        strategy = strategy or Strategy()
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._storage, self._space, self._sampler_name = storage, space, sampler
+        self._storage, self._space, self._sampler_name = storage, space, strategy.sampler
         self._plan = json.loads(json.dumps(plan))
         self._study = optuna.create_study(
             storage=storage,
             study_name=name,
             direction="maximize",
             load_if_exists=True,
-            sampler=TrialSampler(sampler, seed),
-            pruner=made_pruner(pruner),
+            sampler=TrialSampler(strategy.sampler, strategy.seed),
+            pruner=made_pruner(strategy.pruner),
         )
         if "plan" not in self._study.user_attrs:
             self._study.set_user_attr("plan", self._plan)
-            if first is not None:
-                self._study.enqueue_trial(dict(first), user_attrs={"slot": _PRESET_SLOT})
+            if strategy.first is not None:
+                self._study.enqueue_trial(dict(strategy.first), user_attrs={"slot": _PRESET_SLOT})
         self._check_plan()
 
     def records(self) -> tuple[TrialRecord, ...]:
