@@ -99,7 +99,13 @@ def test_a_label_for_unjudged_voxels_that_is_never_used_does_no_harm(tmp_path: P
 def test_missing_parts_are_refused(tmp_path: Path):
     folder = dataset(tmp_path / "Dataset001_A")
     (folder / "labelsTr" / "b.nii.gz").unlink()
-    with pytest.raises(CohortError, match=r"labelsTr \(got b\)"):
+    with pytest.raises(CohortError, match=r"without a mask.*got b dwi.*--missing-bones leave"):
+        import_nnunet([folder], tmp_path / "out", NnunetOptions())
+    import_nnunet([folder], tmp_path / "out", NnunetOptions(optional=("bones", "lesions")))
+    assert (tmp_path / "out" / "a" / "dwi_bones.nii.gz").is_file()
+    assert [p.name for p in (tmp_path / "out" / "b").glob("dwi*.nii.gz")] == ["dwi.nii.gz"]
+    (folder / "labelsTr" / "a.nii.gz").unlink()
+    with pytest.raises(CohortError, match=r"No training case has a file in labelsTr \(got a; b\)"):
         plan_nnunet([folder], NnunetOptions())
     (folder / "dataset.json").write_text("{")
     with pytest.raises(CohortError, match="no JSON"):

@@ -182,9 +182,12 @@ def _cases_of_part(
     for name, files in found.items():
         label = folder / labels / f"{name}{ending}"
         cases.append(NnunetCase(name, files, label if label.is_file() else None, split))
-    unlabelled = [c.name for c in cases if c.label is None and split is None]
-    if unlabelled:
-        raise CohortError("Training cases without a file in labelsTr", got=listed(unlabelled))
+    if cases and split is None and not any(case.label for case in cases):
+        raise CohortError(
+            f"No training case has a file in {labels}",
+            got=listed([case.name for case in cases]),
+            remedy=f"Put the masks into {labels}, named as the images without their channel",
+        )
     return cases
 
 
