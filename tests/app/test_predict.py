@@ -91,6 +91,7 @@ def test_the_run_record_tells_what_was_done(result):
     assert set(record["inputs"]) == {"dwi", "t1", "adc"}
     assert all(len(item["sha256"]) == 64 for item in record["inputs"].values())
     assert record["settings"]["lesions"]["drop_below_cm3"] == 0.2
+    assert record["device"]["name"] == "cpu" and record["device"]["model"]
 
 
 def test_two_runs_give_the_same_bytes(known_study, result, tmp_path):

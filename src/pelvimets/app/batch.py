@@ -15,6 +15,7 @@ from pelvimets.io.cohort.study_folders import has_nifti_images, studies_in
 from pelvimets.io.record.output import RECORD_NAME, is_whole, tidy
 from pelvimets.io.workers import Jobs, each
 from pelvimets.labels import Sequence
+from pelvimets.model.devices import chosen_device
 from pelvimets.requests.predict import RunOptions, StudyInput
 
 
@@ -92,8 +93,10 @@ def predict_batch(
 
     Raises:
         InputError: if two patients would share a result folder.
+        SettingsError: if the device is not there.
     """
     _check_names(cases)
+    chosen_device(options.device)
     outcomes = []
     for outcome in _outcomes(cases, out, options, jobs):
         outcomes.append(outcome)

@@ -41,6 +41,7 @@ from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy, open_study
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
+from pelvimets.model.devices import RunDevice, chosen_device, device_name
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
 from pelvimets.phantom.anatomy.split import split_unions
 from pelvimets.report.content import ReportContent
@@ -71,12 +72,14 @@ class Reading:
         segmenter: The networks that found it.
         clock: Seconds and memory of each stage so far.
         opened: The DICOM objects that the study came from; None of NIfTI files.
+        device: What the networks ran on.
     """
 
     result: StudyResult
     segmenter: Segmenter
     clock: StageClock
     opened: OpenStudy | None
+    device: RunDevice = RunDevice.CPU
 
 
 def write_run(
@@ -93,9 +96,9 @@ def write_run(
     Returns:
         Extra outputs that could not be written, each with the reason; all else is there.
     """
-    result, segmenter, clock = reading.result, reading.segmenter, reading.clock
+    result, clock = reading.result, reading.clock
     with clock.stage("report"):
-        content = content_of(result, segmenter.name, created)
+        content = content_of(result, reading.segmenter.name, created)
     with clock.stage("write"):
         write_result(work, result, content)
     failed: tuple[str, ...] = ()
@@ -103,9 +106,10 @@ def write_run(
         with clock.stage("DICOM"):
             headers = _headers(result.study, reading.opened)
             failed = _extra_dicom(work, result, headers, content, created, _form(options))
-    budget = estimate(Extent.of(result.study), segmenter.settings, options.tile_voxels)
-    record = run_record(result.study, segmenter, clock, created, budget)
+    budget = estimate(Extent.of(result.study), reading.segmenter.settings, options.tile_voxels)
+    record = run_record(result.study, reading.segmenter, clock, created, budget)
     record |= {"small_tiles": options.small_tiles, "precision": options.precision.value}
+    record |= {"device": {"name": reading.device.value, "model": device_name(reading.device)}}
     record |= {"labelmap": options.labelmap, "rtstruct": options.rtstruct}
     record |= {"failed_outputs": list(failed)}
     write_json(work / RECORD_NAME, record)
@@ -178,7 +182,8 @@ def predict(
                 headers = _headers(study, opened)
                 rehearse_dicom(work, study, headers, created, _form(options))
         result = process_study(study, segmenter, clock.stage)
-        failed = write_run(work, Reading(result, segmenter, clock, opened), options, created)
+        reading = Reading(result, segmenter, clock, opened, chosen_device(options.device))
+        failed = write_run(work, reading, options, created)
     return RunSummary(
         report=out / "report.html",
         findings=result.findings,

@@ -21,12 +21,14 @@ from pelvimets.core.pipeline import StudyResult, process_study
 from pelvimets.core.progress import silent
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
-from pelvimets.errors import InputError, OutputError
+from pelvimets.errors import InputError, OutputError, SettingsError
 from pelvimets.io.record.output import staged_folder
 from pelvimets.io.record.stages import StageClock
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy
 from pelvimets.model.bundle import load_segmenter
+from pelvimets.model.devices import RunDevice, chosen_device
+from pelvimets.model.engine import Engine
 from pelvimets.requests.predict import RunOptions, StudyInput
 
 
@@ -153,11 +155,21 @@ class Result:
         return Path(out) / "report.html"
 
 
+def _device(name: str) -> RunDevice:
+    try:
+        return RunDevice(name)
+    except ValueError as error:
+        raise SettingsError(
+            "There is no such kind of device", got=name, remedy=f"Take {', '.join(RunDevice)}"
+        ) from error
+
+
 def predict(
     study: Study,
     *,
     bundle: Path | str | None = None,
     segmenter: Segmenter | None = None,
+    device: str = RunDevice.CPU,
 ) -> Result:
     """Segment bones and lesions of a study and measure them, in memory.
 
@@ -165,16 +177,21 @@ def predict(
         study: As ``read_study`` gives it, or made of own ``Volume`` objects.
         bundle: Folder of a bundle or name of a shipped one; None takes the default.
         segmenter: Networks in its place.
+        device: What to run the bundle on: ``cpu``, ``cuda``, ``mps``, ``xpu``, ``gpu``, or
+            ``auto`` for the fastest that is there; only the processor gives the same bytes again.
 
     Raises:
+        SettingsError: if the device is not there, with those that are.
         BundleError: if the bundle is missing or damaged.
         ResourceError: if there is too little memory.
     """
     remove_telemetry()
-    networks = segmenter or load_segmenter(None if bundle is None else Path(bundle))
+    place = chosen_device(_device(device))
+    engine = Engine(device=place)
+    networks = segmenter or load_segmenter(None if bundle is None else Path(bundle), engine)
     check_budget(Extent.of(study), networks.settings)
     clock = StageClock(silent, 0)
     found: StudyResult = process_study(study, networks, clock.stage)
     opened = study.opened if isinstance(study, OpenedStudy) else None
-    reading = Reading(found, networks, clock, opened)
+    reading = Reading(found, networks, clock, opened, place)
     return Result(found.study, found.bones, found.lesions, found.findings, reading)

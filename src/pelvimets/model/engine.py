@@ -1,4 +1,4 @@
-"""Networks compiled for this machine's processor, in the numbers asked for."""
+"""Networks compiled for a device of this machine, in the numbers asked for."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import openvino as ov
 
 from pelvimets.config import Arithmetic
 from pelvimets.errors import ResourceError
+from pelvimets.model.devices import RunDevice
 
 LARGEST_TILE_VOXELS = 2_600_000
 SMALL_TILE_VOXELS = LARGEST_TILE_VOXELS // 4
@@ -43,12 +44,14 @@ class Engine:
     Attributes:
         tile_voxels: Most voxels that a network sees at a time.
         arithmetic: Numbers in which it reckons.
-        store: Where compiled networks are kept; None keeps none.
+        store: Where networks compiled for the processor are kept; None keeps none.
+        device: Where they are run; one that is there (``devices.chosen_device``).
     """
 
     tile_voxels: int = LARGEST_TILE_VOXELS
     arithmetic: Arithmetic = Arithmetic.FLOAT32
     store: CompiledStore | None = field(default=None, repr=False)
+    device: RunDevice = RunDevice.CPU
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,21 @@ class NetworkFiles:
 def compile_network(
     files: NetworkFiles, threads: int | None = None, engine: Engine | None = None
 ) -> ov.CompiledModel:
-    """Compile for this machine's CPU, or take what was kept when this was done before.
+    """Compile for a device of OpenVINO, or take what was kept of the processor before.
 
     The kind of numbers and of threads is fixed, so that the same image gives the same bytes.
 
     Raises:
-        ResourceError: if the processor has no units for the numbers asked for.
+        ResourceError: if the device has no units for the numbers asked for.
     """
     engine = engine or Engine()
+    if engine.device is RunDevice.GPU:
+        model = _core().read_model(model=files.model, weights=files.weights)
+        return _core().compile_model(model, "GPU", device_options(engine))
+    return _compiled_for_cpu(files, threads, engine)
+
+
+def _compiled_for_cpu(files: NetworkFiles, threads: int | None, engine: Engine) -> ov.CompiledModel:
     check_processor(engine.arithmetic)
     options = cpu_options(engine.arithmetic, threads)
     store, key = engine.store, _key(files, options)
@@ -100,6 +110,21 @@ def cpu_options(arithmetic: Arithmetic, threads: int | None = None) -> dict[str,
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads or _threads(),
     }
+
+
+def device_options(engine: Engine) -> dict[str, Any]:
+    """OpenVINO's options on its device.
+
+    Raises:
+        ResourceError: if graphics are to reckon in bfloat16, which they do not.
+    """
+    if engine.device is RunDevice.CPU:
+        return cpu_options(engine.arithmetic)
+    if engine.arithmetic is not Arithmetic.FLOAT32:
+        raise ResourceError(
+            "OpenVINO has no bfloat16 on graphics", got="gpu", remedy="Leave out --precision"
+        )
+    return {"INFERENCE_PRECISION_HINT": _HINTS[Arithmetic.FLOAT32], "PERFORMANCE_HINT": "LATENCY"}
 
 
 def check_processor(arithmetic: Arithmetic) -> None:

@@ -1,4 +1,4 @@
-"""Inference with OpenVINO on the CPU; no torch needed."""
+"""Inference with OpenVINO, without torch; with torch on devices that OpenVINO does not know."""
 
 from __future__ import annotations
 
@@ -62,7 +62,12 @@ class OpenVinoNetwork:
     def compile(self) -> None:
         """Compile now what the first call would compile; raises what OpenVINO raises."""
         with self._lock:
-            if self._compiled is None:
+            if self._compiled is None and self.engine.device.of_torch:
+                from pelvimets.model.torch_engine import TorchCompiled
+
+                device, arithmetic = self.engine.device.value, self.engine.arithmetic
+                self._compiled = TorchCompiled(self.files, device, arithmetic)
+            elif self._compiled is None:
                 self._compiled = compile_network(self.files, engine=self.engine)
 
     def _run(self, channels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

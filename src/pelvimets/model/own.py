@@ -24,11 +24,12 @@ from typing import Any
 from pelvimets.config import GridSettings, LesionSettings, ReadingSettings, settings_from_dict
 from pelvimets.errors import BundleError, SettingsError
 from pelvimets.labels import Bone, LearnedFrom, Sequence
+from pelvimets.model.devices import RunDevice
 from pelvimets.model.engine import Engine
 from pelvimets.model.folders import network_folder, read_described
 from pelvimets.model.form import LESION, FormedNetwork, NetworkForm, Run
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
-from pelvimets.model.runners import RUNNERS, runner_of
+from pelvimets.model.runners import RUNNERS, not_there, runner_of
 
 STEPS = ("bones", "lesions")
 _NO_TILES = 2**62
@@ -88,9 +89,12 @@ class _Source:
     digest: bytes
     load: Callable[[Engine], Run]
     whole: bool
+    folder: bool
 
 
 def _by_sequence(step: str, source: _Source, engine: Engine) -> dict[Sequence, FormedNetwork]:
+    if source.folder and engine.device is not RunDevice.CPU:
+        raise not_there(engine.device, "A folder of nnU-Net or MONAI", (RunDevice.CPU,))
     tile = _NO_TILES if source.whole else engine.tile_voxels
     one = FormedNetwork(source.load(engine), source.form, step == "bones", tile)
     return dict.fromkeys(source.sequences, one)
@@ -130,11 +134,19 @@ def _source(step: str, given: Any, place: Path) -> _Source:
         if folder is None:
             raise BundleError("A folder is neither nnU-Net's results nor a MONAI bundle", got=path)
         form = _form(step, {**folder.form, **values})
-        return _Source(form, sequences, folder.digest(), lambda engine: folder.run(), folder.whole)
+        run = folder.run
+        return _Source(
+            form, sequences, folder.digest(), lambda engine: run(), folder.whole, folder=True
+        )
     content, form = _content(path), _form(step, values)
     digest = hashlib.sha256(content).digest()
     return _Source(
-        form, sequences, digest, lambda engine: runner_of(name, content, form, engine), False
+        form,
+        sequences,
+        digest,
+        lambda engine: runner_of(name, content, form, engine),
+        whole=False,
+        folder=False,
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import openvino as ov
 
 from pelvimets.errors import BundleError
-from pelvimets.model.engine import Engine, cpu_options
+from pelvimets.model.devices import RunDevice
+from pelvimets.model.engine import Engine, device_options
 from pelvimets.model.form import FloatArray, NetworkForm, Run
 
 RUNNERS = (".onnx", ".ts", ".pt")
@@ -32,7 +33,7 @@ def runner_of(name: str, content: bytes, form: NetworkForm, engine: Engine) -> R
     if name.endswith(".onnx"):
         return _onnx(content, form, engine)
     if name.endswith((".ts", ".pt")):
-        return torchscript_run(content)
+        return torchscript_run(content, engine.device)
     raise BundleError(
         "A network of this kind cannot be run",
         got=Path(name).suffix or name,
@@ -41,6 +42,8 @@ def runner_of(name: str, content: bytes, form: NetworkForm, engine: Engine) -> R
 
 
 def _onnx(content: bytes, form: NetworkForm, engine: Engine) -> Run:
+    if engine.device.of_torch:
+        raise not_there(engine.device, "An ONNX network", (RunDevice.CPU, RunDevice.GPU))
     core = ov.Core()
     try:
         model = core.read_model(io.BytesIO(content))
@@ -61,7 +64,7 @@ def _onnx(content: bytes, form: NetworkForm, engine: Engine) -> Run:
         )
     try:
         model.reshape({model.input(0): ov.PartialShape([1, len(form.inputs), -1, -1, -1])})
-        compiled = core.compile_model(model, "CPU", cpu_options(engine.arithmetic))
+        compiled = core.compile_model(model, engine.device.name, device_options(engine))
     except RuntimeError as error:
         raise BundleError(
             "An ONNX network does not take images of any size",
@@ -80,12 +83,25 @@ def _onnx(content: bytes, form: NetworkForm, engine: Engine) -> Run:
     return run
 
 
-def torchscript_run(content: bytes) -> Run:
+def not_there(device: RunDevice, what: str, able: tuple[RunDevice, ...]) -> BundleError:
+    """What to say of a network that cannot be run on a device."""
+    return BundleError(
+        f"{what} cannot be run on this device",
+        got=device.value,
+        remedy=f"Give --device {' or '.join(able)}",
+    )
+
+
+def torchscript_run(content: bytes, device: RunDevice = RunDevice.CPU) -> Run:
     """One forward pass of TorchScript.
 
     Raises:
-        BundleError: if PyTorch is not there, or the file holds something else.
+        BundleError: if PyTorch is not there, the file holds something else, or PyTorch does not
+            know the device.
     """
+    if device is RunDevice.GPU:
+        able = tuple(d for d in RunDevice if d.of_torch or d is RunDevice.CPU)
+        raise not_there(device, "A TorchScript network", able)
     try:
         import torch
     except ImportError as error:
@@ -96,7 +112,7 @@ def torchscript_run(content: bytes) -> Run:
     try:
         with warnings.catch_warnings():  # the format is frozen, not gone
             warnings.simplefilter("ignore")
-            network = torch.jit.load(io.BytesIO(content), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+            network = torch.jit.load(io.BytesIO(content), map_location=device.value).eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise BundleError(
             "A file is no TorchScript network",
@@ -107,8 +123,8 @@ def torchscript_run(content: bytes) -> Run:
     def run(image: FloatArray) -> FloatArray:
         try:
             with torch.inference_mode():
-                answer = network(torch.from_numpy(image[None]))
-            return np.asarray(answer[0].float().numpy())
+                answer = network(torch.from_numpy(image[None]).to(device.value))
+            return np.asarray(answer[0].float().cpu().numpy())
         except (RuntimeError, AttributeError, TypeError) as error:
             raise unusable(error) from error
 

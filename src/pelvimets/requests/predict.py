@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pelvimets.config import Arithmetic
+from pelvimets.model.devices import RunDevice, chosen_device
 from pelvimets.options import Request, option
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class RunOptions(Request):
         small_tiles: Show the networks a quarter of the usual voxels at a time: slower, for
             machines with little memory; masks differ a little.
         precision: Numbers in which the networks reckon.
+        device: What the networks are run on; only the processor gives the same bytes again.
         out_of_fold: Read by the networks of the fold that did not learn from the patient.
     """
 
@@ -97,6 +99,7 @@ class RunOptions(Request):
     precision: Arithmetic = option(
         "Numbers of the networks; bfloat16 is faster, masks differ.", default=Arithmetic.FLOAT32
     )
+    device: RunDevice = option("What to run the networks on.", default=RunDevice.CPU)
     out_of_fold: bool = option(
         "Read each patient by the fold that did not learn from him.",
         "--out-of-fold",
@@ -112,8 +115,13 @@ class RunOptions(Request):
 
     @property
     def engine(self) -> Engine:
-        """How the networks are run; what is compiled is kept for the next run."""
+        """How the networks are run; what is compiled is kept for the next run.
+
+        Raises:
+            SettingsError: if the device is not there, with those that are.
+        """
         from pelvimets.io.record.compiled import compiled_folder
         from pelvimets.model.engine import Engine
 
-        return Engine(self.tile_voxels, self.precision, compiled_folder())
+        device = chosen_device(self.device)
+        return Engine(self.tile_voxels, self.precision, compiled_folder(), device)
