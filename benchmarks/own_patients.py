@@ -34,17 +34,16 @@ from pelvimets.core.splits import Splits
 from pelvimets.core.volume import Volume
 from pelvimets.io.cohort.folder import CohortPatient, read_cohort
 from pelvimets.io.nifti.files import read_nifti, write_nifti
-from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.engine import NetworkFiles
 from pelvimets.model.openvino_backend import OpenVinoNetwork, OpenVinoSegmenter
-from pelvimets.model_development.start import adopted, start_source
-from pelvimets.model_development.train import train_run
-from pelvimets.requests.train import Device, TrainRequest
+from pelvimets.model_development.samples import prepare_cohort, sample_store
+from pelvimets.model_development.start import adopted, load_start, start_source
 from pelvimets.training.fine_tuning import fine_tuned
 from pelvimets.training.presets import preset_settings
-from pelvimets.training.settings import TrainingSettings, training_settings
+from pelvimets.training.settings import TrainingSettings
+from pelvimets.training.store import SampleStore
 from pelvimets.training.validation import Measures, lesion_measures, mean_measures
 
 BUNDLE, TASK = "first", "lesions"
@@ -97,25 +96,35 @@ class Study:
 
     def taught(self, name: str, patients: Ordered[str], seed: int = 0) -> OpenVinoSegmenter:
         """The shipped networks, that of the lesions taught further by these patients."""
-        run, settings = RunFolder(self.out / name), self._settings(seed)
-        if not (run.folder / "done").is_file():
+        from pelvimets.training.run import train
+
+        folder, settings = self.out / name, self._settings(seed)
+        if not (folder / "done").is_file():
             print(f"{name}: {len(patients)} patients, {self.steps} steps", flush=True)
-            request = TrainRequest(
-                task=TASK,
-                data=self.cohort,
-                out=run.folder,
-                samples=self.out / f"samples-{self.sequence.value}",
-                start_from=BUNDLE,
-                from_sequence=self.sequence,
-                workers=0,
-                device=Device.CPU,
+            train(
+                settings,
+                self._samples("train", patients, settings),
+                self._samples("validation", (), settings),
+                folder,
+                start=load_start(start_source(BUNDLE), settings, self.sequence),
+                devices="cpu",
+                quiet=True,
             )
-            splits = Splits(train=tuple(sorted(patients)), validation=(patients[0],))
-            train_run(settings, request, splits=splits)
-            (run.folder / "done").touch()
+            (folder / "done").touch()
         lesions = dict(self.shipped.lesions)
-        lesions[self.sequence] = OpenVinoNetwork(exported(run))
+        lesions[self.sequence] = OpenVinoNetwork(exported(settings, folder / "last.ckpt"))
         return replace(self.shipped, lesions=lesions)
+
+    def _samples(
+        self, part: str, patients: Ordered[str], settings: TrainingSettings
+    ) -> SampleStore:
+        """Prepared samples of these patients; validation, from which nothing is chosen, has one."""
+        store, keys = self.out / "samples", [p.key for p in read_cohort(self.cohort).patients]
+        names = prepare_cohort(
+            read_cohort(self.cohort), settings, store, Splits(tuple(keys), (keys[0],))
+        )[part]
+        chosen = tuple(n for n in names if n.rsplit("_", 1)[0] in patients) or names
+        return replace(sample_store(store / part, chosen), sequences=settings.sequences)
 
     def _settings(self, seed: int) -> TrainingSettings:
         settings = adopted(preset_settings(TASK, "default"), start_source(BUNDLE))
@@ -156,13 +165,12 @@ def truth_of(patient: CohortPatient, sequence: Sequence) -> Probability:
     return np.asarray(read_nifti(patient.mask_path(sequence, "lesions")).array > 0)
 
 
-def exported(run: RunFolder) -> NetworkFiles:
-    """The last weights of a run, as they stand in a bundle."""
+def exported(settings: TrainingSettings, checkpoint: Path) -> NetworkFiles:
+    """The network of a checkpoint, as it stands in a bundle."""
     from pelvimets.model.export import network_bytes, to_openvino
     from pelvimets.training.run import load_trained
 
-    settings = training_settings(run.read_settings())
-    network, _, _ = load_trained(settings, run.checkpoint)
+    network, _, _ = load_trained(settings, checkpoint)
     multiple_of, smallest = settings.network.multiple_of, settings.stages[-1].shape
     model = to_openvino(network, *settings.task.channels, multiple_of)
     files = network_bytes(model, "lesions")
@@ -170,14 +178,10 @@ def exported(run: RunFolder) -> NetworkFiles:
 
 
 def figures(measured: list[Measures], sequence: Sequence) -> dict[str, float]:
-    """DSC over all lesion voxels, recall and precision of single lesions."""
-    means = mean_measures(measured)
-    return {name: means[f"{name}_{sequence.value}"] for name in ("dice", "recall", "precision")}
-
-
-def counted(measured: list[Measures], sequence: Sequence) -> int:
-    """True lesions from 0.2 cm3."""
-    return int(sum(one[f"recall_{sequence.value}"][1] for one in measured))
+    """DSC over all lesion voxels, recall and precision of single lesions, how many there are."""
+    means, names = mean_measures(measured), ("dice", "recall", "precision")
+    lesions = sum(one[f"recall_{sequence.value}"][1] for one in measured)
+    return {**{name: means[f"{name}_{sequence.value}"] for name in names}, "lesions": lesions}
 
 
 def kept(path: Path, make: Any) -> Any:
@@ -231,7 +235,7 @@ def main() -> None:
             name = f"{study.sequence.value}-{n}-{seed}"
             taught = lambda name=name, n=n: study.taught(name, order[:n], seed)  # noqa: B023, E731
             found.setdefault(n, []).append(result(name, taught))
-    text = table(found)
+    text = table(found) + f"\n{found[0][0]['lesions']:g} true lesions\n"
     (study.out / f"{study.sequence.value}.md").write_text(text, encoding="utf-8")
     print(text)
 
