@@ -235,6 +235,21 @@ def test_all_problems_are_named_before_anything_is_written(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["Dataset013_A"]
 
 
+def test_images_of_one_patient_that_do_not_overlap_are_named(tmp_path: Path):
+    rng, source = np.random.default_rng(0), tmp_path / "source"
+    for number in range(3):
+        x, y, z = DWI.origin
+        away = Geometry.from_axes(DWI.shape, DWI.spacing, (x, y, z + 400.0 * (number == 1)))
+        (source / f"p{number}").mkdir(parents=True)
+        for name, grid in (("dwi", DWI), ("t1", away)):
+            write_nifti(source / f"p{number}" / f"{name}.nii.gz", image(grid, rng))
+            write_nifti(source / f"p{number}" / f"{name}_bones.nii.gz", bones(grid, rng))
+    problem = r"p1: DWI and T1 do not overlap.*got DWI around.*T1 in phase around.*--leave-out"
+    with pytest.raises(CohortError, match=problem):
+        import_nifti(source, tmp_path / "cohort", PairsOptions())
+    assert not (tmp_path / "cohort").exists()
+
+
 def test_an_earlier_import_is_replaced_only_on_demand(cohort: Path, tmp_path: Path):
     folder = tmp_path / "Dataset508_Bones"
     export_nnunet(cohort, folder, BONES_DWI)

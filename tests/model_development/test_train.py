@@ -21,10 +21,12 @@ from typer.testing import CliRunner
 
 from pelvimets.cli.main import app
 from pelvimets.cli.training_bar import duration, epoch_words
+from pelvimets.config import settings_to_dict
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.judged import Judged
 from pelvimets.core.progress import silent
 from pelvimets.core.splits import Splits
+from pelvimets.core.strata import drawn_folds
 from pelvimets.core.volume import Volume
 from pelvimets.errors import BundleError, CohortError, InputError, PelvimetsError, SettingsError
 from pelvimets.io.cohort.annotation import write_judged
@@ -41,6 +43,7 @@ from pelvimets.model_development.folds import train_folds
 from pelvimets.model_development.samples import (
     begin_pool,
     cohort_splits,
+    members_of,
     prepare_cohort,
     sample_store,
 )
@@ -510,6 +513,44 @@ def test_folds_that_contradict_are_refused(cohort: Path, small: Path, tmp_path: 
     with pytest.raises(CohortError, match="one person stand in two folds"):
         train_folds(request)
     assert not (tmp_path / "runs").exists()
+
+
+def test_folds_without_a_metastasis_are_refused_before_training(
+    cohort: Path, small: Path, tmp_path: Path
+) -> None:
+    """No table says who has metastases: the masks do, also when folds are drawn."""
+    for number in (3, 4, 5):
+        write_patient(cohort / f"p{number}", number)
+    for number in (2, 3, 4, 5):
+        write_mask(cohort / f"p{number}" / "dwi_lesions.nii.gz", np.zeros(SHAPE, np.uint16))
+    table = cohort / "patients.csv"
+    table.write_text("patient\n" + "".join(f"p{n}\n" for n in range(6)))
+    assert [m.m_stage for m in members_of(read_cohort(cohort).patients)] == ["M1"] * 2 + ["M0"] * 4
+    request = TrainRequest("lesions", cohort, tmp_path / "runs", settings=small, folds=3, workers=0)
+    with pytest.raises(CohortError, match=r"without a metastasis.*fold \d: p.*2 patients.*fewer"):
+        train_folds(request)
+    table.write_text("patient,fold\n" + "".join(f"p{n},{1 + (n > 1)}\n" for n in range(6)))
+    with pytest.raises(CohortError, match=r"got fold 2: p2, p3, p4, p5"):
+        train_folds(replace(request, folds=2))
+    assert not (tmp_path / "runs").exists()
+    table.write_text("patient\n" + "".join(f"p{n}\n" for n in range(6)))
+    drawn = drawn_folds(members_of(read_cohort(cohort).patients), 2, 2021)
+    assert {drawn["p0"], drawn["p1"]} == {1, 2}
+
+
+def test_a_fold_on_another_grid_than_the_others_is_refused_before_training(
+    cohort: Path, small: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    begun = RunFolder(runs / "fold-1")
+    begun.write_settings(settings_to_dict(run_settings(TrainRequest("bones", cohort, runs))))
+    begun.checkpoint.touch()
+    grid = {"grid": {"spacing_mm": [6.0, 3.0, 3.0]}}
+    small.write_text(json.dumps(SMALL | grid))
+    request = TrainRequest("bones", cohort, runs, settings=small, folds=3, fold=2, workers=0)
+    with pytest.raises(SettingsError, match=r"Fold 1 was trained on another grid.*6.0, 3.0"):
+        train_folds(request)
+    assert not (runs / "fold-2").exists()
 
 
 def test_a_device_that_is_not_there_is_refused(cohort: Path, small: Path, tmp_path: Path) -> None:

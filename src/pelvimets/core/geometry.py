@@ -134,6 +134,11 @@ class Geometry:
             np.abs(self.corners() - other.corners()).max() <= tolerance_mm
         )
 
+    def meets(self, other: Geometry) -> bool:
+        """Whether both fields share any place, as boxes along the patient's axes."""
+        a, b = self.corners(), other.corners()
+        return bool((np.maximum(a.min(0), b.min(0)) < np.minimum(a.max(0), b.max(0))).all())
+
     def reoriented(self, order: tuple[int, int, int], flips: tuple[bool, bool, bool]) -> Geometry:
         """Grid of ``array.transpose(order)`` with the marked new axes reversed."""
         columns = self.matrix[:3, list(order)].copy()

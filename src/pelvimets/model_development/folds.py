@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pelvimets.core.splits import fold_splits
 from pelvimets.core.strata import drawn_folds
-from pelvimets.errors import CohortError, InputError
-from pelvimets.io.cohort.folder import CohortPatient, read_cohort
+from pelvimets.errors import CohortError, InputError, SettingsError
+from pelvimets.io.cohort.folder import Cohort, CohortPatient, read_cohort
 from pelvimets.io.record.fold_folder import FoldFolder
-from pelvimets.labels import Split
+from pelvimets.io.record.run_folder import RunFolder
+from pelvimets.labels import Sequence, Split
+from pelvimets.model_development.lesion_masks import check_folds_have_lesions
 from pelvimets.model_development.samples import members_of, splits_of_run
 from pelvimets.model_development.train import RunSummary, run_settings, train_run
 from pelvimets.requests.train import TrainRequest
+from pelvimets.training.settings import Task, training_settings
 
 if TYPE_CHECKING:
     from pelvimets.training.observing import RunObserver
@@ -59,6 +62,7 @@ def train_folds(
         raise InputError(
             "There is no such fold", got=request.fold, remedy=f"Take 1 to {request.folds}"
         )
+    _check_before_training(request, cohort, fold_of)
     own = request.samples or folder.samples
     runs = {}
     for fold in chosen:
@@ -71,6 +75,34 @@ def train_folds(
             run_settings(one), one, observer, splits, before=lambda: folder.write(fold_of)
         )
     return FoldsSummary(runs)
+
+
+def _check_before_training(
+    request: TrainRequest, cohort: Cohort, fold_of: Mapping[str, int]
+) -> None:
+    """What would only show once a fold was trained, or when they are bundled.
+
+    Raises:
+        CohortError: if a fold has no metastasis to measure on.
+        SettingsError: if another fold was trained on another grid.
+    """
+    folder, settings = FoldFolder(request.out), run_settings(request)
+    if settings.task is Task.LESIONS:
+        sequences = [Sequence(name) for name in settings.sequences]
+        check_folds_have_lesions(cohort.patients, fold_of, sequences)
+    if request.fold is not None and RunFolder(folder.run(request.fold)).can_go_on:
+        return  # keeps its own
+    for fold in sorted(set(fold_of.values())):
+        run = RunFolder(folder.run(fold))
+        if (
+            run.can_go_on
+            and (other := training_settings(run.read_settings())).grid != settings.grid
+        ):
+            raise SettingsError(
+                f"Fold {fold} was trained on another grid, and an ensemble reads on one",
+                got=f"{other.grid} there, {settings.grid} now",
+                remedy="Give the --settings of that fold, or choose another folder",
+            )
 
 
 def _folds(

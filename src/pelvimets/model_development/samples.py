@@ -20,6 +20,7 @@ from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.stamps import stamp
 from pelvimets.io.workers import beside, fault_of
 from pelvimets.labels import Sequence
+from pelvimets.model_development.lesion_masks import stage_of_masks
 from pelvimets.training.pool import PhantomPool, draw_first, draw_validation, fill
 from pelvimets.training.sample import AnnotatedImage, Sample, prepare_sample
 from pelvimets.training.settings import Task, TrainingSettings
@@ -76,9 +77,14 @@ def cohort_splits(cohort: Cohort, elsewhere: Splits | None, seed: int) -> Splits
 
 
 def members_of(patients: Iterable[CohortPatient]) -> tuple[Member, ...]:
-    """What is known of patients that are to be parted."""
+    """What is known of patients that are to be parted; M stages by the masks where no table is."""
     return tuple(
-        Member(p.key, p.details.get("person") or p.key, p.m_stage or "", p.scanner or "")
+        Member(
+            p.key,
+            p.details.get("person") or p.key,
+            p.m_stage or stage_of_masks(p),
+            p.scanner or "",
+        )
         for p in patients
     )
 

@@ -14,9 +14,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pelvimets.core.geometry import Geometry
 from pelvimets.core.judged import STRUCTURES, Judged
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError, InputError, listed
+from pelvimets.errors import CohortError, GeometryError, InputError, listed
 from pelvimets.io.cohort.acquisition import read_sidecar, write_acquisition
 from pelvimets.io.cohort.annotation import write_judged
 from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, read_patients, write_table
@@ -199,10 +200,12 @@ class _LookedAt:
 def _checked(patient: PlannedPatient) -> _LookedAt:
     faults: list[Fault] = []
     seen, wanted = set[str](), set[str]()
+    places: dict[Sequence, Geometry] = {}
     dwi: Volume | None = None
     for sequence, source in patient.images.items():
         try:
             image = read_image(source)
+            places[sequence] = image.geometry
             dwi = image if sequence is Sequence.DWI else dwi
             truth, judged = read_truth(source, image)
         except InputError as error:
@@ -211,12 +214,34 @@ def _checked(patient: PlannedPatient) -> _LookedAt:
         if truth.bones is not None:
             wanted |= judged.structures
             seen |= bones_in(truth.bones)
+    try:
+        check_in_one_place(places)
+    except InputError as error:
+        faults.append(_fault(patient, "", error))
     if patient.adc is not None and (dwi is not None or Sequence.DWI not in patient.images):
         try:
             read_adc(patient.adc, dwi)
         except InputError as error:
             faults.append(_fault(patient, "adc: ", error))
     return _LookedAt(tuple(faults), frozenset(seen), frozenset(wanted))
+
+
+def check_in_one_place(places: Mapping[Sequence, Geometry]) -> None:
+    """Refuse a DWI and a T1 that share no place: they cannot be of one examination.
+
+    Raises:
+        GeometryError: with the centre of each.
+    """
+    if len(places) < 2 or places[Sequence.DWI].meets(places[Sequence.T1]):
+        return
+    centres = {s.title: grid.corners().mean(axis=0).round() for s, grid in places.items()}
+    raise GeometryError(
+        "DWI and T1 do not overlap",
+        got=", ".join(
+            f"{name} around {x:g}, {y:g}, {z:g} mm" for name, (x, y, z) in centres.items()
+        ),
+        remedy="Look whether both are of one patient and keep their place; import each by itself",
+    )
 
 
 def _all_of(
