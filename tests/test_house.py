@@ -62,8 +62,6 @@ OPENS_FILES = {
 
 LONGER = {
     "app/reading.py: read_study: arguments",
-    "io/exchange/monai_bundle.py: lines",
-    "io/exchange/monai_bundle.py: inference: lines",
     "phantom/physics/tissue_parameters.py: _row: arguments",
     "training/run.py: train: arguments",
 }

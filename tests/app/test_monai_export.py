@@ -13,7 +13,7 @@ import pytest
 
 from pelvimets.app.monai_export import export_monai
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.segmentation import segment_bones
+from pelvimets.core.segmentation import lesion_probability, segment_bones
 from pelvimets.core.volume import Volume
 from pelvimets.errors import BundleError, OutputError
 from pelvimets.io.nifti.files import read_nifti, write_nifti
@@ -25,7 +25,7 @@ from tests.model.test_bundle import FORM, description, networks
 
 RUN = (
     "import sys, monai.bundle; monai.bundle.run(config_file='configs/inference.json', "
-    "dataset_dir=sys.argv[1], output_dir=sys.argv[2])"
+    "**dict(zip(('dataset_dir', 'output_dir', 'bones_dir'), sys.argv[1:])))"
 )
 REQUIRED = (
     *("version", "changelog", "monai_version", "pytorch_version", "numpy_version"),
@@ -80,19 +80,23 @@ def test_metadata_holds_what_monai_asks_for(exported: Path) -> None:
     assert "#### Limits\nNone known." in text and "monai.bundle run" in text
 
 
-def test_monai_gives_the_same_masks(exported: Path, bundle: Path, tmp_path: Path) -> None:
-    volume = image()
-    (tmp_path / "images").mkdir()
-    write_nifti(tmp_path / "images" / "man.nii.gz", volume)
+def run_by_monai(folder: Path, *places: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", RUN, tmp_path / "images", tmp_path / "out"],
-        cwd=exported,
+        [sys.executable, "-W", "ignore", "-c", RUN, *places],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=240,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_monai_gives_the_same_masks(exported: Path, bundle: Path, tmp_path: Path) -> None:
+    volume = image()
+    (tmp_path / "images").mkdir()
+    write_nifti(tmp_path / "images" / "man.nii.gz", volume)
+    run_by_monai(exported, tmp_path / "images", tmp_path / "out")
     found = read_nifti(tmp_path / "out" / "man_bones.nii.gz")
     wanted = segment_bones(volume, Sequence.DWI, load_segmenter(bundle))
     assert found.geometry.matches(volume.geometry)
@@ -101,19 +105,33 @@ def test_monai_gives_the_same_masks(exported: Path, bundle: Path, tmp_path: Path
 
 
 def test_lesion_networks_have_their_own_channels(bundle: Path, tmp_path: Path) -> None:
+    """And MONAI gives the probabilities that pelvimets gives, inside the bones."""
     export_monai(bundle, tmp_path / "t1", lesions_on=Sequence.T1)
+    volume, networks = image(), load_segmenter(bundle)
+    bones = segment_bones(volume, Sequence.T1, networks)
+    for folder, name, one in (("images", "man", volume), ("bones", "man_bones", bones)):
+        (tmp_path / folder).mkdir()
+        write_nifti(tmp_path / folder / f"{name}.nii.gz", one)
+    run_by_monai(tmp_path / "t1", *(tmp_path / name for name in ("images", "out", "bones")))
+    found = read_nifti(tmp_path / "out" / "man_lesion_probability.nii.gz").array
+    wanted = lesion_probability(volume, bones, Sequence.T1, networks).array
+    inside = bones.array > 0
+    assert np.corrcoef(found[inside], wanted[inside])[0, 1] > 0.9
+    assert np.abs(found - wanted)[inside].mean() < 0.05
     metadata = json.loads((tmp_path / "t1" / "configs" / "metadata.json").read_text())
     given = metadata["network_data_format"]["inputs"]["image"]
     assert given["num_channels"] == 3 and given["channel_def"]["2"] == "T1 in phase"
     config = json.loads((tmp_path / "t1" / "configs" / "inference.json").read_text())
-    assert "empty, mask, image" in config["channels"] and "bones_dir" in config
+    steps = config["preprocessing"]["transforms"]
+    assert steps[-1]["order"] == ["empty", "mask", "image"] and "bones_dir" in config
 
 
 def test_damaged_bundles_and_taken_folders_are_refused(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError):
         export_monai(tmp_path / "absent", tmp_path / "out")
+    export_monai(Path("first"), tmp_path / "shipped")  # by its name
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine.txt").write_text("mine")
     with pytest.raises(OutputError, match="exists already"):
         export_monai(bundle, tmp_path / "taken")
-    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["shipped", "taken"]

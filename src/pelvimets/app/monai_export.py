@@ -18,7 +18,7 @@ from pelvimets.io.record.output import check_output, staged_folder, write_json
 from pelvimets.labels import Sequence
 from pelvimets.model.bundle import (
     DESCRIPTION_NAME,
-    installed_bundles,
+    bundle_folder,
     load_segmenter,
     verified_contents,
 )
@@ -46,7 +46,7 @@ def export_monai(
     """Write a network of a bundle as a MONAI bundle, with TorchScript and a configuration.
 
     Args:
-        bundle: Folder of the bundle; None takes the shipped one.
+        bundle: Folder of the bundle, or name of a shipped one; None takes the default.
         out: Folder of the MONAI bundle; it appears when all is written.
         lesions_on: Sequence of the lesion network to write; None writes the bone network.
         overwrite: Replace an earlier export.
@@ -58,8 +58,8 @@ def export_monai(
     from pelvimets.model.torchscript import bundle_network, state_bytes, torchscript_bytes
 
     check_output(out, overwrite=overwrite, result_marker=MARKER)
-    segmenter = load_segmenter(bundle)
-    contents = verified_contents(bundle or _shipped(segmenter.name))
+    place = bundle_folder(bundle)
+    segmenter, contents = load_segmenter(place), verified_contents(place)
     description = json.loads(contents[DESCRIPTION_NAME])
     files = _files(segmenter.lesions if lesions_on else segmenter.bones, lesions_on)
     shape = (LESION_INPUTS, LESION_OUTPUTS) if lesions_on else (BONE_INPUTS, BONE_OUTPUTS)
@@ -102,10 +102,6 @@ def _files(networks: Mapping[Sequence, Network], lesions_on: Sequence | None) ->
             "A network of someone else cannot be exported", remedy="Name a bundle of pelvimets"
         )
     return network.files
-
-
-def _shipped(name: str) -> Path:
-    return next(b.folder for b in installed_bundles() if f"{b.name} {b.version}" == name)
 
 
 def _form(description: dict[str, Any], lesions_on: Sequence | None) -> NetworkSettings | None:

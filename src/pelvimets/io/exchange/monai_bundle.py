@@ -4,20 +4,22 @@
 
     FOLDER/configs/metadata.json            what goes in and comes out, versions, authors
     FOLDER/configs/inference.json           python -m monai.bundle run --config_file ...
+    FOLDER/scripts/steps.py                 steps that MONAI has no transform for
     FOLDER/models/model.ts, model.pt        TorchScript with probabilities; the bare weights
     FOLDER/docs/README.md, data_license.txt the model card, and how to run it
     FOLDER/LICENSE
 
 After the MONAI Bundle Specification (docs.monai.io, mb_specification). The steps before and
-after the network are MONAI's own, with the settings of the bundle; a few expressions in the
-configuration do what MONAI has no transform for: the grid over the field in patient axes,
-smoothing before a coarser grid, and the largest parts of each bone.
+after the network are MONAI's own, with the settings of the bundle; ``scripts/steps.py``
+(``resources/monai``) does what MONAI has no transform for: the grid over the field in patient
+axes, smoothing before a coarser grid, and the largest parts of each bone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +76,11 @@ def write_monai_bundle(
         card: The model card of the bundle.
         license_text: Of the weights.
     """
-    for part in ("configs", "models", "docs"):
+    for part in ("configs", "models", "docs", "scripts"):
         (folder / part).mkdir()
+    for name in ("__init__.py", "steps.py"):
+        script = resources.files("pelvimets.resources") / "monai" / name
+        write_text(folder / "scripts" / name, script.read_text(encoding="utf-8"))
     write_json(folder / "configs" / "metadata.json", metadata(network))
     write_json(folder / "configs" / "inference.json", inference(network))
     for name, data in models.items():
@@ -175,173 +180,98 @@ def inference(network: MonaiNetwork) -> dict[str, Any]:
     ``run`` needs no engine; ``evaluator`` is there for tools that ask for one, and needs
     pytorch-ignite only when it is asked for.
     """
+    lesions = network.lesions_on is not None
+    bones = ", @bones_dir" if lesions else ""
     return {
-        "imports": [
-            "$import glob",
-            "$import os",
-            "$import itertools",
-            "$import numpy as np",
-            "$from scipy import ndimage",
-            "$import monai",
-        ],
+        "imports": ["$from scripts.steps import cases", "$from scripts.steps import read_all"],
         "bundle_root": ".",
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
         "dataset_dir": "$@bundle_root + '/images'",
+        **({"bones_dir": "$@bundle_root + '/bones'"} if lesions else {}),
         "output_dir": "$@bundle_root + '/eval'",
-        **_data(network),
-        "network_def": {
-            "_target_": "torch.jit.load",
-            "f": "$@bundle_root + '/models/model.ts'",
-            "map_location": "@device",
-        },
-        "network": "$@network_def.to(@device).eval()",
-        **_expressions(network),
+        "data": f"$cases(@dataset_dir{bones})",
+        "grid": _grid(network.grid),
         "preprocessing": {"_target_": "Compose", "transforms": _before(network)},
-        "dataset": {"_target_": "Dataset", "data": "@data", "transform": "@preprocessing"},
-        "dataloader": {
-            "_target_": "DataLoader",
-            "dataset": "@dataset",
-            "batch_size": 1,
-            "num_workers": 0,
-        },
-        "inferer": {"_target_": "SimpleInferer"},
         "postprocessing": {"_target_": "Compose", "transforms": _after(network)},
-        "evaluator": {
-            "_target_": "SupervisedEvaluator",
-            "device": "@device",
-            "val_data_loader": "@dataloader",
-            "network": "@network",
-            "inferer": "@inferer",
-            "postprocessing": "@postprocessing",
-        },
-        "infer": "$torch.no_grad()(lambda item: {**item, "
-        "'pred': @inferer(item['image'][None].to(@device), @network)[0].cpu()})",
-        "run": ["$[@postprocessing(@infer(item)) for item in @dataset] and None"],
+        **_MACHINE,
     }
 
 
-def _data(network: MonaiNetwork) -> dict[str, Any]:
-    images = "$sorted(glob.glob(os.path.join(@dataset_dir, '*.nii*')))"
-    if network.lesions_on is None:
-        return {"datalist": images, "data": "$[{'image': path} for path in @datalist]"}
-    bones = "os.path.join(@bones_dir, os.path.basename(path).split('.nii')[0] + '_bones.nii.gz')"
-    return {
-        "bones_dir": "$@bundle_root + '/bones'",
-        "datalist": images,
-        "data": f"$[{{'image': path, 'bones': {bones}}} for path in @datalist]",
-    }
+_MACHINE: dict[str, Any] = {
+    "network_def": {
+        "_target_": "torch.jit.load",
+        "f": "$@bundle_root + '/models/model.ts'",
+        "map_location": "@device",
+    },
+    "network": "$@network_def.to(@device).eval()",
+    "dataset": {"_target_": "Dataset", "data": "@data", "transform": "@preprocessing"},
+    "dataloader": {
+        "_target_": "DataLoader",
+        "dataset": "@dataset",
+        "batch_size": 1,
+        "num_workers": 0,
+    },
+    "inferer": {"_target_": "SimpleInferer"},
+    "evaluator": {
+        "_target_": "SupervisedEvaluator",
+        "device": "@device",
+        "val_data_loader": "@dataloader",
+        "network": "@network",
+        "inferer": "@inferer",
+        "postprocessing": "@postprocessing",
+    },
+    "run": ["$read_all(@dataset, @network, @inferer, @postprocessing, @device)"],
+}
+"""What runs the network, the same for all."""
 
 
-def _expressions(network: MonaiNetwork) -> dict[str, Any]:
-    """Named steps that MONAI has no transform for; ``low`` and ``high`` are (z, y, x) in LPS mm."""
-    expressions = {
-        "box": "$lambda image: (lambda spl: (spl.min(axis=0), spl.max(axis=0)))("
-        "np.array([(*ends, 1) for ends in itertools.product(*((-0.5, int(n) - 0.5) "
-        "for n in image.meta['spatial_shape']))])"
-        ".dot(np.asarray(image.meta['original_affine'])[:3].T)"
-        ".dot([[0, 0, -1], [0, -1, 0], [1, 0, 0]]))",
-        **_grid(network.grid),
-        "affine": "$lambda step, start: np.array([[0, 0, -step[2], -start[2]], "
-        "[0, -step[1], 0, -start[1]], [step[0], 0, 0, start[0]], [0, 0, 0, 1]])",
-        "grid": "$lambda low, high: {'spatial_size': @cells(low, high).astype(int).tolist(), "
-        "'dst_affine': torch.as_tensor(@affine(@step(low, high), (low + high) / 2 - "
-        "@step(low, high) * (@cells(low, high) - 1) / 2))}",
-        "pad": "$lambda image: monai.transforms.SpatialPad("
-        "spatial_size=@whole(*@box(image)).astype(int).tolist())(image)",
-        "smooth": "$lambda image: monai.utils.convert_to_dst_type(ndimage.gaussian_filter("
-        "image.numpy(), [0, *(0.42 * max(r * r - 1, 0) ** 0.5 if r > 1.2 else 0 "
-        "for r in @step(*@box(image)) / np.array(image.pixdim))], "
-        "mode='nearest', truncate=2.0), image)[0]",
-        **_resamplers("image", "bilinear"),
-        "off_grid": "$lambda item: {**item, 'pred': @resample_image("
-        "monai.data.MetaTensor(torch.as_tensor(item['pred']), meta={**item['image'].meta, "
-        "'affine': item['image'].affine}), dst_affine=item['image'].meta['original_affine'], "
-        "spatial_size=[int(n) for n in item['image'].meta['spatial_shape']], "
-        "padding_mode='zeros')}",
-    }
-    if network.lesions_on is not None:
-        nearest = _resamplers("bones", "nearest")
-        return {**expressions, **nearest, "channels": _channels(network.lesions_on)}
-    return {**expressions, **_cleaning(network.settings.bones)}
-
-
-def _resamplers(key: str, mode: str) -> dict[str, Any]:
-    return {
-        f"resample_{key}": {"_target_": "SpatialResample", "mode": mode},
-        f"onto_grid_{key}": f"$lambda image: @resample_{key}(image, **@grid(*@box(image)), "
-        "padding_mode='border')",
-    }
-
-
-def _grid(grid: GridSettings) -> dict[str, str]:
-    """Voxel size, whole shape and voxels inside a field, as ``core.resample.network_grid``.
-
-    Only voxels inside are filled and normalised; the others are padded with 0 afterwards.
-    """
+def _grid(grid: GridSettings) -> dict[str, Any]:
+    """As ``core.resample.network_grid``."""
+    target = {"_target_": "scripts.steps.Grid"}
     if grid.spacing_mm is None:
-        shape = f"np.array({list(grid.shape or ())})"
-        step = f"$lambda low, high: (high - low) / {shape}"
-        return {"step": step, "whole": f"$lambda *_: {shape}", "cells": f"$lambda *_: {shape}"}
-    step, multiple = f"np.array({list(grid.spacing_mm)})", f"np.array({list(grid.multiple_of)})"
+        return {**target, "shape": list(grid.shape or ())}
     return {
-        "step": f"$lambda *_: {step}",
-        "whole": f"$lambda low, high: {multiple} * np.ceil(np.maximum(np.ceil(np.minimum("
-        f"high - low, np.array({list(grid.largest_field_mm)})) / {step} - 1e-6), 1) / {multiple})",
-        "cells": "$lambda low, high: np.minimum(@whole(low, high), "
-        f"2 * np.floor(((high - low) / {step} + 1 + 1e-6) / 2))",
+        **target,
+        "spacing_mm": list(grid.spacing_mm),
+        "multiple_of": list(grid.multiple_of),
+        "largest_field_mm": list(grid.largest_field_mm),
     }
 
 
-def _cleaning(settings: BoneSettings) -> dict[str, str]:
-    """The largest parts of each bone, as ``core.bones.clean_bones``."""
-    return {
-        "largest": "$lambda mask, count, smallest: (lambda parts: (lambda sizes: np.isin(parts, "
-        "[n for n in 1 + np.argsort(-sizes[1:], kind='stable')[:count] if sizes[n] >= smallest]"
-        "))(np.bincount(parts.ravel())))(ndimage.label(mask, np.ones((3, 3, 3)))[0])",
-        "clean": "$lambda labels: monai.utils.convert_to_dst_type(sum(bone * @largest("
-        f"labels.numpy()[0] == bone, {settings.keep_vertebrae} if bone == 1 else "
-        f"{settings.keep_components_per_bone}, {1000 * settings.smallest_component_cm3:g} / "
-        "float(np.prod(np.array(labels.pixdim)))) "
-        f"for bone in range(1, {len(Bone) + 1}))[None], labels)[0]",
-    }
-
-
-def _channels(sequence: Sequence) -> str:
-    order = "image, mask, empty" if sequence is Sequence.DWI else "empty, mask, image"
-    return (
-        "$lambda item: {**item, 'image': (lambda image, mask, empty: "
-        f"torch.cat([{order}]))(item['image'], (item['bones'] > 0).float(), "
-        "torch.zeros_like(item['image']))}"
-    )
+def _kept(settings: BoneSettings) -> list[int]:
+    """Parts that are kept of each bone, as ``core.bones.clean_bones``."""
+    others = settings.keep_components_per_bone
+    return [settings.keep_vertebrae if bone is Bone.LUMBAR_VERTEBRA else others for bone in Bone]
 
 
 def _before(network: MonaiNetwork) -> list[dict[str, Any]]:
     lesions = network.lesions_on is not None
     keys = ["image", "bones"] if lesions else ["image"]
+    onto = {"_target_": "scripts.steps.OntoGridd", "grid": "@grid"}
+    bones = [{**onto, "keys": "bones", "mode": "nearest"}] if lesions else []
     steps: list[dict[str, Any]] = [
         {"_target_": "LoadImaged", "keys": keys, "reader": "NibabelReader"},
         {"_target_": "EnsureChannelFirstd", "keys": keys},
         {"_target_": "Orientationd", "keys": keys, "axcodes": _SPACE},
-        {"_target_": "Lambdad", "keys": "image", "func": "@smooth"},
-        *({"_target_": "Lambdad", "keys": k, "func": f"@onto_grid_{k}"} for k in reversed(keys)),
+        *bones,
+        {**onto, "keys": "image", "smoothed": True},
         *_intensity(network.settings.intensity),
+        {"_target_": "scripts.steps.PadToGridd", "keys": keys, "grid": "@grid"},
     ]
-    steps.append({"_target_": "Lambdad", "keys": keys, "func": "@pad"})
     if lesions:
-        steps.append(
-            {
-                "_target_": "CropForegroundd",
-                "keys": keys,
-                "source_key": "bones",
-                "margin": _MARGIN_VOXELS,
-                "allow_smaller": True,
-            }
-        )
+        crop = {"keys": keys, "source_key": "bones", "margin": _MARGIN_VOXELS}
+        steps.append({"_target_": "CropForegroundd", **crop, "allow_smaller": True})
     steps += [
         {"_target_": "SpatialPadd", "keys": keys, "spatial_size": list(network.smallest)},
         {"_target_": "DivisiblePadd", "keys": keys, "k": list(network.multiple_of)},
     ]
-    return [*steps, {"_target_": "Lambda", "func": "@channels"}] if lesions else steps
+    if network.lesions_on is not None:
+        order = _ORDERS[network.lesions_on]
+        steps.append({"_target_": "scripts.steps.Channels", "order": list(order)})
+    return steps
+
+
+_ORDERS = {Sequence.DWI: ("image", "mask", "empty"), Sequence.T1: ("empty", "mask", "image")}
 
 
 def _intensity(settings: IntensitySettings) -> list[dict[str, Any]]:
@@ -361,7 +291,7 @@ def _intensity(settings: IntensitySettings) -> list[dict[str, Any]]:
 
 
 def _after(network: MonaiNetwork) -> list[dict[str, Any]]:
-    back = {"_target_": "Lambda", "func": "@off_grid"}
+    back = {"_target_": "scripts.steps.OffGrid"}
     saved = {
         "_target_": "SaveImaged",
         "keys": "pred",
@@ -371,10 +301,16 @@ def _after(network: MonaiNetwork) -> list[dict[str, Any]]:
     }
     if network.lesions_on is not None:
         return [back, {**saved, "output_postfix": "lesion_probability"}]
+    bones = network.settings.bones
     return [
         back,
         {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
-        {"_target_": "Lambdad", "keys": "pred", "func": "@clean"},
+        {
+            "_target_": "scripts.steps.LargestPartsd",
+            "keys": "pred",
+            "kept": _kept(bones),
+            "smallest_cm3": bones.smallest_component_cm3,
+        },
         {**saved, "output_postfix": "bones", "output_dtype": "uint8"},
     ]
 

@@ -1,0 +1,1 @@
+"""Scripts that lie in exported MONAI bundles; the package itself never loads them."""
