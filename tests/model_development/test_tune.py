@@ -22,17 +22,32 @@ from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.search_folder import SearchFolder
 from pelvimets.io.record.search_storage import open_storage
-from pelvimets.model_development.tune import TuneSummary, open_search, run_search
+from pelvimets.model.bundle import load_segmenter
+from pelvimets.model_development.start import adopted, start_source
+from pelvimets.model_development.tune import (
+    TuneSummary,
+    described_study,
+    open_search,
+    run_search,
+)
 from pelvimets.model_development.tune_output import PlannedSearch
 from pelvimets.model_development.tune_samples import tune_data
-from pelvimets.requests.train import TuneOptions
+from pelvimets.requests.train import TuneOptions, TuneRequest
+from pelvimets.training.checkpoint import read_checkpoint
+from pelvimets.training.fine_tuning import fine_tuned
 from pelvimets.training.overrides import overridden
 from pelvimets.training.pool import PhantomPool
 from pelvimets.training.presets import DEFAULT_BONES, preset_settings
 from pelvimets.training.sample import Sample
 from pelvimets.training.search.records import Fate, TrialRecord
 from pelvimets.training.search.searching import Objective, RunningTrial, Search
-from pelvimets.training.search.space import Choice, Range, default_space, with_values
+from pelvimets.training.search.space import (
+    Choice,
+    Range,
+    default_space,
+    space_of_given_weights,
+    with_values,
+)
 from pelvimets.training.search.trial import train_trial
 from pelvimets.training.settings import TrainingSettings, training_settings
 from tests.training.conftest import Samples, made_sample
@@ -170,6 +185,44 @@ def test_from_a_cohort_to_settings_that_train_takes_and_on_to_more_trials(
     other = CliRunner().invoke(app, [str(w) for w in [*words, "--trials", 4]])
     assert other.exit_code == 1
     assert "settings.epochs: 2 before, 3 now" in str(other.exception)
+
+
+def test_a_search_that_starts_from_a_run(cohort: Path, tmp_path: Path) -> None:
+    """Each trial begins with the weights of the run, gently; what does not fit them is refused."""
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY))
+    common = ["--data", cohort, "--settings", tmp_path / "tiny.json", "--workers", 0]
+    run, out = tmp_path / "run", tmp_path / "study"
+    words = ["train", "bones", "-o", run, "--epochs", 1, *common]
+    done = CliRunner().invoke(app, [str(w) for w in words])
+    assert done.exit_code == 0, done.output
+    words = ["tune", "bones", "-o", out, "--from", run, "--epochs", 1, "--trials", 2, *common]
+    done = CliRunner().invoke(app, [str(w) for w in words])
+    assert done.exit_code == 0, done.output
+    trials = rows_of(out / "trials.csv")
+    assert [t["state"] for t in trials] == ["finished"] * 2
+    gentle = fine_tuned(overridden(preset_settings("bones", "default"), TINY))
+    assert float(trials[0]["learning_rate"]) == gentle.learning_rate
+    assert 1e-5 <= float(trials[1]["learning_rate"]) <= 1e-3
+    begun = [read_checkpoint(out / "trials" / t["run"] / "best.ckpt") for t in trials]
+    assert all(one["global_step"] == 0 or one["score_before"] is not None for one in begun)
+    assert json.loads((out / "search.json").read_text())["start"] == "run run"
+
+    (tmp_path / "space.json").write_text(json.dumps({"network.width": [4, 6]}))
+    words[words.index("-o") + 1] = tmp_path / "other"
+    wide = CliRunner().invoke(app, [str(w) for w in [*words, "--space", tmp_path / "space.json"]])
+    assert wide.exit_code == 1 and "network.width" in str(wide.exception)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_search_from_the_shipped_bundle_is_gentle_on_its_grid(tmp_path: Path) -> None:
+    request = TuneRequest("lesions", "phantom", tmp_path / "study", start_from="first", epochs=2)
+    study = described_study(request)
+    assert study.full == fine_tuned(
+        adopted(preset_settings("lesions", "default"), start_source("first"))
+    )
+    assert study.base.grid == load_segmenter().settings.lesion_grid
+    assert study.base.epochs == 2 and study.space == space_of_given_weights()
+    assert set(study.space) == {"learning_rate", "network.dropout", "loss"}
 
 
 def test_a_search_leaves_tables_figures_and_the_best_settings(tmp_path: Path) -> None:

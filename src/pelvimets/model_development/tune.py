@@ -24,6 +24,7 @@ from pelvimets.training.pool import PhantomPool
 from pelvimets.training.presets import preset_settings
 from pelvimets.training.search.budget import in_epochs, in_minutes
 from pelvimets.training.search.space import (
+    check_keeps_form,
     default_space,
     space_from_dict,
     space_of_given_weights,
@@ -99,6 +100,8 @@ def described_study(request: TuneRequest) -> PlannedSearch:
     space = default_space() if source is None else space_of_given_weights()
     if request.space is not None:
         space = space_from_dict(read_settings_file(request.space), base)
+    if source is not None:
+        check_keeps_form(space)
     in_silico = request.cohort is None
     return PlannedSearch(SearchFolder(request.out), request.preset, full, base, space, in_silico)
 

@@ -110,6 +110,21 @@ def space_of_given_weights() -> dict[str, Parameter]:
     }
 
 
+def check_keeps_form(space: Mapping[str, Parameter]) -> None:
+    """Refuse a space that changes the network where each trial starts with the same weights.
+
+    Raises:
+        SettingsError: with the names.
+    """
+    changing = [n for n in space if n.startswith("network.") and n != "network.dropout"]
+    if changing:
+        raise SettingsError(
+            "Trials that start with given weights all have the network of these weights",
+            got=", ".join(changing),
+            remedy="Leave these out of --space, or search without --from",
+        )
+
+
 def space_from_dict(data: Mapping[str, Any], settings: TrainingSettings) -> dict[str, Parameter]:
     """A space from plain data: a list of options, or ``low``, ``high``, ``log``, ``step``.
 
