@@ -22,6 +22,7 @@ from pelvimets.errors import InputError, OutputError, VerificationError
 from pelvimets.training.checkpoint import WholeFiles, read_checkpoint
 from pelvimets.training.module import SegmentationModule, rate_factor
 from pelvimets.training.observing import RunState, remaining_seconds
+from pelvimets.training.processes import Processes, launched
 from pelvimets.training.run import load_trained, train
 from pelvimets.training.sample import ONE_BY_ONE
 from pelvimets.training.settings import Task, TrainingSettings
@@ -118,6 +119,15 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_result(
     process.wait()
     train(tiny, samples, samples, tmp_path, quiet=True)
     np.testing.assert_array_equal(weights(tiny, tmp_path), weights(tiny, whole[0]))
+
+
+def test_a_machine_that_has_srun_gives_no_hint_about_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "srun").write_text("#!/bin/sh\n")
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert launched() == Processes() and not list(recwarn)
 
 
 class Stops(Notes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -63,10 +64,12 @@ def cluster() -> ClusterEnvironment | None:
 
     SLURM's requeueing in the midst of an epoch is off: a run goes on from whole epochs.
     """
-    if TorchElasticEnvironment.detect():
-        return TorchElasticEnvironment()
-    if SLURMEnvironment.detect():
-        return SLURMEnvironment(auto_requeue=False)
+    with warnings.catch_warnings():  # a hint that srun is installed and was not used
+        warnings.simplefilter("ignore")
+        if TorchElasticEnvironment.detect():
+            return TorchElasticEnvironment()
+        if SLURMEnvironment.detect():
+            return SLURMEnvironment(auto_requeue=False)
     return None
 
 
