@@ -496,7 +496,12 @@ def test_folds_train_measure_and_become_an_ensemble(
     request = CalibrationRequest(made, (cohort,), tmp_path / "c")
     with pytest.raises(CohortError, match=r"learned from these patients.*--out-of-fold"):
         calibrate(request, silent)
-    with pytest.raises(CohortError, match=r"Too few metastases on DWI.*5 in 5 of 5 patients"):
+    with pytest.raises(CohortError, match=r"Too few metastases on DWI.*4 in 4 of 4 patients"):
+        calibrate(replace(request, out_of_fold=True), silent)  # p4 is set aside
+    with pytest.raises(CohortError, match=r"1 in 1 of 1 patients"):
+        calibrate(replace(request, out_of_fold=True, split="test"), silent)
+    (cohort / "p0" / "dwi_lesions.nii.gz").unlink()
+    with pytest.raises(CohortError, match=r"3 in 3 of 3 patients"):
         calibrate(replace(request, out_of_fold=True), silent)
     with pytest.raises(CohortError, match="knows no folds"):
         calibrate(replace(request, bundle=Path("first"), out_of_fold=True), silent)

@@ -69,7 +69,12 @@ def calibrate(
         list[Path], typer.Option("--data", help="Validation cohort with its masks; repeatable.")
     ],
     out: OutOption,
-    split: Annotated[str | None, typer.Option(help="Patients of this split only.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Patients of this split only. [default: all; out of fold but the test's]"
+        ),
+    ] = None,
     out_of_fold: Annotated[
         bool,
         typer.Option(
@@ -91,6 +96,8 @@ def calibrate(
     request = CalibrationRequest(bundle, tuple(data), out, split, overwrite, readers, out_of_fold)
     with console.shown_progress("patients") as progress:
         record = run(request, progress)
+    if record["without_masks"]:
+        console.line(f"{record['without_masks']} patients without masks of the lesions left out")
     for sequence, own in record["sequences"].items():
         recall, precision = (_with_interval(own, name) for name in ("recall", "precision"))
         console.line(

@@ -49,7 +49,7 @@ class CalibrationRequest:
         bundle: Folder of the bundle, or the name of a shipped one.
         cohorts: Validation cohorts; none of their patients may have been trained or tested on.
         out: Folder of the calibrated bundle.
-        split: Patients of this split only; None takes all.
+        split: Patients of this split only; None takes all, out of fold all but the test's.
         overwrite: Replace an older bundle there.
         jobs: Patients that the networks read at a time, or a cluster.
         out_of_fold: Read each patient by the network of the fold that did not learn from him.
@@ -69,6 +69,7 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]
 
     What the networks found in each patient is kept in ``<out>.work``, so that an interrupted
     run goes on where it was. Sequences are joined only if F1 of the lesions gains by it.
+    Patients in whom nobody looked for lesions are left out and counted.
 
     Returns:
         The record that the model card shows.
@@ -83,7 +84,8 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]
     source = bundle_folder(request.bundle)
     check_output(request.out, overwrite=request.overwrite, result_marker=DESCRIPTION_NAME)
     segmenter = load_segmenter(source)
-    patients = _patients(request)
+    chosen = _patients(request)
+    patients = tuple(p for p in chosen if _was_looked_at(p)) or chosen
     _check_knowledge(segmenter, patients, out_of_fold=request.out_of_fold)
     check_lesions(patients)
     work = request.out.with_name(f"{request.out.name}.work") / segmenter.weights_sha256[:16]
@@ -102,6 +104,7 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]
         "cohort": ", ".join(cohort.name for cohort in request.cohorts),
         "made_by": made or None,
         "out_of_fold": request.out_of_fold,
+        "without_masks": len(chosen) - len(patients),
     }
     description = {
         **read_description(source),
@@ -177,7 +180,7 @@ def check_lesions(patients: tuple[CohortPatient, ...]) -> None:
         raise CohortError(
             "Images without a mask of the lesions",
             got=listed(lacking),
-            remedy="Write an empty one where there is none, or leave these patients out",
+            remedy="Write an empty one where there is none, or take both of their masks away",
         )
     for sequence in Sequence:
         masks = [_reference(p, sequence).array for p in patients if sequence in p.sequences]
@@ -206,7 +209,15 @@ def _patients(request: CalibrationRequest) -> tuple[CohortPatient, ...]:
     return tuple(patients)
 
 
+def _was_looked_at(patient: CohortPatient) -> bool:
+    """Whether there is a mask of the lesions, if an empty one, for any of the images."""
+    return any(patient.mask_path(s, "lesions").is_file() for s in patient.sequences)
+
+
 def _chosen(cohort: Cohort, request: CalibrationRequest) -> tuple[CohortPatient, ...]:
+    """The patients asked for; those set aside for a test only where their split is."""
+    if request.split is None and request.out_of_fold:
+        return tuple(p for p in cohort.patients if p.split is not Split.TEST)
     if request.split is None:
         return cohort.patients
     patients = cohort.of_split(Split(request.split))
