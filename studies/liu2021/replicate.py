@@ -110,21 +110,12 @@ def _make_digital(like: str, patients: int, seed: int, folder: Path, jobs: int) 
     make_cohort(CohortOrder(Population(like), patients, seed), folder, jobs=jobs)
 
 
-class _Silent:
-    """A batch observer that says nothing."""
-
-    def finished(self, outcome: object, done: int, total: int) -> None:
-        """Nothing."""
-
-
 def _predict(bundle: Path | None, cohort: Path, out: Path, jobs: int) -> None:
     """Read a cohort; a patient that fails is named by the evaluation as missing."""
     from pelvimets.app.batch import batch_cases, predict_batch
     from pelvimets.requests.predict import RunOptions
 
-    outcomes = predict_batch(
-        batch_cases(cohort), out, RunOptions(bundle=bundle), jobs=jobs, observer=_Silent()
-    )
+    outcomes = predict_batch(batch_cases(cohort), out, RunOptions(bundle=bundle), jobs=jobs)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if len(failed) == len(outcomes):
         raise InputError("No digital patient could be read", got=failed[0].message)

@@ -129,16 +129,12 @@ def test_a_batch_makes_up_for_it_later(known_study, images, tmp_path, monkeypatc
     monkeypatch.setattr(main_path, "load_segmenter", lambda *given: known_study.segmenter)
     cases = (BatchCase("p1", StudyInput(source)),)
 
-    class Quiet:
-        def finished(self, outcome, done, total):
-            pass
-
     with monkeypatch.context() as patch:
         patch.setattr(main_path, "write_dicom", lambda *args, **options: 1 / 0)
-        (first,) = predict_batch(cases, tmp_path, DICOM, jobs=1, observer=Quiet())
+        (first,) = predict_batch(cases, tmp_path, DICOM, jobs=1)
     assert first.state == "failed" and "ZeroDivisionError" in first.message
     assert (tmp_path / "p1" / "report.html").is_file()
     for state in ("done", "earlier"):
-        (again,) = predict_batch(cases, tmp_path, DICOM, jobs=1, observer=Quiet())
+        (again,) = predict_batch(cases, tmp_path, DICOM, jobs=1)
         assert again.state == state
     assert (tmp_path / "p1" / "dicom" / "sr.dcm").is_file()

@@ -24,7 +24,7 @@ from pelvimets.cli.training_bar import duration, epoch_words
 from pelvimets.config import settings_to_dict
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.judged import Judged
-from pelvimets.core.progress import silent
+from pelvimets.core.progress import RunObserver, silent
 from pelvimets.core.splits import Splits
 from pelvimets.core.strata import drawn_folds
 from pelvimets.core.volume import Volume
@@ -48,7 +48,7 @@ from pelvimets.model_development.samples import (
     sample_store,
 )
 from pelvimets.model_development.start import adopted, load_start, start_source
-from pelvimets.model_development.train import RunSummary, SilentObserver, run_settings, train_run
+from pelvimets.model_development.train import RunSummary, run_settings, train_run
 from pelvimets.requests.train import Device, TrainRequest
 from pelvimets.training.checkpoint import read_checkpoint
 from pelvimets.training.observing import RunState
@@ -313,7 +313,7 @@ def test_faulty_cases_are_refused_before_the_first_epoch(
     assert not (tmp_path / "run" / "settings.json").exists()
 
 
-class Told(SilentObserver):
+class Told(RunObserver):
     """Keeps the notes of a run."""
 
     def __init__(self) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from pelvimets.app.predict import predict
 from pelvimets.errors import InputError, OutputError
@@ -40,12 +39,8 @@ class BatchOutcome:
     seconds: float = 0.0
 
 
-class BatchObserver(Protocol):
-    """Told of each finished patient."""
-
-    def finished(self, outcome: BatchOutcome, done: int, total: int) -> None:
-        """``done`` of ``total`` patients lie behind."""
-        ...
+Told = Callable[[BatchOutcome, int, int], None]
+"""Called with each finished patient: how many lie behind, and of how many."""
 
 
 def batch_cases(path: Path) -> tuple[BatchCase, ...]:
@@ -84,7 +79,7 @@ def predict_batch(
     options: RunOptions,
     *,
     jobs: Jobs,
-    observer: BatchObserver,
+    told: Told = lambda outcome, done, total: None,
 ) -> tuple[BatchOutcome, ...]:
     """Read each patient into ``out/<patient>``; one that fails does not stop the others.
 
@@ -100,7 +95,7 @@ def predict_batch(
     outcomes = []
     for outcome in _outcomes(cases, out, options, jobs):
         outcomes.append(outcome)
-        observer.finished(outcome, len(outcomes), len(cases))
+        told(outcome, len(outcomes), len(cases))
     order = {case.name: n for n, case in enumerate(cases)}
     return tuple(sorted(outcomes, key=lambda outcome: order[outcome.name]))
 

@@ -22,6 +22,7 @@ from pelvimets.io.dicom.source_headers import (
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.nifti.names import image_name, mask_name
 from pelvimets.io.record.acquisitions import read_study_of_run
+from pelvimets.io.record.findings import FINDINGS_NAME
 from pelvimets.io.record.output import staged_folder, write_bytes, write_json, write_text
 from pelvimets.io.record.run_record import read_run_record
 from pelvimets.report.cohort import thumbnail
@@ -73,7 +74,7 @@ def write_result(folder: Path, result: StudyResult, content: ReportContent) -> N
         volumes[folder / mask_name(sequence, "bones")] = mask
         volumes[folder / mask_name(sequence, "lesions")] = result.lesions[sequence]
     side_by_side(lambda file: write_nifti(*file), volumes.items())
-    write_json(folder / "findings.json", findings_to_dict(result.findings))
+    write_json(folder / FINDINGS_NAME, findings_to_dict(result.findings))
     write_text(folder / "lesions.csv", lesions_csv(result.findings))
     _write_report(folder, content)
 

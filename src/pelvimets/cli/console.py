@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -74,14 +73,15 @@ def progress_bar() -> Bar:
     )
 
 
-class BatchBar:
-    """Progress of many patients; implements ``app.batch.BatchObserver``."""
+@contextmanager
+def batch_bar(patients: int) -> Iterator[Callable[[BatchOutcome, int, int], None]]:
+    """A bar for many patients; one that failed is named at once."""
+    with progress_bar() as bar:
+        task = bar.add_task("patients", total=patients)
 
-    def __init__(self, progress: Bar, task: TaskID) -> None:
-        self._progress, self._task = progress, task
+        def told(outcome: BatchOutcome, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            if outcome.state == "failed":
+                bar.console.print(f"{outcome.name}: failed", style="red")
 
-    def finished(self, outcome: BatchOutcome, done: int, total: int) -> None:
-        """Count the patient; name the one that failed at once."""
-        self._progress.update(self._task, completed=done, total=total)
-        if outcome.state == "failed":
-            self._progress.console.print(f"{outcome.name}: failed", style="red")
+        yield told

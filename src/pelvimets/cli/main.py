@@ -143,9 +143,8 @@ def _predict_batch(
     from pelvimets.app.batch import predict_batch
     from pelvimets.reading_room.worklist import write_cohort_page
 
-    with console.progress_bar() as progress:
-        observer = console.BatchBar(progress, progress.add_task("patients", total=len(cases)))
-        outcomes = predict_batch(cases, out, options, jobs=jobs, observer=observer)
+    with console.batch_bar(len(cases)) as told:
+        outcomes = predict_batch(cases, out, options, jobs=jobs, told=told)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     page = write_cohort_page(out, {outcome.name: outcome.message for outcome in failed})
     earlier = sum(outcome.state == "earlier" for outcome in outcomes)

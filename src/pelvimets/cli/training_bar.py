@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from pelvimets.cli import console
-
-if TYPE_CHECKING:
-    from pelvimets.training.observing import RunState
+from pelvimets.core.progress import RunObserver, RunState
 
 
-class TrainingBar:
-    """Implements ``training.observing.RunObserver``."""
+class TrainingBar(RunObserver):
+    """A bar or lines of a training."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
@@ -42,9 +39,6 @@ class TrainingBar:
     def epoch(self, state: RunState) -> None:
         """Print the epoch."""
         self._progress.console.print(epoch_words(state), highlight=False, soft_wrap=True)
-
-    def picture(self, epoch: int, png: bytes) -> None:
-        """Kept in the run; nothing is shown."""
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def _words(trial: TrialRecord) -> str:
 
 
 class TuneBar:
-    """Progress of a search; implements ``app.tune.TuneObserver``."""
+    """Progress of a search; implements ``TuneObserver``."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress, self._total, self._done = progress, total, 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pelvimets.core.progress import RunObserver
 from pelvimets.core.splits import fold_splits
 from pelvimets.core.strata import drawn_folds
 from pelvimets.errors import CohortError, InputError, SettingsError
@@ -19,9 +19,6 @@ from pelvimets.model_development.samples import members_of, splits_of_run
 from pelvimets.model_development.train import RunSummary, run_settings, train_run
 from pelvimets.requests.train import TrainRequest
 from pelvimets.training.settings import Task, training_settings
-
-if TYPE_CHECKING:
-    from pelvimets.training.observing import RunObserver
 
 FOLD_COLUMN = "fold"
 

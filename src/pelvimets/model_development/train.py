@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pelvimets.config import settings_to_dict
+from pelvimets.core.progress import RunObserver
 from pelvimets.core.splits import Splits, check_splits
 from pelvimets.errors import CohortError, InputError, listed
 from pelvimets.io.cohort.folder import read_cohort
 from pelvimets.io.phantom.record import phantom_command, refuse_unseen
-from pelvimets.io.record.run_folder import RunFolder
+from pelvimets.io.record.run_folder import KeepsPictures, RunFolder
 from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.labels import LearnedFrom
 from pelvimets.model_development.annotations import annotation_notes, cohort_words
 from pelvimets.model_development.backgrounds import Backgrounds, prepare_backgrounds
-from pelvimets.model_development.run_observers import Keeper, SilentObserver
 from pelvimets.model_development.samples import (
     begin_pool,
     cohort_splits,
@@ -41,14 +41,12 @@ if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
     from pelvimets.training.module import SegmentationModule
-    from pelvimets.training.observing import RunObserver
     from pelvimets.training.store import SampleStore
 
 __all__ = [
     "Backgrounds",
     "PhantomPool",
     "RunSummary",
-    "SilentObserver",
     "draw_pool",
     "prepare_cohort",
     "run_settings",
@@ -168,7 +166,7 @@ def _train_run(
     accelerator = accelerator_of(request.device.value)
     settings = _with_precision(settings, folder)
     source = None if request.start_from is None else start_source(request.start_from)
-    shown = Keeper(observer or SilentObserver(), folder)
+    shown = KeepsPictures(observer or RunObserver(), folder)
     job = _Job(settings, request, source, shown, splits)
     new = source is not None and not folder.can_go_on
     start = load_start(source, settings, request.from_sequence) if source and new else None

@@ -14,8 +14,9 @@ from pelvimets.core.follow_up.settings import FollowUpSettings
 from pelvimets.errors import InputError
 from pelvimets.io.dicom.follow_up_sr import StudyObjects, study_objects, write_follow_up_report
 from pelvimets.io.nifti.files import read_nifti
+from pelvimets.io.record.findings import read_findings
 from pelvimets.io.record.output import staged_folder, write_json, write_text
-from pelvimets.io.record.review import ReviewFolder, read_findings, read_run_output
+from pelvimets.io.record.review import ReviewFolder, read_run_output
 from pelvimets.reading_room.output import lesion_settings
 from pelvimets.report.content import local_words
 from pelvimets.report.data import findings_from_dict
@@ -135,7 +136,7 @@ def _check_patient(points: Sequence[TimePoint], objects: Sequence[StudyObjects |
 def _time_point(run: Path, title: str) -> TimePoint:
     folder = ReviewFolder(run)
     output = read_run_output(folder)
-    findings = findings_from_dict(read_findings(folder))
+    findings = findings_from_dict(read_findings(folder.findings))
     lesions = dict(output.lesions)
     bones = dict(output.bones)
     for sequence in output.lesions:

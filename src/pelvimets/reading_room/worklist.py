@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +15,7 @@ from pelvimets.app.result import THUMBNAIL_NAME
 from pelvimets.core.review import Review, Verdict
 from pelvimets.errors import InputError, PelvimetsError, ReviewError, shown
 from pelvimets.io.record import review as store
+from pelvimets.io.record.findings import FINDINGS_NAME, read_findings
 from pelvimets.io.record.output import write_text
 from pelvimets.io.record.review import ReviewFolder
 from pelvimets.reading_room.desk import ReviewDesk
@@ -37,13 +37,13 @@ def result_folders(folder: Path) -> tuple[Path, ...]:
     """The results of runs directly in a folder, by name."""
     if not folder.is_dir():
         return ()
-    found = (path.parent for path in folder.glob("*/findings.json"))
+    found = (path.parent for path in folder.glob(f"*/{FINDINGS_NAME}"))
     return tuple(sorted(path for path in found if not path.name.startswith(".")))
 
 
 def is_cohort_of_results(folder: Path) -> bool:
     """Whether a folder holds results of runs and is none itself."""
-    return not (folder / "findings.json").is_file() and bool(result_folders(folder))
+    return not (folder / FINDINGS_NAME).is_file() and bool(result_folders(folder))
 
 
 def write_cohort_page(out: Path, failed: Mapping[str, str] | None = None) -> Path:
@@ -188,10 +188,10 @@ def _existing(path: Path | None) -> Path | None:
 def _row(folder: Path, options: DeskOptions) -> PatientRow:
     """One patient; a result that cannot be read is a row that says so."""
     try:
-        data = json.loads(store.read_whole(folder / "findings.json"))
+        data = read_findings(folder / FINDINGS_NAME)
         return cohort_row(data, patient=folder.name, **_state(folder, options))
     except (PelvimetsError, ValueError, KeyError, TypeError) as error:
-        what = str(error) if isinstance(error, PelvimetsError) else "findings.json is damaged"
+        what = str(error) if isinstance(error, PelvimetsError) else f"{FINDINGS_NAME} is damaged"
         return PatientRow(folder.name, f"cannot be read: {what}", "failed", state="failed")
 
 

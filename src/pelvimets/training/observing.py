@@ -3,71 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks.checkpoint import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
+from pelvimets.core.progress import RunObserver, RunState
 from pelvimets.training.module import SegmentationModule
 from pelvimets.training.settings import Stage
 from pelvimets.training.stopping import CODE, StoppedWithinEpoch
-
-
-@dataclass(frozen=True)
-class RunState:
-    """Where a run stands.
-
-    Attributes:
-        epoch: The one that is on or has just ended, from 1.
-        epochs: The most there will be.
-        step: Optimiser steps done.
-        share: Of the whole training that is done, 0-1.
-        seconds: Trained so far, earlier parts of a resumed run included.
-        remaining_seconds: Estimate; None before the first step.
-        loss: Of the last step; after an epoch its mean.
-        score: Of the last validation, None before the first.
-        best: The highest score so far.
-        validated: Whether this epoch ended with a validation.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    share: float
-    seconds: float
-    remaining_seconds: float | None
-    loss: float | None
-    score: float | None
-    best: float | None
-    validated: bool = False
-
-
-class RunObserver(Protocol):
-    """Shows the progress of a run and keeps its pictures."""
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        """Samples are being prepared."""
-        ...
-
-    def note(self, line: str) -> None:
-        """Something to know before the first step."""
-        ...
-
-    def step(self, state: RunState) -> None:
-        """A step was done."""
-        ...
-
-    def epoch(self, state: RunState) -> None:
-        """An epoch has ended, with its validation if there was one."""
-        ...
-
-    def picture(self, epoch: int, png: bytes) -> None:
-        """The picture of a validation, as PNG."""
-        ...
 
 
 class Reporter(Callback):

@@ -18,10 +18,11 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from pelvimets.core.progress import RunObserver
 from pelvimets.errors import InputError
 from pelvimets.training.checkpoint import WholeFiles, read_checkpoint
 from pelvimets.training.module import SegmentationModule, build_network
-from pelvimets.training.observing import Checkpoints, Reporter, RunObserver
+from pelvimets.training.observing import Checkpoints, Reporter
 from pelvimets.training.precision import chosen_precision
 from pelvimets.training.processes import Processes, cluster, launched
 from pelvimets.training.sample import SampleSource

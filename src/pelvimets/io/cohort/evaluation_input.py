@@ -23,11 +23,11 @@ from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient, read_patients
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.nifti.names import image_name, mask_name
 from pelvimets.io.phantom.record import PATIENT_RECORD
+from pelvimets.io.record.findings import FINDINGS_NAME, read_findings
 from pelvimets.io.record.output import RECORD_NAME
 from pelvimets.io.record.run_record import read_run_record
 from pelvimets.labels import Sequence
 
-FINDINGS_NAME = "findings.json"
 FLOW_NAME = "flow.csv"
 STRUCTURES_NAME = "structures.json"
 """What the program of a foreign prediction draws, by sequence."""
@@ -226,15 +226,16 @@ def _read_scores(folders: CaseFolders, problems: list[str]) -> dict[Sequence, Se
     if not path.is_file():
         return {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_findings(path)
         given, withheld = data["sequences"], _is_withheld(data)
         return {
             sequence: replace(_scores(given[sequence.value], sequence, problems), withheld=withheld)
             for sequence in Sequence
             if sequence.value in given
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        problems.append(f"The scores in {path.name} cannot be read: {error!r}.")
+    except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
+        why = str(error) if isinstance(error, InputError) else f"{error!r}."
+        problems.append(f"The scores in {path.name} cannot be read: {why}")
         return {}
 
 

@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from pelvimets.errors import InputError
-from pelvimets.io.cohort.evaluation_input import FINDINGS_NAME
 from pelvimets.io.cohort.folder import TABLE_NAME
 from pelvimets.io.nifti.names import mask_name
 from pelvimets.io.phantom.record import COHORT_RECORD
+from pelvimets.io.record.findings import FINDINGS_NAME
 from pelvimets.io.record.output import write_json
 from pelvimets.labels import Sequence
 

@@ -33,6 +33,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError, InputError, OutputError, reason, shown
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 from pelvimets.io.nifti.names import image_name, mask_name
+from pelvimets.io.record.findings import FINDINGS_NAME, json_object, read_findings
 from pelvimets.io.record.locks import held
 from pelvimets.io.record.output import tidy, write_bytes
 from pelvimets.io.record.review_data import review_from_dict, review_to_dict
@@ -63,7 +64,7 @@ class ReviewFolder:
     @property
     def findings(self) -> Path:
         """The run's findings; corrected ones after a review."""
-        return self.out / "findings.json"
+        return self.out / FINDINGS_NAME
 
     @property
     def model_findings(self) -> Path:
@@ -154,26 +155,14 @@ def read_run_output(folder: ReviewFolder) -> RunOutput:
     grids = {s: read_nifti(folder.image(s)).geometry for s in sequences}
     run = folder.out / "run.json"
     return RunOutput(
-        findings=_json(text, source),
+        findings=json_object(text, source),
         findings_sha256=hashlib.sha256(text).hexdigest(),
         bones={s: _on_grid(folder.bones(s), grids[s]) for s in sequences},
         lesions={s: _on_grid(folder.lesions(s), grids[s]) for s in sequences},
         adc=read_nifti(folder.image(_ADC)) if _ADC in images else None,
         images=tuple(str(k) for k in images),
-        run=_json(run.read_bytes(), run) if run.is_file() else {},
+        run=json_object(run.read_bytes(), run) if run.is_file() else {},
     )
-
-
-def read_findings(folder: ReviewFolder) -> dict[str, Any]:
-    """Plain data of the findings as they stand, a reader's corrections included.
-
-    Raises:
-        InputError: if the file is missing or damaged.
-    """
-    try:
-        return _json(folder.findings.read_bytes(), folder.findings)
-    except OSError as error:
-        raise InputError("The findings cannot be read", got=reason(error)) from error
 
 
 def _check_images(folder: ReviewFolder, sequences: list[Sequence]) -> None:
@@ -226,7 +215,7 @@ def read_review(folder: ReviewFolder) -> Review | None:
     """
     if not folder.review.is_file():
         return None
-    return review_from_dict(_json(folder.review.read_bytes(), folder.review))
+    return review_from_dict(json_object(folder.review.read_bytes(), folder.review))
 
 
 def readers(folder: ReviewFolder) -> tuple[str, ...]:
@@ -381,15 +370,5 @@ def write_findings(folder: ReviewFolder, data: Mapping[str, Any]) -> None:
 
 def reviewed_at(folder: ReviewFolder) -> str | None:
     """Time of the review that findings.json shows; None if it shows none."""
-    review = _json(read_whole(folder.findings), folder.findings).get("review")
+    review = read_findings(folder.findings).get("review")
     return review.get("changed") if isinstance(review, dict) else None
-
-
-def _json(text: bytes, path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise InputError("The file is not JSON", got=f"{shown(path)}: {reason(error)}") from error
-    if not isinstance(data, dict):
-        raise InputError("The file is not a JSON object", got=path)
-    return data

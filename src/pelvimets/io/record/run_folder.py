@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pelvimets.core.progress import RunObserver, RunState
 from pelvimets.errors import InputError
 from pelvimets.io.record.output import write_bytes, write_json, write_text
 from pelvimets.labels import LearnedFrom
@@ -199,3 +200,32 @@ def _has_file(folder: Path) -> bool:
 
 def _part(path: Path) -> int:
     return int(path.parent.name.removeprefix("version_"))
+
+
+@dataclass(frozen=True)
+class KeepsPictures(RunObserver):
+    """Passes everything on, and keeps the pictures in the run."""
+
+    observer: RunObserver
+    folder: RunFolder
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Pass on."""
+        self.observer.preparing(what, done, total)
+
+    def note(self, line: str) -> None:
+        """Pass on."""
+        self.observer.note(line)
+
+    def step(self, state: RunState) -> None:
+        """Pass on."""
+        self.observer.step(state)
+
+    def epoch(self, state: RunState) -> None:
+        """Pass on."""
+        self.observer.epoch(state)
+
+    def picture(self, epoch: int, png: bytes) -> None:
+        """Keep, and pass on."""
+        self.folder.write_picture(epoch, png)
+        self.observer.picture(epoch, png)
