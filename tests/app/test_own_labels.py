@@ -13,7 +13,7 @@ from pelvimets.app.exchange import export_nnunet, import_nifti, import_nnunet
 from pelvimets.cli.main import app
 from pelvimets.core.judged import UNJUDGED_BONE, UNJUDGED_LESION, Judged
 from pelvimets.core.volume import Volume
-from pelvimets.errors import CohortError, InputError
+from pelvimets.errors import BundleError, CohortError, InputError
 from pelvimets.io.cohort.folder import Case, read_case, read_cohort
 from pelvimets.io.cohort.rules import ImportRules, Readers
 from pelvimets.io.exchange.nnunet import NnunetOptions
@@ -172,6 +172,10 @@ def test_options_that_fit_nothing_are_refused(tmp_path: Path) -> None:
     words = ["import", "nifti", str(folder), "-o", str(tmp_path / "x"), "--annotated", "skull"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code != 0 and isinstance(done.exception, InputError)
+    for dry in (True, False):  # before any image is read
+        job = ImportJob(fill_bones=Path("secnod"), dry_run=dry)
+        with pytest.raises(BundleError, match="secnod"):
+            import_nifti(folder, tmp_path / "x", PairsOptions(), job)
     far = GRID.from_axes(SHAPE, GRID.spacing, (900.0, 3.5, 40.0))
     write_nifti(folder / "b" / "dwi_bones.nii.gz", Volume(labels(sacrum=2), far))
     moved = PairsOptions(rules=ImportRules(resample=True))

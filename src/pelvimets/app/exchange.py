@@ -101,6 +101,7 @@ def _import(
     splits = with_splits(plan.patients, plan.table, np.random.default_rng(job.seed))
     summary = _summary(plan, splits)
     fill = None if job.fill_bones is None else BoneFill(job.fill_bones)
+    drawn_by = "" if fill is None else fill.name  # says now what is wrong with the bundle
     if not job.dry_run:
         check_output(out, overwrite=job.overwrite, result_marker=MARKER)
     checked = check_sources(plan, partial(progress, "check"), job.jobs)
@@ -112,7 +113,7 @@ def _import(
         step = partial(progress, "write")
         images = write_cohort(plan, splits, work, step, fill, job.jobs)
         read_cohort(work)
-        filled = {} if fill is None else {"bones_drawn_by": fill.name, "images": images}
+        filled = {} if fill is None else {"bones_drawn_by": drawn_by, "images": images}
         notes = list(summary.notes)
         write_json(work / MARKER, _record(f"import {kind}", seed=job.seed, notes=notes, **filled))
     return replace(summary, filled=images)
