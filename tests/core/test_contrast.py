@@ -114,3 +114,16 @@ def test_an_adc_map_that_lies_elsewhere(away_mm, flagged):
     flags = adc_flags(adc, bones)
     assert codes(flags) == ({"adc-elsewhere"} if flagged else set())
     assert not flagged or "900 mm" in flags[0].message
+
+
+@pytest.mark.parametrize(("share", "flagged"), [(0.011, False), (0.009, True)])
+def test_an_adc_map_has_a_hundredth_of_the_bones(share, flagged):
+    """A map of all voxels beside bones of a thousand, of which some lie inside it."""
+    grid = Geometry.from_axes((1, 1, 2000), (1.0, 1.0, 1.0))
+    bones = np.zeros(grid.shape, np.uint8)
+    bones[..., :1000] = 1
+    matrix = grid.matrix.copy()
+    matrix[0, 3] += round(1000 * (1 - share))
+    adc = Volume(np.full(grid.shape, 1000.0, np.float32), Geometry(grid.shape, matrix))
+    found = codes(adc_flags(adc, Volume(bones, grid)))
+    assert found == ({"adc-elsewhere"} if flagged else set())

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pelvimets.config import EvidenceWeights, LesionSettings, SequenceSettings, settings_from_dict
+from pelvimets.core.corrected import ReviewMeasure
 from pelvimets.core.evidence import weigh_lesions
 from pelvimets.core.findings import BoneMasks
 from pelvimets.core.geometry import Geometry
@@ -18,6 +19,7 @@ from pelvimets.core.lesions import (
     near_bone,
 )
 from pelvimets.core.measure import Origin, measure
+from pelvimets.core.review import begin_review
 from pelvimets.core.segmentation import Segmented
 from pelvimets.core.volume import Volume
 from pelvimets.labels import Bone, Sequence, Side
@@ -174,6 +176,10 @@ def test_a_score_at_the_operating_point_is_suspicious(above: float, suspected: b
     at = LesionSettings(operating_point=score + above)
     found = measure(bones, lesions, None, at, Origin(patient_key="p", bundle="b", uid_seed="s"))
     assert found.m1_suspected is suspected
+    drawn = {s: lesions[s] for s in bones.by_sequence}
+    review = begin_review(found, "sha", "2026-03-01T08:00:00+01:00")
+    left = ReviewMeasure(found, bones.by_sequence, None, at).apply(review, drawn)
+    assert left.findings.m1_suspected is suspected  # pending lesions count by their score
 
 
 def strip(*values: float) -> Volume:

@@ -62,6 +62,18 @@ def test_sides_that_differ_by_more_than_a_factor_of_two_are_noted(kept, noted):
     assert bool(found) is noted
 
 
+@pytest.mark.parametrize(("ratio", "noted"), [(0.5, False), (0.49, True)])
+def test_just_twice_is_no_difference(ratio, noted):
+    bones = pelvis(shape=(60, 80, 120), spacing=(3.0, 2.5, 2.5))
+    head, x = bones.array == Bone.FEMORAL_HEAD, bones_x(bones)
+    left, right = np.argwhere(head & (x > 0)), np.count_nonzero(head & (x < 0))
+    gone = left[np.argsort(left[:, 1], kind="stable")][int(np.ceil(ratio * right)) :]
+    array = bones.array.copy()
+    array[tuple(gone.T)] = 0
+    flags = bone_flags(bones.with_array(array), Sequence.T1)
+    assert any("femoral head differs between the sides" in f.message for f in flags) is noted
+
+
 def bones_x(bones: Volume) -> np.ndarray:
     """x of each voxel, mm (LPS)."""
     index = np.indices(bones.array.shape).reshape(3, -1).T
