@@ -7,8 +7,11 @@ read from the position (``core.findings``).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+
+from pelvimets.errors import SettingsError
 
 
 class Sequence(StrEnum):
@@ -25,6 +28,44 @@ class Sequence(StrEnum):
         'T1 in phase'
         """
         return {"dwi": "DWI", "t1": "T1 in phase"}[self.value]
+
+
+class FurtherInput(StrEnum):
+    """Further images of the same patient that a network may see beside DWI or T1."""
+
+    FAT = "fat"
+    WATER = "water"
+    OUT_PHASE = "out_phase"
+    STIR = "stir"
+    ADC = "adc"
+    T2 = "t2"
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """Name as printed.
+
+        >>> FurtherInput.OUT_PHASE.title
+        'T1 out of phase'
+        """
+        titles = {"fat": "Dixon fat", "water": "Dixon water", "out_phase": "T1 out of phase"}
+        return titles.get(self.value, self.value.upper())
+
+    @classmethod
+    def named(cls, names: Iterable[str]) -> tuple[FurtherInput, ...]:
+        """By their names, each once.
+
+        Raises:
+            SettingsError: if one is unknown.
+
+        >>> FurtherInput.named(["stir"])
+        (<FurtherInput.STIR: 'stir'>,)
+        """
+        names = tuple(dict.fromkeys(names))
+        if unknown := [name for name in names if name not in list(cls)]:
+            raise SettingsError(
+                "Unknown further image", got=", ".join(unknown), remedy=f"Known: {', '.join(cls)}"
+            )
+        return tuple(cls(name) for name in names)
 
 
 class LearnedFrom(StrEnum):

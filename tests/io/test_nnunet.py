@@ -169,7 +169,11 @@ def test_a_fold_that_is_of_another_data_set_is_refused(tmp_path: Path):
         ("dwi/bones/p1.nii.gz", "p1", "dwi_bones"),
         ("sub-1/ses-2/anat/sub-1_ses-2_T1w.nii.gz", "sub-1_ses-2", "t1"),
         ("p1/t1_opp.nii.gz", "", ""),
-        ("p1/t2.nii.gz", "", ""),
+        ("p1/t2.nii.gz", "p1", "t2"),
+        ("p1_stir.nii.gz", "p1", "stir"),
+        ("p1/t2_tse.nii.gz", "", ""),
+        ("masks/p1_fat.nii.gz", "", ""),
+        ("p1/t1_fat_sat.nii.gz", "", ""),
         ("p1/dwi_seg.nii.gz", "", ""),
         ("p1/dwi_t1_bones.nii.gz", "", ""),
         ("dwi.nii.gz", "", ""),
@@ -189,7 +193,8 @@ def test_names_of_files_say_what_they_are(tmp_path: Path, name: str, patient: st
         (["p1/b800.nii.gz", "p1/b1000.nii.gz"], "p1/b1000.nii.gz and p1/b800.nii.gz are both dwi"),
         (["p1/dwi_bones.nii.gz"], "no image dwi"),
         (["p1/dwi.nii.gz", "p1/t1.nii.gz", "p1/bones.nii.gz"], "it names no sequence"),
-        (["p1/t2.nii.gz"], "no file was recognised"),
+        (["p1/t2_tse.nii.gz"], "no file was recognised"),
+        (["p1/t2.nii.gz"], "p1/t2.nii.gz: no image dwi or t1"),
         (["p1/dwi.nii.gz"], "without a mask"),
     ],
 )
@@ -203,7 +208,7 @@ def test_unclear_folders_are_refused(tmp_path: Path, names: list[str], message: 
 
 def test_patterns_are_checked(tmp_path: Path):
     (tmp_path / "p1_a.nii.gz").touch()
-    for pattern in (("t2", "{patient}.nii.gz"), ("dwi", "a.nii.gz")):
+    for pattern in (("flair", "{patient}.nii.gz"), ("dwi", "a.nii.gz")):
         with pytest.raises(InputError, match="names what it finds"):
             find_files(tmp_path, PairsOptions(patterns=(pattern,)))
     both = (("dwi", "{patient}_a.nii.gz"), ("t1", "{patient}_*.nii.gz"))

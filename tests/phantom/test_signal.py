@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,10 +18,13 @@ from pelvimets.phantom.physics.signal import (
     combine_dixon,
     diffusion_water,
     fat_left,
+    fat_null_ms,
     fat_phasor,
+    short_tau_inversion_recovery,
     spin_echo_diffusion,
     spoiled_gradient_echo,
     tissue_intensities,
+    turbo_spin_echo,
 )
 from pelvimets.phantom.physics.tissue_parameters import (
     PARAMETERS,
@@ -47,6 +52,32 @@ def test_spoiled_gradient_echo_peaks_at_the_ernst_angle(t1, tr):
         for factor in (0.8, 1.0, 1.2)
     ]
     assert at[1] == max(at)
+
+
+@pytest.mark.parametrize("field_t", [1.5, 3.0])
+def test_stir_nulls_fat_and_adds_long_t1_to_long_t2(field_t):
+    """Against a turbo spin echo of the same timing: no fat; metastases stand out from marrow."""
+    water, fat = short_tau_inversion_recovery(4500.0, 60.0, field_t)
+    plain, plain_fat = turbo_spin_echo(4500.0, 60.0, field_t)
+    assert np.abs(fat).max() < 1e-9 < plain_fat[Tissue.SUBCUTANEOUS_FAT]
+    assert fat_null_ms(1e9, field_t) == pytest.approx(np.log(2) * {1.5: 343.0, 3.0: 382.0}[field_t])
+    share = PARAMETERS[Tissue.RED_MARROW].fat_fraction
+    marrow = abs((1 - share) * water[Tissue.RED_MARROW])
+    without = (1 - share) * plain[Tissue.RED_MARROW] + share * plain_fat[Tissue.RED_MARROW]
+    for lesion in (Tissue.METASTASIS_LYTIC, Tissue.METASTASIS_DIFFUSE):
+        assert abs(water[lesion]) / marrow > 2 > plain[lesion] / without
+
+
+@settings(deadline=None)
+@given(tr=st.floats(2500.0, 8000.0), t1=st.floats(600.0, 4000.0))
+def test_stir_is_the_equation_of_inversion_recovery(tr, t1):
+    """Recovery since the last excitation, inverted, recovering again until the null of fat."""
+    row = replace(PARAMETERS[Tissue.MUSCLE], water_t1_ms=(t1, t1), water_t2_ms=(50.0, 50.0))
+    water, _ = short_tau_inversion_recovery(tr, 0.0, 3.0, {Tissue.MUSCLE: row})
+    ti = fat_null_ms(tr, 3.0)
+    before = 1.0 - np.exp(-(tr - ti) / t1)
+    wanted = 1.0 - (1.0 + before) * np.exp(-ti / t1)
+    assert water[Tissue.MUSCLE] == pytest.approx(row.proton_density * wanted, rel=1e-6)
 
 
 @settings(deadline=None)

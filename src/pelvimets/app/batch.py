@@ -70,6 +70,7 @@ def _cohort_input(patient: CohortPatient) -> StudyInput:
         t1=present.get(Sequence.T1),
         adc=patient.adc_path if patient.adc_path.is_file() else None,
         name=patient.key,
+        further=patient.further_paths(),
     )
 
 

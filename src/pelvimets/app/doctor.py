@@ -103,8 +103,13 @@ def _extra(modules: tuple[str, ...]) -> str:
 
 def _bundles() -> Rows:
     return tuple(
-        (f"{b.name} {b.version}", "intact" if b.intact else "damaged") for b in installed_bundles()
+        (f"{b.name} {b.version}", ("intact" if b.intact else "damaged") + _beside(b.inputs))
+        for b in installed_bundles()
     )
+
+
+def _beside(inputs: tuple[str, ...]) -> str:
+    return f"; also sees {', '.join(inputs)}" if inputs else ""
 
 
 def _outcome(check: Callable[[], str]) -> str:

@@ -153,7 +153,7 @@ def _summary(plan: ImportPlan, splits: dict[str, Split]) -> ImportSummary:
                 f"{sequence} ({', '.join(source.kinds) or 'no mask'})"
                 for sequence, source in patient.images.items()
             ),
-            "yes" if patient.adc else "-",
+            ", ".join([*(["adc"] if patient.adc else []), *patient.further]) or "-",
         )
         for patient in plan.patients
     )

@@ -24,7 +24,7 @@ from pelvimets.model.bundle import (
 )
 from pelvimets.model.engine import NetworkFiles
 from pelvimets.model.inputs import BONE_INPUTS, BONE_OUTPUTS, LESION_INPUTS, LESION_OUTPUTS
-from pelvimets.model.openvino_backend import Network, OpenVinoNetwork
+from pelvimets.model.openvino_backend import Network, OpenVinoNetwork, OpenVinoSegmenter
 from pelvimets.model.settings import NetworkSettings
 
 _OLDEST = {
@@ -59,7 +59,7 @@ def export_monai(
 
     check_output(out, overwrite=overwrite, result_marker=MARKER)
     place = bundle_folder(bundle)
-    segmenter, contents = load_segmenter(place), verified_contents(place)
+    segmenter, contents = _networks_of_one_image(place), verified_contents(place)
     description = json.loads(contents[DESCRIPTION_NAME])
     files = _files(segmenter.lesions if lesions_on else segmenter.bones, lesions_on)
     shape = (LESION_INPUTS, LESION_OUTPUTS) if lesions_on else (BONE_INPUTS, BONE_OUTPUTS)
@@ -93,6 +93,17 @@ def export_monai(
         write_json(
             work / MARKER, {"pelvimets": __version__, "made_by": "export monai", "bundle": source}
         )
+
+
+def _networks_of_one_image(bundle: Path) -> OpenVinoSegmenter:
+    segmenter = load_segmenter(bundle)
+    if segmenter.wanted:
+        raise BundleError(
+            "A network that sees further images is not written as a MONAI bundle",
+            got=", ".join(sorted(segmenter.wanted)),
+            remedy="Train one without network.inputs for the export",
+        )
+    return segmenter
 
 
 def _files(networks: Mapping[Sequence, Network], lesions_on: Sequence | None) -> NetworkFiles:

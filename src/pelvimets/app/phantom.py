@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from pelvimets.core.progress import Progress, silent
-from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
 from pelvimets.io.cohort.folder import TABLE_NAME, read_cohort, write_table
 from pelvimets.io.nifti.files import write_nifti
@@ -22,13 +21,14 @@ from pelvimets.io.phantom.record import (
 from pelvimets.io.phantom.study import write_phantom_study
 from pelvimets.io.record.output import staged_folder, tidy, write_json
 from pelvimets.io.workers import Jobs, each
+from pelvimets.labels import FurtherInput
 from pelvimets.phantom.choices import Population
 from pelvimets.phantom.cohort.build import build_follow_up, build_patient
 from pelvimets.phantom.cohort.checks import CheckRow
 from pelvimets.phantom.cohort.paper_checks import paper_table
 from pelvimets.phantom.cohort.population import ENROLMENT, enrolment_flow
 from pelvimets.phantom.cohort.record import SeenBySequence, man_drawn, patient_record, table_row
-from pelvimets.phantom.physics.imaging import WHOLE, ImagedPatient, examine
+from pelvimets.phantom.physics.imaging import WHOLE, ImagedPatient, Wanted, examine
 from pelvimets.phantom.physics.visibility import (
     drawn_truth,
     lesions_seen,
@@ -77,20 +77,25 @@ def _write_time_point(order: PhantomOrder, folder: Path, number: int, stage: Sta
         order.chosen_scanner(),
         artefacts=how.artefacts,
         examination_number=number,
-        wanted=WHOLE if how.dicom else None,
+        wanted=(WHOLE if how.dicom else Wanted()).and_further(how.inputs),
         stage=stage,
     )
     stage("files")
     seen = lesions_seen(imaged.read, ENROLMENT[plan.population].reader if plan else None)
-    _write_images(imaged, seen, folder)
+    _write_images(imaged, seen, folder, how.inputs)
     write_json(folder / PATIENT_RECORD, patient_record(imaged, seen, plan, number))
     if how.dicom:
         write_phantom_study(folder / "dicom", imaged, how.dicom, examination=number)
 
 
-def _write_images(imaged: ImagedPatient, seen: SeenBySequence, folder: Path) -> None:
-    diffusion = imaged.diffusion
-    files = {"adc": Volume(diffusion.adc_um2_per_s, diffusion.geometry)}
+def _write_images(
+    imaged: ImagedPatient,
+    seen: SeenBySequence,
+    folder: Path,
+    inputs: tuple[FurtherInput, ...],
+) -> None:
+    wanted = (FurtherInput.ADC, *inputs)
+    files = {kind.value: v for kind, v in imaged.further.items() if kind in wanted}
     for sequence, (image, truth) in imaged.read.items():
         files[sequence.value] = image
         truth = drawn_truth(truth, seen[sequence])

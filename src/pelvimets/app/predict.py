@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pelvimets.app.further import furnished
 from pelvimets.app.result import (
     DICOM_FOLDER,
     content_of,
@@ -175,6 +176,8 @@ def predict(
             study, opened = read_input(source, check)
             if opened is not None:
                 resources.enter_context(opened)
+            named = source.name is None
+            study = furnished(study, segmenter, source.further, opened, named=named)
             clock.total = len(_stages_of(study, segmenter, options))
         created = now()
         if options.dicom and opened is not None:

@@ -10,10 +10,12 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 
+from pelvimets.app.further import furnished
 from pelvimets.app.predict import Reading, check_budget, read_input, write_run
 from pelvimets.core.budget import Extent
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
@@ -22,10 +24,12 @@ from pelvimets.core.progress import silent
 from pelvimets.core.segmenter import Segmenter
 from pelvimets.core.study import Study
 from pelvimets.errors import InputError, OutputError, SettingsError
+from pelvimets.io.nifti.study import read_further_files
 from pelvimets.io.record.output import staged_folder
 from pelvimets.io.record.stages import StageClock
 from pelvimets.io.record.telemetry import remove_telemetry
 from pelvimets.io.study import OpenStudy
+from pelvimets.labels import FurtherInput
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.devices import RunDevice, chosen_device
 from pelvimets.model.engine import Engine
@@ -54,6 +58,7 @@ def read_study(
     t1_series: str | None = None,
     name: str | None = None,
     same_patient: bool = False,
+    further: Mapping[str, Path | str] | None = None,
 ) -> Study:
     """Read one study, DICOM or NIfTI.
 
@@ -64,6 +69,8 @@ def read_study(
             take; ``"none"`` leaves that sequence out.
         name: Key of the patient, for NIfTI files.
         same_patient: Take all images of a folder as of one patient, whatever their headers say.
+        further: NIfTI files of further images that networks may see, by name: fat, water,
+            out_phase, stir, t2. In DICOM they are found when networks want them.
 
     Raises:
         InputError: if both or neither are given, or it cannot be read, with what to do.
@@ -86,6 +93,9 @@ def read_study(
         same_patient=same_patient,
     )
     study, opened = read_input(source, lambda grids: None)
+    kinds, paths = FurtherInput.named(further or {}), (further or {}).values()
+    named = {kind: Path(path) for kind, path in zip(kinds, paths, strict=True)}
+    study = replace(study, further=read_further_files(named))
     read = OpenedStudy(**{f.name: getattr(study, f.name) for f in fields(Study)}, opened=opened)
     if opened is not None:
         weakref.finalize(read, opened.close)
@@ -191,7 +201,8 @@ def predict(
     networks = segmenter or load_segmenter(None if bundle is None else Path(bundle), engine)
     check_budget(Extent.of(study), networks.settings)
     clock = StageClock(silent, 0)
-    found: StudyResult = process_study(study, networks, clock.stage)
     opened = study.opened if isinstance(study, OpenedStudy) else None
+    study = furnished(study, networks, opened=opened)
+    found: StudyResult = process_study(study, networks, clock.stage)
     reading = Reading(found, networks, clock, opened, place)
     return Result(found.study, found.bones, found.lesions, found.findings, reading)

@@ -159,7 +159,7 @@ def export_monai(
 
 def _report(summary: ImportSummary, out: Path, *, dry_run: bool) -> None:
     if dry_run:
-        columns = ("Patient", "Split", "Images (masks)", "ADC")
+        columns = ("Patient", "Split", "Images (masks)", "Further images")
         console.table("Cohort to be", columns, summary.rows)
     for note in summary.notes:
         console.line(f"note: {note}", style="yellow")

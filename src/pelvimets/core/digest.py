@@ -21,6 +21,6 @@ def volume_digest(volume: Volume) -> str:
 def study_digest(study: Study) -> str:
     """SHA-256 of the images read: voxels and their place, not names or files."""
     digest = hashlib.sha256()
-    for acquisition in study.acquisitions.values():
+    for acquisition in (*study.acquisitions.values(), *study.further.values()):
         digest.update(volume_digest(acquisition.volume).encode())
     return digest.hexdigest()

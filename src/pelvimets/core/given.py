@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,10 +10,10 @@ import numpy.typing as npt
 
 from pelvimets.config import BoneSettings, GridSettings, ReadingSettings
 from pelvimets.core.resample import resample_labels
-from pelvimets.core.segmenter import N_BONE_CLASSES, Segmenter
+from pelvimets.core.segmenter import N_BONE_CLASSES, Segmenter, beside, wanted_by
 from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError
-from pelvimets.labels import LearnedFrom, Sequence
+from pelvimets.labels import FurtherInput, LearnedFrom, Sequence
 
 _FINEST_MM = (2.0, 1.5, 1.5)
 _AS_DRAWN = BoneSettings(
@@ -48,6 +49,15 @@ class GivenBones:
     def learned_from(self) -> LearnedFrom:
         """What the lesion networks were trained on."""
         return self.networks.learned_from
+
+    @property
+    def wanted(self) -> frozenset[FurtherInput]:
+        """Further images that the networks know."""
+        return wanted_by(self.networks)
+
+    def with_further(self, images: Mapping[FurtherInput, Volume]) -> GivenBones:
+        """The networks with further images."""
+        return replace(self, networks=beside(self.networks, images))
 
     @property
     def settings(self) -> ReadingSettings:

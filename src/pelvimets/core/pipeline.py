@@ -11,6 +11,7 @@ from pelvimets.core.evidence import weigh_lesions
 from pelvimets.core.field import parts_to_read, restored_bones, restored_lesions
 from pelvimets.core.findings import BoneMasks, Findings, LesionMasks
 from pelvimets.core.flags import flags_of
+from pelvimets.core.further import seeing
 from pelvimets.core.measure import Origin, measure
 from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
@@ -38,7 +39,11 @@ def process_study(
         study: The images with what is known of them.
         segmenter: The networks with their settings.
         stage: Is given the name of each step and entered around it.
+
+    Raises:
+        GeometryError: if a further image shows another place than the images of the study.
     """
+    segmenter = seeing(segmenter, study)
     parts = parts_to_read(study.images, segmenter, stage)
     images = {s: parts[s].cut(image) if s in parts else image for s, image in study.images.items()}
     found = segment_study(images, segmenter, stage)

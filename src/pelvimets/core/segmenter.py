@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from pelvimets.config import ReadingSettings
 from pelvimets.core.volume import Volume
-from pelvimets.labels import Bone, LearnedFrom, Sequence
+from pelvimets.labels import Bone, FurtherInput, LearnedFrom, Sequence
 
 N_BONE_CLASSES = len(Bone) + 1
 
@@ -51,6 +52,32 @@ class Segmenter(Protocol):
     ) -> npt.NDArray[np.float32]:
         """Probability of metastasis (z, y, x); ``bones`` is the label map on the same grid."""
         ...
+
+
+@runtime_checkable
+class SeesFurther(Protocol):
+    """Networks that may see further images of the patient beside the one that is read."""
+
+    @property
+    def wanted(self) -> frozenset[FurtherInput]:
+        """Further images that the networks know; they read without them, too."""
+        ...
+
+    def with_further(self, images: Mapping[FurtherInput, Volume]) -> Segmenter:
+        """The networks with the further images of one patient, as acquired."""
+        ...
+
+
+def wanted_by(segmenter: Segmenter) -> frozenset[FurtherInput]:
+    """Further images that networks know; none for those that see but one image."""
+    return segmenter.wanted if isinstance(segmenter, SeesFurther) else frozenset()
+
+
+def beside(segmenter: Segmenter, images: Mapping[FurtherInput, Volume]) -> Segmenter:
+    """The networks with those of a patient's further images that they know."""
+    if not wanted_by(segmenter) or not isinstance(segmenter, SeesFurther):
+        return segmenter
+    return segmenter.with_further({k: v for k, v in images.items() if k in segmenter.wanted})
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pelvimets.core.volume import Volume
-from pelvimets.labels import Sequence
+from pelvimets.labels import FurtherInput, Sequence
 
 
 class SeriesRole(StrEnum):
@@ -105,7 +106,8 @@ class SeriesDecision:
 class Study:
     """Everything read of one patient's examination; at least one sequence is present.
 
-    ``patient_key`` is a name for folders and logs that identifies nobody.
+    ``patient_key`` is a name for folders and logs that identifies nobody. ``further`` holds images
+    that networks may see beside the sequences, as far as they were read.
     """
 
     patient_key: str
@@ -114,6 +116,7 @@ class Study:
     adc: Acquisition | None = None
     decisions: tuple[SeriesDecision, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    further: Mapping[FurtherInput, Acquisition] = field(default_factory=dict)
 
     def sequence(self, sequence: Sequence) -> Acquisition | None:
         """The acquisition of a sequence, or None."""
@@ -135,3 +138,9 @@ class Study:
         """The image of each sequence present."""
         found = {sequence: self.sequence(sequence) for sequence in Sequence}
         return {sequence: taken.volume for sequence, taken in found.items() if taken is not None}
+
+    @property
+    def further_images(self) -> dict[FurtherInput, Volume]:
+        """Further images that networks may see; the ADC map is one of them."""
+        found = {kind: taken.volume for kind, taken in self.further.items()}
+        return found if self.adc is None else {FurtherInput.ADC: self.adc.volume, **found}

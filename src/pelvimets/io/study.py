@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from pydicom.dataset import Dataset
 
@@ -55,11 +54,12 @@ class OpenStudy:
 
     Attributes:
         study: What was read; it stays valid after closing.
+        series: Every MR series of it, by its UID.
     """
 
     def __init__(self, study: Study, series: Sequence[ScannedSeries], resources: ExitStack) -> None:
         self.study = study
-        self._series = {s.series_instance_uid: s for s in series}
+        self.series = {s.series_instance_uid: s for s in series}
         self._resources = resources
 
     def paths(self, series_instance_uid: str) -> list[Path]:
@@ -68,9 +68,9 @@ class OpenStudy:
         Raises:
             InputError: if the study has no such series.
         """
-        if series_instance_uid not in self._series:
+        if series_instance_uid not in self.series:
             raise InputError("The study has no series of this UID", got=series_instance_uid)
-        return self._series[series_instance_uid].paths
+        return self.series[series_instance_uid].paths
 
     def headers(self, series_instance_uid: str) -> list[Dataset]:
         """Whole headers of a series' MR images, without pixel data, in the order of ``paths``."""
@@ -78,7 +78,7 @@ class OpenStudy:
 
     def source_headers(self, source: SourceReference) -> list[Dataset]:
         """Headers of exactly the instances that a volume refers to, in its order."""
-        frames = self._series[source.series_instance_uid].frames
+        frames = self.series[source.series_instance_uid].frames
         path_of = {frame.sop_instance_uid: frame.path for frame in frames}
         return [read_header(path_of[uid]) for uid in source.sop_instance_uids]
 
@@ -89,12 +89,7 @@ class OpenStudy:
     def __enter__(self) -> OpenStudy:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -252,7 +247,7 @@ def _volumes(scanned: Scan) -> list[DicomVolume]:
 def _study(scanned: Scan, volumes: Sequence[DicomVolume], selection: Selection) -> Study:
     of_series = {s.series_instance_uid: s for s in scanned.series}
     dwi, t1 = (
-        None if choice is None else _acquisition(volumes[choice.index], choice, of_series)
+        None if choice is None else acquisition_of(volumes[choice.index], choice, of_series)
         for choice in (selection.dwi, selection.t1)
     )
     adc, adc_note = _adc(volumes, selection.adc, of_series)
@@ -279,7 +274,7 @@ def _extent(scanned: Scan, volumes: Sequence[DicomVolume], selection: Selection)
     )
 
 
-def _acquisition(
+def acquisition_of(
     volume: DicomVolume, choice: Choice, of_series: dict[str, ScannedSeries]
 ) -> Acquisition:
     facts, first = volume.facts, volume.components[0]
@@ -339,7 +334,7 @@ def _adc(
     if choice is None:
         return None, ()
     volume, unit = in_declared_unit(volumes[choice.index])
-    acquisition = _acquisition(volume, choice, of_series)
+    acquisition = acquisition_of(volume, choice, of_series)
     converted = adc_um2_per_s(acquisition.volume.array, unit)
     if converted is None:
         return None, (f"ADC map not used, its values fit no known unit: {volume.facts.label}",)

@@ -26,10 +26,11 @@ from pelvimets.errors import BundleError, SettingsError
 from pelvimets.labels import LearnedFrom, Sequence
 from pelvimets.model.engine import Engine, NetworkFiles
 from pelvimets.model.ensemble import Ensemble
+from pelvimets.model.inputs import beside
 from pelvimets.model.openvino_backend import OpenVinoNetwork, OpenVinoSegmenter
 from pelvimets.model.own import is_own, load_own
 
-FORMAT = 2  # 2: several networks whose probabilities are averaged
+FORMAT = 3  # 2: several networks whose probabilities are averaged; 3: further images beside
 DESCRIPTION_NAME = "bundle.json"
 CHECKSUMS_NAME = "SHA256SUMS"
 _DEFAULT = "first"
@@ -46,6 +47,7 @@ class BundleInfo:
         size_mb: Of all its files.
         intact: Whether all checksums agree.
         folder: Where it is.
+        inputs: Further images that its networks see.
     """
 
     name: str
@@ -54,6 +56,7 @@ class BundleInfo:
     size_mb: float
     intact: bool
     folder: Path
+    inputs: tuple[str, ...] = ()
 
 
 def load_segmenter(bundle: Path | None = None, engine: Engine | None = None) -> OpenVinoSegmenter:
@@ -113,6 +116,7 @@ def build_segmenter(
         weights_sha256=_weights_sha256(contents),
         learned_from=learned_from(description),
         folds=_folds(description, networks),
+        inputs={step: _inputs(description["networks"][step]) for step in _STEPS},
     )
 
 
@@ -175,6 +179,7 @@ def bundle_info(folder: Path) -> BundleInfo:
         size_mb=size / 1e6,
         intact=intact,
         folder=folder,
+        inputs=_all_inputs(description),
     )
 
 
@@ -293,6 +298,31 @@ def _networks(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError("The bundle's networks are not as described", got=repr(error)) from error
     return result
+
+
+def _inputs(step: Mapping[str, Any]) -> dict[Sequence, tuple[str, ...]]:
+    """Further images that the networks of a step see, in the order of their channels."""
+    try:
+        given = step.get("inputs", {})
+        found = {Sequence(name): tuple(map(str, entries)) for name, entries in given.items()}
+        for sequence, entries in found.items():
+            beside(entries, sequence)
+    except (SettingsError, AttributeError, TypeError, ValueError) as error:
+        raise BundleError(
+            "The further images of a bundle cannot be read", got=str(error)
+        ) from error
+    return {sequence: entries for sequence, entries in found.items() if entries}
+
+
+def _all_inputs(description: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the further images that any network of a bundle sees; none of a damaged one."""
+    try:
+        entries = [
+            own for step in description["networks"].values() for own in _inputs(step).values()
+        ]
+    except (KeyError, AttributeError, BundleError):
+        return ()
+    return tuple(dict.fromkeys(entry for own in entries for entry in own))
 
 
 def _voxels(given: Any) -> tuple[int, int, int]:

@@ -14,13 +14,14 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from pelvimets.config import ReadingSettings
+from pelvimets.core.further import registered
 from pelvimets.core.segmenter import N_BONE_CLASSES
 from pelvimets.core.volume import Volume
 from pelvimets.errors import BundleError, ResourceError
-from pelvimets.labels import LearnedFrom, Sequence
+from pelvimets.labels import FurtherInput, LearnedFrom, Sequence
 from pelvimets.model.engine import LARGEST_TILE_VOXELS, Engine, NetworkFiles, compile_network
 from pelvimets.model.ensemble import Ensemble
-from pelvimets.model.inputs import bone_input, lesion_input
+from pelvimets.model.inputs import beside, bone_input, further_channels, lesion_input
 from pelvimets.model.tiles import tiled_probabilities
 
 _OF_MEMORY = re.compile(r"alloc|memory", re.IGNORECASE)
@@ -127,6 +128,9 @@ class OpenVinoSegmenter:
         learned_from: What the networks were trained on.
         folds: By step (``bones``, ``lesions``), the member of an ensemble that did not learn
             from each patient of a cross-validation; from 1.
+        inputs: By step and sequence, the further images that its network sees, in the order
+            of its channels.
+        further: Those of the patient that is read, as acquired.
     """
 
     name: str
@@ -136,6 +140,8 @@ class OpenVinoSegmenter:
     weights_sha256: str
     learned_from: LearnedFrom = LearnedFrom.UNKNOWN
     folds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    inputs: Mapping[str, Mapping[Sequence, tuple[str, ...]]] = field(default_factory=dict)
+    further: Mapping[FurtherInput, Volume] = field(default_factory=dict)
     _turn: Any = field(default_factory=threading.Lock, init=False, repr=False)
 
     def compile_beside(self) -> threading.Thread:
@@ -168,10 +174,31 @@ class OpenVinoSegmenter:
                 steps[step] = {s: _member(n, fold) for s, n in getattr(self, step).items()}
         return replace(self, **steps) if steps else self  # type: ignore[arg-type]
 
+    @property
+    def wanted(self) -> frozenset[FurtherInput]:
+        """Further images that some network sees."""
+        entries = [(own, s) for step in self.inputs.values() for s, own in step.items()]
+        return frozenset(kind for own, s in entries for kind in beside(own, s) if kind is not None)
+
+    def with_further(self, images: Mapping[FurtherInput, Volume]) -> OpenVinoSegmenter:
+        """The networks with the further images of a patient."""
+        return replace(self, further=images)
+
+    def _beside(self, step: str, image: Volume, sequence: Sequence) -> list[npt.NDArray[Any]]:
+        """Channels of the further images on the grid of the image."""
+        entries = self.inputs.get(step, {}).get(sequence, ())
+        placed = {
+            kind: registered(self.further[kind], image, self.settings.intensity)
+            for kind in beside(entries, sequence)
+            if kind is not None and kind in self.further
+        }
+        return further_channels(entries, sequence, placed, image.array.shape)
+
     def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
         """Class probabilities (9, z, y, x); channel 0 is background."""
+        channels = bone_input(image.array, self._beside("bones", image, sequence))
         with self._turn:  # one network at a time has all cores, and memory holds one
-            return _answer(self.bones[sequence], bone_input(image.array), N_BONE_CLASSES)
+            return _answer(self.bones[sequence], channels, N_BONE_CLASSES)
 
     def lesion_probabilities(
         self, image: Volume, bones: Volume, sequence: Sequence
@@ -180,7 +207,8 @@ class OpenVinoSegmenter:
         result = np.zeros(image.array.shape, dtype=np.float32)
         box = _bone_box(bones.array)
         if box is not None:
-            channels = lesion_input(image.array[box], bones.array[box], sequence)
+            further = [own[box] for own in self._beside("lesions", image, sequence)]
+            channels = lesion_input(image.array[box], bones.array[box], sequence, further)
             with self._turn:
                 result[box] = _answer(self.lesions[sequence], channels, 1)[0]
         return result

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pelvimets.errors import SettingsError
+from pelvimets.labels import FurtherInput, Sequence
+from pelvimets.model.inputs import beside
 
 KINDS = ("unet", "residual", "attention")
 
@@ -29,6 +31,10 @@ class NetworkSettings:
         dropout: Share of feature maps dropped at the deepest level; in the Attention U-Net,
             share of values dropped after every convolution.
         initialisation: ``kaiming``, ``xavier`` or ``orthogonal``.
+        inputs: Further images of the same patient that it sees, a channel each: ``fat`` beside
+            whatever is read, ``t1:fat`` beside T1 alone.
+        input_dropout: Share of patches from which each of them is left out in training, so that
+            a missing one is no failure in reading.
     """
 
     RETIRED: ClassVar[Mapping[str, Any]] = {"residual": False}
@@ -40,6 +46,8 @@ class NetworkSettings:
     residual_blocks: tuple[int, ...] = (1, 3, 4, 6)
     dropout: float = 0.0
     initialisation: str = "kaiming"
+    inputs: tuple[str, ...] = ()
+    input_dropout: float = 0.25
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -52,12 +60,29 @@ class NetworkSettings:
             raise SettingsError("Blocks and stem start at 1", got=f"{self.blocks}, {self.stem}")
         if not self.residual_blocks or min(self.residual_blocks) < 1:
             raise SettingsError("Residual blocks start at 1", got=self.residual_blocks)
-        if not 0 <= self.dropout < 1:
-            raise SettingsError("Dropout is a share below 1", got=self.dropout)
+        if not all(0 <= share < 1 for share in (self.dropout, self.input_dropout)):
+            raise SettingsError(
+                "Dropout is a share below 1", got=f"{self.dropout}, {self.input_dropout}"
+            )
         if self.kind == "attention" and self.blocks != 2:
             raise SettingsError(
                 "The Attention U-Net has two convolutions per level", got=f"blocks={self.blocks}"
             )
+        self._check_inputs()
+
+    def _check_inputs(self) -> None:
+        for sequence in Sequence:
+            kinds = self.seen_beside(sequence)
+            if len(set(kinds)) < len(kinds):
+                raise SettingsError("A further image is named twice", got=", ".join(self.inputs))
+
+    def seen_beside(self, sequence: Sequence) -> tuple[FurtherInput, ...]:
+        """Further images that stand beside a sequence.
+
+        >>> NetworkSettings(inputs=("stir", "t1:fat")).seen_beside(Sequence.T1)
+        (<FurtherInput.STIR: 'stir'>, <FurtherInput.FAT: 'fat'>)
+        """
+        return tuple(kind for kind in beside(self.inputs, sequence) if kind is not None)
 
     @property
     def multiple_of(self) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import numpy as np
 from pelvimets.core.disagreement import disagreement_cm3
 from pelvimets.core.progress import Progress, silent
 from pelvimets.core.segmentation import lesion_probability, segment_bones
+from pelvimets.core.segmenter import wanted_by
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError
 from pelvimets.io.cohort.folder import CohortPatient, read_cohort
 from pelvimets.io.nifti.files import read_nifti
+from pelvimets.io.nifti.study import read_further_files
 from pelvimets.labels import Sequence, Split
 from pelvimets.model.bundle import bundle_folder, load_segmenter
 from pelvimets.model.ensemble import Ensemble
@@ -94,8 +97,11 @@ def _one(network: object, number: int) -> Ensemble:
 
 
 def _candidate(
-    patient: CohortPatient, segmenter: OpenVinoSegmenter, members: tuple[OpenVinoSegmenter, ...]
+    patient: CohortPatient, segmenter: OpenVinoSegmenter, members: Iterable[OpenVinoSegmenter]
 ) -> Candidate:
+    files = read_further_files(patient.further_paths(wanted_by(segmenter)))
+    further = {kind: own.volume for kind, own in files.items()}
+    segmenter, *members = (own.with_further(further) for own in (segmenter, *members))
     total = lesions = 0.0
     for sequence in patient.sequences:
         image = read_nifti(patient.image_path(sequence))

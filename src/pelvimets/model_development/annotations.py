@@ -12,7 +12,7 @@ from pelvimets.io.cohort.annotation import read_judged
 from pelvimets.io.cohort.folder import Cohort, CohortPatient, is_cohort, read_patients
 from pelvimets.model_development.samples import lacks, left_out
 from pelvimets.training.settings import TrainingSettings
-from pelvimets.training.words import judged_notes
+from pelvimets.training.words import further_notes, judged_notes
 
 
 def cohort_words(folder: Path) -> str:
@@ -38,7 +38,8 @@ def annotation_notes(cohort: Cohort, settings: TrainingSettings, splits: Splits)
     bare = left_out(cohort, settings, splits)
     named = listed([f"{name}: {why}" for name, why in bare])
     first = [f"{len(bare)} images left out: {named}"] if bare else []
-    return (*first, *judged_notes(judged, settings.task))
+    further = [cohort.patient(key).further_paths() for key in splits.train]
+    return (*first, *judged_notes(judged, settings.task), *further_notes(further, settings.network))
 
 
 def _judged_to_learn_from(

@@ -68,6 +68,7 @@ class _Part:
         grid, intensity: How images are prepared for it.
         multiple_of, smallest: Shapes that it takes.
         learned_from: What it was trained on.
+        inputs: Further images that it sees, in the order of its channels.
         splits: Of the patients that it knew; None if there is no word of them.
         fold_of: Of each patient of a cross-validation, the fold that was measured on him.
     """
@@ -81,6 +82,7 @@ class _Part:
     learned_from: LearnedFrom
     splits: Splits | None
     fold_of: dict[str, int] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -113,7 +115,9 @@ def make_bundle(request: BundleRequest) -> Path:
     }
     folds = _fold_of_each(parts)
     if any(len(part.names) > 1 for part in parts.values()):
-        description |= {"format": FORMAT, "folds": folds}
+        description |= {"format": 2, "folds": folds}
+    if any(part.inputs for part in parts.values()):
+        description |= {"format": FORMAT}
     networks = {name: data for part in parts.values() for name, data in part.files.items()}
     card = model_card(description)
     write_bundle(request.out, description, networks, card, overwrite=request.overwrite)
@@ -182,6 +186,7 @@ def _described(request: BundleRequest, parts: dict[str, _Part]) -> dict[str, Any
             Sequence.T1.value: _listed(parts.get(f"{task.value}_t1", parts[task.value])),
             "multiple_of": parts[task.value].multiple_of,
             "smallest": parts[task.value].smallest,
+            **_inputs(parts[task.value], parts.get(f"{task.value}_t1", parts[task.value])),
         }
         for task in Task
     }
@@ -193,6 +198,12 @@ def _described(request: BundleRequest, parts: dict[str, _Part]) -> dict[str, Any
         "settings": settings_to_dict(reading),
         "networks": networks,
     }
+
+
+def _inputs(dwi: _Part, t1: _Part) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Further images of each sequence, where there are any."""
+    given = {Sequence.DWI.value: dwi.inputs, Sequence.T1.value: t1.inputs}
+    return {"inputs": given} if any(given.values()) else {}
 
 
 def _listed(part: _Part) -> str | list[str]:
@@ -228,6 +239,7 @@ def _part_of_bundle(file: str, place: Path) -> _Part:
         smallest=network.files.smallest,
         learned_from=segmenter.learned_from,
         splits=None,
+        inputs=segmenter.inputs.get(step.value, {}).get(sequence, ()),
     )
 
 
@@ -247,10 +259,10 @@ def _part_of_folds(file: str, folder: FoldFolder) -> _Part:
             remedy="Go on with train --folds, or name one fold: --lesions RUN/fold-1",
         )
     parts = [_part_of_run(f"{file}-{n}", RunFolder(folder.run(n))) for n in folds]
-    differing = {(part.grid, part.intensity, part.multiple_of) for part in parts}
+    differing = {(part.grid, part.intensity, part.multiple_of, part.inputs) for part in parts}
     if len(differing) > 1:
         raise InputError(
-            "The networks of the folds read on different grids",
+            "The networks of the folds read on different grids or see different images",
             got="; ".join(
                 f"fold {n}: {p.facts['grid']}" for n, p in zip(folds, parts, strict=True)
             ),
@@ -273,7 +285,7 @@ def _part_of_run(file: str, run: RunFolder) -> _Part:
 
     settings = training_settings(run.read_settings())
     network, steps, minutes = load_trained(settings, run.chosen_checkpoint)
-    model = to_openvino(network, *settings.task.channels, settings.network.multiple_of)
+    model = to_openvino(network, *settings.channels, settings.network.multiple_of)
     facts = {
         "channels": settings.network.channels,
         "grid": _grid_words(settings.grid),
@@ -282,6 +294,7 @@ def _part_of_run(file: str, run: RunFolder) -> _Part:
         "minutes": round(minutes, 1),
         "curve": run.read_curve(),
         "settings": settings_to_dict(settings),
+        **({"inputs": settings.network.inputs} if settings.network.inputs else {}),
     }
     kept = run.read_splits()
     return _Part(
@@ -293,6 +306,7 @@ def _part_of_run(file: str, run: RunFolder) -> _Part:
         smallest=settings.stages[-1].shape,
         learned_from=run.read_learned_from(),
         splits=None if kept is None else Splits(**kept),
+        inputs=settings.network.inputs,
     )
 
 

@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pelvimets.app.further import furnished
 from pelvimets.calibration.candidates import (
     FoundAndTrue,
     FoundPatient,
 )
 from pelvimets.calibration.fitting import FEWEST, fit_calibration
 from pelvimets.config import settings_to_dict
+from pelvimets.core.further import seeing
 from pelvimets.core.judged import UNJUDGED_LESION
 from pelvimets.core.progress import Progress, silent
 from pelvimets.core.segmentation import run_networks
+from pelvimets.core.segmenter import wanted_by
 from pelvimets.core.study import Study
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, listed
@@ -274,7 +277,8 @@ class FoundPatients:
         name = f"{patient.key}-{self._stamp(patient)}"
         if name not in folder.names():
             own = self.segmenter.unseen_by(patient.key) if self.out_of_fold else self.segmenter
-            found = run_networks(study.images, own)
+            study = furnished(study, own, patient.further_paths())
+            found = run_networks(study.images, seeing(own, study))
             masks = {f"{s.value}_bones": one.bones.array for s, one in found.items()}
             lesions = {f"{s.value}_lesions": _rounded(one.own.array) for s, one in found.items()}
             folder.write(name, {**masks, **lesions})
@@ -282,7 +286,8 @@ class FoundPatients:
 
     def _stamp(self, patient: CohortPatient) -> str:
         """What was read, and how; what is made of the probabilities does not matter."""
-        files = stamp([patient.image_path(s) for s in Sequence])
+        further = patient.further_paths(wanted_by(self.segmenter)).values()
+        files = stamp([*(patient.image_path(s) for s in Sequence), *further])
         settings = settings_to_dict(self.segmenter.settings)
         del settings["lesions"]
         how = "out of fold" if self.out_of_fold else ""

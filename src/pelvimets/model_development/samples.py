@@ -13,7 +13,7 @@ from pelvimets.core.splits import Splits, completed_splits
 from pelvimets.core.strata import Member
 from pelvimets.errors import CohortError, InputError, SettingsError, listed
 from pelvimets.io.cohort.annotation import ANNOTATION_NAME, read_judged
-from pelvimets.io.cohort.folder import Case, Cohort, CohortPatient, read_case
+from pelvimets.io.cohort.folder import Case, Cohort, CohortPatient, read_case, read_further
 from pelvimets.io.cohort.sample_index import SampleIndex
 from pelvimets.io.record.arrays import ArrayFolder
 from pelvimets.io.record.run_folder import RunFolder
@@ -22,7 +22,7 @@ from pelvimets.io.workers import beside, fault_of
 from pelvimets.labels import Sequence
 from pelvimets.model_development.lesion_masks import stage_of_masks
 from pelvimets.training.pool import PhantomPool, draw_first, draw_validation, fill
-from pelvimets.training.sample import AnnotatedImage, Sample, prepare_sample
+from pelvimets.training.sample import AnnotatedImage, Sample, prepare_sample, with_further
 from pelvimets.training.settings import Task, TrainingSettings
 from pelvimets.training.store import SampleStore
 
@@ -40,13 +40,14 @@ def check_store(
     """Refuse samples that were prepared in another way; note how a new store is prepared.
 
     Raises:
-        SettingsError: if the grid, the intensities or the anatomies of the samples differ.
+        SettingsError: if the grid, the intensities, the anatomies or the further images differ.
     """
     wanted: dict[str, Any] = {
         "sample_grid": settings_to_dict(settings.sample_grid),
         "intensity": settings_to_dict(settings.intensity),
         "anatomy": sources,
     }
+    wanted |= {"inputs": settings.network.inputs} if settings.network.inputs else {}
     found = SampleIndex(store).prepared_as(wanted)
     differing = [name for name in wanted if found[name] != SampleIndex.plain(wanted[name])]
     if differing:
@@ -201,7 +202,8 @@ class _Maker:
         name = f"{patient.key}_{sequence.value}"
         self.names.append(name)
         masks = [patient.mask_path(sequence, kind) for kind in _KINDS]
-        now = stamp([patient.image_path(sequence), *masks, *_annotation_of(patient)])
+        further = patient.further_paths(self._settings.network.seen_beside(sequence)).values()
+        now = stamp([patient.image_path(sequence), *masks, *_annotation_of(patient), *further])
         if name in self._there and self._index.stamp_of(name) == now:
             return
         case = read_case(patient, sequence)
@@ -212,7 +214,11 @@ class _Maker:
 def _sample(name: str, case: Case, settings: TrainingSettings) -> Sample:
     assert case.bones is not None  # looked at before
     given = AnnotatedImage(case.image, case.bones, case.lesions, case.mimics, case.judged)
-    return prepare_sample(name, case.sequence, given, settings.sample_grid, settings.intensity)
+    form = (settings.sample_grid, settings.intensity)
+    sample = prepare_sample(name, case.sequence, given, *form)
+    wanted = settings.network.seen_beside(case.sequence)
+    further = read_further(case, wanted) if wanted else {}
+    return with_further(sample, case.image, further, *form)
 
 
 def _annotation_of(patient: CohortPatient) -> tuple[Path, ...]:
@@ -227,8 +233,15 @@ def begin_pool(
     """Draw the digital patients without whom training cannot begin.
 
     Raises:
-        SettingsError: if the store holds samples of other settings.
+        SettingsError: if the store holds samples of other settings, or further images are asked
+            for.
     """
+    if settings.network.inputs:
+        raise SettingsError(
+            "Digital patients drawn in training have no further images",
+            got=f"network.inputs {', '.join(settings.network.inputs)}",
+            remedy="Make a cohort of them with phantom cohort --inputs, and train on it",
+        )
     check_store(store, settings, pool.sources)
     form = (settings.sample_grid, settings.intensity)
     draw_validation(sample_store(store / "validation"), *form, pool, progress)

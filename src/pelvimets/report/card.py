@@ -64,6 +64,11 @@ def _training(runs: Facts) -> list[str]:
     ]
     head = ("network", "channels", "grid (z, y, x)", "data", "samples", "steps", "minutes")
     lines = ["", "## Training", "", *_table(head, rows), ""]
+    lines += [
+        f"The network {name} also sees, where a study has them: {', '.join(run['inputs'])}.\n"
+        for name, run in runs.items()
+        if run.get("inputs")
+    ]
     lines += ["Mean DSC on the validation images by step, at the grid of the stage:", ""]
     for name, run in runs.items():
         points = ", ".join(f"{step}: {score:.3f}" for step, score in run["curve"])

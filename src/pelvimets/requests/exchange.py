@@ -230,7 +230,8 @@ class NnunetImport(Request):
     )
     label_map: Path | None = option(_LABEL_MAP, default=None)
     channel: Mapping[int, Channel] = option(
-        "What a channel is: NUMBER=dwi, t1, adc or none. Repeatable.",
+        "What a channel is: NUMBER=dwi, t1, adc, fat, water, out_phase, stir, t2 or none. "
+        "Repeatable.",
         factory=dict,
         parse=named_channels,
     )
@@ -275,7 +276,7 @@ class NiftiImport(Request):
     folder: Path = option("Folder of NIfTI images and masks.", argument=True)
     pattern: tuple[tuple[str, str], ...] = option(
         "Where a file lies: SLOT={patient}/NAME.nii.gz with * for anything; slots dwi, "
-        "t1, adc, dwi_bones, ... Given one, no name is guessed. Repeatable.",
+        "t1, adc, fat, stir, dwi_bones, ... Given one, no name is guessed. Repeatable.",
         default=(),
         parse=named_slots,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pelvimets import __version__
-from pelvimets.labels import Split
+from pelvimets.labels import FurtherInput, Split
 from pelvimets.options import group, option
 from pelvimets.phantom.choices import Artefacts, DicomStyle, Population
 
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from pelvimets.phantom.physics.scanner import Scanner
 
 SCANNER_HELP = "discovery, achieva, intera (3 T) or avanto (1.5 T)."
+
+
+def further_inputs(texts: Sequence[str]) -> tuple[FurtherInput, ...]:
+    """Further images by their names, parted by commas.
+
+    Raises:
+        SettingsError: if one is unknown.
+
+    >>> len(further_inputs(["fat,water", "stir"]))
+    3
+    """
+    return FurtherInput.named(name.strip() for text in texts for name in text.split(","))
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class Examined:
         artefacts: Strengths.
         anatomy: Draw from these alone; () takes all that training sees.
         follow_up: Whether to make the second time point too.
+        inputs: Further images to keep: Dixon parts, STIR, T2; the ADC map is always there.
         base: What anatomy and disease are drawn from; None takes the defaults.
     """
 
@@ -47,6 +61,12 @@ class Examined:
     )
     follow_up: bool = option(
         "Make a second time point in follow_up/.", "--follow-up", default=False
+    )
+    inputs: tuple[FurtherInput, ...] = option(
+        "Further images: fat, water, out_phase, stir, t2, adc; parted by commas, or repeated.",
+        "--inputs",
+        default=(),
+        parse=further_inputs,
     )
     base: PatientSettings | None = None
 
@@ -142,6 +162,7 @@ class CohortOrder:
         order = {"population": self.population, "patients": self.patients, "seed": self.seed}
         order |= {name: getattr(how, name) for name in ("scanner", "dicom", "follow_up")}
         order |= {"artefacts": asdict(how.artefacts), "settings": asdict(how.settings)}
+        order |= {"inputs": [kind.value for kind in how.inputs]} if how.inputs else {}
         return {
             "made_by": f"pelvimets {__version__}",
             "notice": "Digital patients: in-silico. Research use only.",

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pelvimets.config import Arithmetic
+from pelvimets.labels import FurtherInput
 from pelvimets.model.devices import RunDevice, chosen_device
-from pelvimets.options import Request, option
+from pelvimets.options import Request, named_folders, option
 
 if TYPE_CHECKING:
     from pelvimets.model.engine import Engine
 
 _SERIES = "Series to take: number, UID, part of its description; none leaves it out."
+
+
+def further_files(texts: Sequence[str]) -> dict[FurtherInput, Path]:
+    """Files of further images, ``NAME=FILE``.
+
+    Raises:
+        ValueError: if one has another form, or a name comes twice.
+        SettingsError: if a name is unknown.
+
+    >>> further_files(["stir=s.nii.gz"])[FurtherInput.STIR].name
+    's.nii.gz'
+    """
+    files = named_folders(texts)
+    return dict(zip(FurtherInput.named(files), files.values(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -24,6 +40,7 @@ class StudyInput(Request):
         path: DICOM folder or zip; the command line also takes a cohort or a folder of studies.
         dwi, t1, adc: NIfTI files in its place.
         dwi_series, t1_series: The series to take.
+        further: NIfTI files of further images; in DICOM they are found by their headers.
         bones: Mask of bones that someone else drew, or a folder of masks; see
             ``io.exchange.given_bones``.
         same_patient: All images of a folder are of one patient.
@@ -41,6 +58,13 @@ class StudyInput(Request):
     adc: Path | None = option("ADC map in um2/s as NIfTI.", default=None)
     dwi_series: str | None = option(_SERIES, default=None)
     t1_series: str | None = option(_SERIES, default=None)
+    further: Mapping[FurtherInput, Path] = option(
+        "Further image that the networks know, as NIfTI: NAME=FILE (fat, water, stir, ...).",
+        "--input",
+        factory=dict,
+        parse=further_files,
+        metavar="NAME=FILE",
+    )
     bones: Path | None = option(
         "Bones that someone else drew: mask, or folder as TotalSegmentator's.", default=None
     )
@@ -54,7 +78,9 @@ class StudyInput(Request):
     @property
     def serves_one_study(self) -> bool:
         """Whether something is asked for that many studies cannot share."""
-        return bool(self.dwi_series or self.t1_series or self.bones or self.same_patient)
+        return bool(
+            self.dwi_series or self.t1_series or self.bones or self.same_patient or self.further
+        )
 
 
 @dataclass(frozen=True)

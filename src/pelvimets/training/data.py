@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pelvimets.errors import InputError
 from pelvimets.labels import Sequence
-from pelvimets.model.inputs import bone_input, lesion_input
+from pelvimets.model.inputs import bone_input, further_channels, lesion_input
+from pelvimets.model.settings import NetworkSettings
 from pelvimets.training.patches import (
     Patch,
     cut_patch,
@@ -100,10 +102,14 @@ def network_item(
 ) -> Item:
     """Input, target and region of one patch as tensors."""
     item = {"group": list(Sequence).index(sample.sequence), "name": sample.name}
+    patch = _with_some_left_out(patch, sample.sequence, settings.network, rng)
+    further = further_channels(
+        settings.network.inputs, sample.sequence, patch.further, patch.image.shape
+    )
     if settings.task is Task.BONES:
         bones = drawn_bones(patch.truth, sample.values)
         return item | {
-            "image": torch.from_numpy(bone_input(patch.image)),
+            "image": torch.from_numpy(bone_input(patch.image, further)),
             "target": torch.from_numpy(np.ascontiguousarray(bones)),
             "values": torch.tensor(sample.values),
         }
@@ -113,11 +119,23 @@ def network_item(
     region &= ~open_to_lesions(patch.truth)
     voxel_cm3, small_cm3 = np.prod(spacing_mm) / 1000, settings.loss.small_lesion_cm3
     return item | {
-        "image": torch.from_numpy(lesion_input(patch.image, mask, sample.sequence)),
+        "image": torch.from_numpy(lesion_input(patch.image, mask, sample.sequence, further)),
         "target": torch.from_numpy(lesions.astype(np.uint8)),
         "region": torch.from_numpy(region),
         "weight": torch.from_numpy(lesion_weights(lesions, float(voxel_cm3), small_cm3)),
     }
+
+
+def _with_some_left_out(
+    patch: Patch, sequence: Sequence, network: NetworkSettings, rng: np.random.Generator
+) -> Patch:
+    """The patch with each further image left out by chance, as a study may lack it."""
+    kept = {
+        kind: patch.further[kind]
+        for kind in network.seen_beside(sequence)
+        if rng.random() >= network.input_dropout and kind in patch.further
+    }
+    return replace(patch, further=kept)
 
 
 class _InOrder(Sampler[int]):

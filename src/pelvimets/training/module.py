@@ -359,7 +359,7 @@ def pictured(source: SampleSource, task: Task) -> frozenset[str]:
 
 def build_network(settings: TrainingSettings) -> nn.Module:
     """The network of a task."""
-    network = make_network(settings.network, *settings.task.channels)
+    network = make_network(settings.network, *settings.channels)
     if takes_channels_last(settings):
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return network

@@ -5,7 +5,8 @@ All parameters are drawn in ``draw_parameters``; ``cut_patch`` applies them with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import cc3d
 import edt
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from pelvimets.labels import FurtherInput
 from pelvimets.phantom.anatomy.lattice import smooth_noise
 from pelvimets.training.sample import (
     LESION_BIT,
@@ -59,10 +61,11 @@ class PatchParameters:
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """Image float32 (z, y, x) and truth uint8 (z, y, x), as in ``Sample``."""
+    """Images float32 (z, y, x) and truth uint8 (z, y, x), as in ``Sample``."""
 
     image: FloatArray
     truth: UInt8Array
+    further: Mapping[FurtherInput, FloatArray] = field(default_factory=dict)
 
 
 def draw_parameters(
@@ -148,38 +151,52 @@ def _field(share: float, rng: np.random.Generator) -> tuple[tuple[float, float],
 
 
 def cut_patch(sample: Sample, parameters: PatchParameters) -> Patch:
-    """Resample the patch and change its intensity as drawn."""
-    fold = _folding(parameters.matrix)
-    image, truth = _box(sample, parameters)
-    offset = truth[1]
-    shrunk = _block_mean(image.astype(np.float32), fold)
+    """Resample the patch and change its intensity as drawn.
+
+    Further images go the way of the image, with noise of their own, and end where it ends.
+    """
+    box, low = _box(sample, parameters)
+    image, outside = _intensity(_warped(sample.image[box], low, parameters), parameters)
     middle = (np.asarray(parameters.shape) - 1) / 2
-    start = parameters.centre - parameters.matrix @ middle - offset
+    start = parameters.centre - parameters.matrix @ middle - low
+    truth = ndimage.affine_transform(
+        sample.truth[box], parameters.matrix, start, parameters.shape, order=0, mode="constant"
+    )
+    truth[outside] = 0
+    further = {}
+    for number, (kind, array) in enumerate(sample.further.items(), start=1):
+        own = replace(parameters, noise_seed=parameters.noise_seed + number)
+        further[kind], _ = _intensity(_warped(array[box], low, parameters), own)
+        further[kind][outside] = 0
+    return Patch(image, truth, further)
+
+
+def _warped(array: npt.NDArray[np.float16], low: Matrix, parameters: PatchParameters) -> FloatArray:
+    """A box of the sample, which starts at ``low``, on the patch's voxels."""
+    fold = _folding(parameters.matrix)
+    shrunk = _block_mean(array.astype(np.float32), fold)
+    middle = (np.asarray(parameters.shape) - 1) / 2
+    start = parameters.centre - parameters.matrix @ middle - low
     scale = np.asarray(fold, dtype=np.float64)
-    patch = ndimage.affine_transform(
-        shrunk,
-        parameters.matrix / scale[:, None],
-        (start + 0.5) / scale - 0.5,
-        parameters.shape,
-        order=1,
-        mode="constant",
+    return np.asarray(
+        ndimage.affine_transform(
+            shrunk,
+            parameters.matrix / scale[:, None],
+            (start + 0.5) / scale - 0.5,
+            parameters.shape,
+            order=1,
+            mode="constant",
+        )
     )
-    labels = ndimage.affine_transform(
-        truth[0], parameters.matrix, start, parameters.shape, order=0, mode="constant"
-    )
-    return Patch(*_intensity(patch, labels, parameters))
 
 
-def _box(
-    sample: Sample, parameters: PatchParameters
-) -> tuple[npt.NDArray[np.float16], tuple[UInt8Array, Matrix]]:
+def _box(sample: Sample, parameters: PatchParameters) -> tuple[tuple[slice, ...], Matrix]:
     """The part of the sample that the patch can touch, and where it starts."""
     half = np.abs(parameters.matrix) @ (np.asarray(parameters.shape) / 2) + 4
     shape = np.asarray(sample.image.shape)
     low = np.clip(np.floor(parameters.centre - half), 0, shape - 1).astype(int)
     high = np.clip(np.ceil(parameters.centre + half), low + 1, shape).astype(int)
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    return sample.image[box], (sample.truth[box], low.astype(np.float64))
+    return tuple(slice(a, b) for a, b in zip(low, high, strict=True)), low.astype(np.float64)
 
 
 def _folding(matrix: Matrix) -> tuple[int, int, int]:
@@ -199,14 +216,14 @@ def _block_mean(array: FloatArray, fold: tuple[int, int, int]) -> FloatArray:
 
 
 def _intensity(
-    image: FloatArray, truth: UInt8Array, parameters: PatchParameters
-) -> tuple[FloatArray, UInt8Array]:
+    image: FloatArray, parameters: PatchParameters
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """The image changed, and the voxels outside of its field."""
     outside = image == 0
     _cut_field(outside, parameters.field)
-    truth[outside] = 0
     inside = ~outside
     if not inside.any():
-        return np.zeros_like(image), truth
+        return np.zeros_like(image), outside
     changed = _contrast(image, inside, parameters)
     if parameters.blur_voxels > 0.2:
         changed = ndimage.gaussian_filter(changed, parameters.blur_voxels, truncate=2.0)
@@ -214,7 +231,7 @@ def _intensity(
         noise = np.random.default_rng(parameters.noise_seed)
         changed += np.float32(parameters.noise) * noise.standard_normal(image.shape, np.float32)
     changed[outside] = 0
-    return changed, truth
+    return changed, outside
 
 
 def _cut_field(outside: npt.NDArray[np.bool_], kept: tuple[tuple[float, float], ...]) -> None:

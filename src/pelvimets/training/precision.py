@@ -41,7 +41,7 @@ def seconds_of_step(settings: TrainingSettings, precision: str, steps: int = TIM
     state = torch.get_rng_state()
     try:
         network = build_network(settings)
-        last, inputs = settings.stages[-1], settings.task.channels[0]
+        last, inputs = settings.stages[-1], settings.channels[0]
         image = torch.randn(last.batch, inputs, *last.shape)
         image = channels_last(image) if takes_channels_last(settings) else image
         return min([_timed(network, image, settings, precision) for _ in range(steps + 1)][1:])

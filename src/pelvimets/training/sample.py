@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -10,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pelvimets.config import GridSettings, IntensitySettings
+from pelvimets.core.further import registered
 from pelvimets.core.judged import UNJUDGED_BONE, UNJUDGED_LESION, Judged
-from pelvimets.core.resample import prepare, resample_labels
+from pelvimets.core.resample import network_grid, prepare, resample_labels
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError
-from pelvimets.labels import UNIONS, Bone, Sequence
+from pelvimets.labels import UNIONS, Bone, FurtherInput, Sequence
 
 UInt8Array = npt.NDArray[np.uint8]
 
@@ -47,6 +49,7 @@ class Sample:
         mimic_centres: The same for mimics.
         values: Low bits under which background and each bone lie: its own, those of a union, or
             0 where no person drew it, though networks may have.
+        further: Further images on the same grid, float16, normalised, 0 outside of either.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Sample:
     lesion_centres: npt.NDArray[np.int16]
     mimic_centres: npt.NDArray[np.int16]
     values: tuple[int, ...] = ONE_BY_ONE
+    further: Mapping[FurtherInput, npt.NDArray[np.float16]] = field(default_factory=dict)
 
 
 class SampleSource(Protocol):
@@ -152,6 +156,26 @@ def prepare_sample(
         there = resample_labels(left_open, prepared.geometry).array > 0
         sample.truth[there] |= np.uint8(OPEN_LESION_BIT)
     return replace(sample, values=_values(given.judged))
+
+
+def with_further(
+    sample: Sample,
+    image: Volume,
+    further: Mapping[FurtherInput, Volume],
+    grid: GridSettings,
+    intensity: IntensitySettings,
+) -> Sample:
+    """The sample with further images of the patient, registered by their place to its grid.
+
+    Args:
+        sample: As ``prepare_sample`` made it of ``image``.
+        image: As acquired.
+        further: As acquired, each on its own grid.
+        grid, intensity: As of ``prepare_sample``.
+    """
+    there = Volume(sample.image, network_grid(image.geometry, grid))
+    placed = {kind: registered(own, there, intensity) for kind, own in further.items()}
+    return replace(sample, further={k: own.astype(np.float16) for k, own in placed.items()})
 
 
 def _low_bits(bones: npt.NDArray[np.integer]) -> UInt8Array:

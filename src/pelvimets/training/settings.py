@@ -24,7 +24,7 @@ class Task(StrEnum):
 
     @property
     def channels(self) -> tuple[int, int]:
-        """Input and output channels of the network."""
+        """Input and output channels of a network that sees no further images."""
         if self is Task.BONES:
             return BONE_INPUTS, BONE_OUTPUTS
         return LESION_INPUTS, LESION_OUTPUTS
@@ -175,6 +175,12 @@ class TrainingSettings:
     validate_every: int = 5
     patience: int | None = None
     seed: int = 2021
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Input and output channels of the network, further images with them."""
+        inputs, outputs = self.task.channels
+        return inputs + len(self.network.inputs), outputs
 
     def __post_init__(self) -> None:
         if not self.sequences or not set(self.sequences) <= set(Sequence):

@@ -76,7 +76,7 @@ def check_fits(start: Start, settings: TrainingSettings) -> tuple[str, ...]:
     """
     with torch.device("meta"):  # shapes alone
         own = build_network(settings).state_dict()
-    misfits = _misfits(own, start.weights)
+    misfits = _misfits(own, widened(start.weights, own, len(settings.network.inputs)))
     if len(misfits) == len(own) or (misfits and start.task is settings.task):
         raise InputError(
             f"The weights of {start.words} do not fit the network of this run",
@@ -84,6 +84,30 @@ def check_fits(start: Start, settings: TrainingSettings) -> tuple[str, ...]:
             remedy="Train with the same settings of the network (--settings), or without --from",
         )
     return tuple(misfits)
+
+
+def widened(
+    given: Mapping[str, Tensor], own: Mapping[str, Tensor], inputs: int
+) -> Mapping[str, Tensor]:
+    """Weights of a network that saw no further images, for one that sees some.
+
+    The new channels of the first layer begin at 0, so that it begins with what the other said.
+
+    Args:
+        given: Weights by name.
+        own: Those of the network that is to take them; their shapes count.
+        inputs: Further images that it sees.
+    """
+    result = dict(given)
+    for name, tensor in given.items():
+        there = own.get(name)
+        if not inputs or there is None or tensor.ndim < 2 or there.ndim != tensor.ndim:
+            continue
+        rest = (there.shape[0], *there.shape[2:]) == (tensor.shape[0], *tensor.shape[2:])
+        if rest and there.shape[1] == tensor.shape[1] + inputs:
+            new = tensor.new_zeros((tensor.shape[0], inputs, *tensor.shape[2:]))
+            result[name] = torch.cat([tensor, new], dim=1)
+    return result
 
 
 def take_weights(module: SegmentationModule, start: Start) -> tuple[str, ...]:
@@ -97,7 +121,8 @@ def take_weights(module: SegmentationModule, start: Start) -> tuple[str, ...]:
     """
     left = check_fits(start, module.settings)
     own = module.network.state_dict()
-    taken = {name: start.weights[name] for name in own if name not in left}
+    weights = widened(start.weights, own, len(module.settings.network.inputs))
+    taken = {name: weights[name] for name in own if name not in left}
     module.network.load_state_dict(own | taken)
     module.averaged.module.load_state_dict(own | taken)
     if not left:  # the average goes on from the weights given, rather than from the first step

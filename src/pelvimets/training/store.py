@@ -9,8 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pelvimets.labels import Sequence
+from pelvimets.labels import FurtherInput, Sequence
 from pelvimets.training.sample import ONE_BY_ONE, Sample
+
+_FURTHER = "further_"
 
 
 class ArrayStore(Protocol):
@@ -60,6 +62,7 @@ class SampleStore:
         }
         if sample.values != ONE_BY_ONE:
             arrays["values"] = np.asarray(sample.values, dtype=np.uint8)
+        arrays |= {f"{_FURTHER}{kind}": own for kind, own in sample.further.items()}
         self.arrays.write(sample.name, arrays)
 
     def read(self, name: str) -> Sample:
@@ -75,4 +78,5 @@ class SampleStore:
             lesion_centres=kept["lesion_centres"],
             mimic_centres=kept["mimic_centres"],
             values=tuple(int(v) for v in kept["values"]) if "values" in kept else ONE_BY_ONE,
+            further={k: kept[n] for k in FurtherInput if (n := f"{_FURTHER}{k}") in kept},
         )

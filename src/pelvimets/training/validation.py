@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from pelvimets.core.judged import without_open_voxels
 from pelvimets.labels import Bone, Sequence
-from pelvimets.model.inputs import bone_input, lesion_input
+from pelvimets.model.inputs import bone_input, further_channels, lesion_input
 from pelvimets.model.padding import padded_probabilities
 from pelvimets.training.patches import (
     Patch,
@@ -105,17 +105,27 @@ def _bones_of(
     predict: Predict, sample: Sample, patch: Patch, settings: TrainingSettings
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     probability = padded_probabilities(
-        predict, bone_input(patch.image), settings.network.multiple_of, settings.stages[-1].shape
+        predict,
+        bone_input(patch.image, _further(sample, patch, settings)),
+        settings.network.multiple_of,
+        settings.stages[-1].shape,
     )
     truth, found = drawn_bones(patch.truth, sample.values), probability.argmax(0).astype(np.uint8)
     return without_open_voxels(truth, found, OPEN_BONE)
+
+
+def _further(
+    sample: Sample, patch: Patch, settings: TrainingSettings
+) -> list[npt.NDArray[np.float32]]:
+    entries = settings.network.inputs
+    return further_channels(entries, sample.sequence, patch.further, patch.image.shape)
 
 
 def _lesions_of(
     predict: Predict, sample: Sample, patch: Patch, settings: TrainingSettings
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     bones = any_bone(patch.truth)
-    channels = lesion_input(patch.image, bones, sample.sequence)
+    channels = lesion_input(patch.image, bones, sample.sequence, _further(sample, patch, settings))
     probability = padded_probabilities(
         predict, channels, settings.network.multiple_of, settings.stages[-1].shape
     )[0]

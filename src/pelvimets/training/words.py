@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Container
+
 from pelvimets.core.judged import Judged
-from pelvimets.labels import Bone
+from pelvimets.labels import Bone, FurtherInput, Sequence
+from pelvimets.model.settings import NetworkSettings
 from pelvimets.training.sample import SampleSource
 from pelvimets.training.settings import Task, TrainingSettings
 
@@ -27,6 +30,28 @@ def judged_notes(judged: list[Judged], task: Task) -> tuple[str, ...]:
         "says of them is not taught (with --from it begins with what the other network knows)"
     )
     return (note,) if absent else ()
+
+
+def further_notes(
+    there: Collection[Container[FurtherInput]], network: NetworkSettings
+) -> tuple[str, ...]:
+    """Further images that the network is to see and that patients to learn from lack.
+
+    Args:
+        there: Further images of each patient to learn from.
+        network: Its form.
+    """
+    notes = []
+    for kind in dict.fromkeys(k for s in Sequence for k in network.seen_beside(s)):
+        lack = sum(kind not in own for own in there)
+        if lack == len(there):
+            notes.append(
+                f"no patient to learn from has the further image {kind.value}: the network learns "
+                "nothing of it; leave it out of network.inputs, or import it"
+            )
+        elif lack:
+            notes.append(f"{lack} of {len(there)} patients to learn from lack {kind.value}")
+    return tuple(notes)
 
 
 def first_lines(

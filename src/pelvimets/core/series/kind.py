@@ -54,7 +54,7 @@ def kind_of(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
     """Say what a volume is, whatever it covers."""
     if facts.unusable:
         return Verdict(SeriesRole.OTHER, facts.unusable)
-    if copy := _copy_kind(facts):
+    if copy := copy_kind(facts):
         return Verdict(SeriesRole.OTHER, copy)
     return assess_diffusion(facts, settings) if is_diffusion(facts) else assess_t1(facts, settings)
 
@@ -81,7 +81,8 @@ def _graded_by_orientation(
 _NOT_AXIAL = 1e6  # beyond every other grade
 
 
-def _copy_kind(facts: SeriesFacts) -> str | None:
+def copy_kind(facts: SeriesFacts) -> str | None:
+    """Why an image is none of its own: localiser, subtraction, phase, ...; None if it is one."""
     for token in facts.image_type:
         if token in _COPIES:
             return _COPIES[token]

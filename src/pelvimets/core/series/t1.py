@@ -21,6 +21,7 @@ from pelvimets.core.series.words import (
     names_water,
 )
 from pelvimets.core.study import SeriesRole
+from pelvimets.labels import FurtherInput
 
 _FAT_WATER_HZ_PER_T = 3.4e-6 * 42.577e6
 
@@ -37,7 +38,9 @@ class T1Kind(IntEnum):
 _IN_PHASE_TYPES = {"IN_PHASE", "INPHASE", "IN PHASE", "IP", "DIXON_IN", "IN"}
 _OPPOSED_TYPES = {"OUT_OF_PHASE", "OUT_PHASE", "OPP_PHASE", "OPPOSED_PHASE", "OP", "OPP", "OOP"}
 _WATER_TYPES = {"WATER", "W", "DIXON_WATER"}
-_FAT_TYPES = {"FAT", "F", "DIXON_FAT", "FAT_FRACTION", "FF", "T2_STAR", "R2_STAR", "R2STAR"}
+_MAP_TYPES = {"FAT_FRACTION", "FF", "T2_STAR", "R2_STAR", "R2STAR"}
+_FAT_TYPES = {"FAT", "F", "DIXON_FAT"} | _MAP_TYPES
+_MAP_NAMES = r"ff|fat[ _-]?fraction|r2[ _]?star|t2[ _]?star"
 _STEADY_STATE = r"tru[ef][a-z]*|trufi|fiesta|b-?ffe|balanced|tfi[23]d.*|ciss|haste|ssfse"
 _NOT_T1 = (
     r"t2[a-z*]*|pd[a-z]*|flair|stir|tirm|haste|mrcp|swi|tof|angio|b0|b1|fieldmap|field[ _-]?map"
@@ -47,7 +50,7 @@ _T1_NAMES = r"t1[a-z]*|vibe|lava|thrive|[bm]?dixon|spgr|fspgr|flash|ideal"
 
 def assess_t1(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
     """Say what an image without diffusion is; anything but an in-phase T1 gets a flag."""
-    if reason := _not_t1_weighted(facts, settings):
+    if reason := not_t1_weighted(facts, settings):
         return Verdict(SeriesRole.OTHER, reason)
     if reason := _t1_of_no_use(facts):
         return Verdict(SeriesRole.OTHER, reason)
@@ -60,7 +63,8 @@ def assess_t1(facts: SeriesFacts, settings: SelectionSettings) -> Verdict:
     return Verdict(SeriesRole.T1_LIKE, reason, candidate=True, grade=float(kind), notes=(note,))
 
 
-def _not_t1_weighted(facts: SeriesFacts, settings: SelectionSettings) -> str | None:
+def not_t1_weighted(facts: SeriesFacts, settings: SelectionSettings) -> str | None:
+    """Why an image is not T1-weighted, by its timing or name; None if it may be."""
     gradient, echo = is_gradient_echo(facts), facts.echo_time_ms
     if has_word(_STEADY_STATE, f"{facts.description} {facts.sequence_name}"):
         return "balanced or single-shot sequence, not T1-weighted"
@@ -90,7 +94,7 @@ def _short_echo(facts: SeriesFacts) -> bool:
 def _t1_of_no_use(facts: SeriesFacts) -> str | None:
     if part := _dixon_part(facts):
         return part
-    if contrast := _contrast(facts):
+    if contrast := contrast_of(facts):
         return contrast
     if facts.components > 1:
         return f"{facts.components} time points or repeats of each slice"
@@ -112,6 +116,15 @@ def _dixon_part(facts: SeriesFacts) -> str | None:
     return None
 
 
+def dixon_input(facts: SeriesFacts) -> FurtherInput | None:
+    """The part of a Dixon that an image is, if it is no map and not in phase."""
+    types, part = set(facts.image_type), _dixon_part(facts)
+    if part is None or types & _MAP_TYPES or has_word(_MAP_NAMES, facts.description):
+        return None
+    by_words = {"water": FurtherInput.WATER, "fat": FurtherInput.FAT}
+    return next((k for w, k in by_words.items() if f"Dixon {w}" in part), FurtherInput.OUT_PHASE)
+
+
 def _is_opposed_by_name(facts: SeriesFacts) -> bool:
     """A name of both phases stands over a double echo; there the echo time decides."""
     if not names_opposed_phase(facts.description):
@@ -122,7 +135,7 @@ def _is_opposed_by_name(facts: SeriesFacts) -> bool:
     return periods is not None and abs(periods - round(periods)) > 0.25
 
 
-def _contrast(facts: SeriesFacts) -> str | None:
+def contrast_of(facts: SeriesFacts) -> str | None:
     """What the header says of an agent comes first; against a name of one it is not believed."""
     if facts.contrast_agent is False:
         named = "contrast-enhanced by its name, though the header says that no agent was given"

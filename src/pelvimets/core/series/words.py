@@ -125,6 +125,7 @@ FAT_SUPPRESSION = Idea(
     r"|sup[a-z]*[ _.-]?(?:de[ _]|la[ _]|de[ _]la[ _])?(?:graisse|grasa)",
     r"压脂|抑脂|脂肪抑制|脂肪饱和|脂肪飽和|脂抑",
 )
+STIR = Idea(r"t?stir|tirm|(?:fast|turbo|long)[ _-]?ir|ir[ _-]?(?:tse|fse)")
 LOCALISER = Idea(
     r"loc|localizer|localiser|scout|survey|3[ -]?pl(?:ane)?(?:[ -]loc)?|lokalizer|lokalisator"
     r"|ubersicht|reperage|localizador",

@@ -5,6 +5,7 @@
     COHORT/patients.csv                       patient, split, m_stage, scanner, age, psa, ...
     COHORT/<patient>/dwi.nii.gz, t1.nii.gz    images, each on its own grid; at least one
     COHORT/<patient>/adc.nii.gz               on the grid of dwi; may be absent
+    COHORT/<patient>/{fat,water,out_phase,stir,t2}.nii.gz   further images, each on its own grid
     COHORT/<patient>/{dwi,t1}_bones.nii.gz    ``Bone`` values; 255 where nobody judged
     COHORT/<patient>/{dwi,t1}_lesions.nii.gz  number of each metastasis; 65535 likewise
     COHORT/<patient>/annotation.json          which bones a person drew, if not all
@@ -22,6 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pelvimets.core.further import check_beside
 from pelvimets.core.judged import Judged
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, GeometryError, reason
@@ -29,7 +31,7 @@ from pelvimets.io.cohort.annotation import read_judged
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.nifti.names import image_name, mask_name
 from pelvimets.io.record.output import write_text
-from pelvimets.labels import Sequence, Split
+from pelvimets.labels import FurtherInput, Sequence, Split
 
 TABLE_NAME = "patients.csv"
 _KNOWN = ("patient", "split", "m_stage", "scanner", "age", "psa")
@@ -70,6 +72,13 @@ class CohortPatient:
     def adc_path(self) -> Path:
         """ADC map (um2/s), whether it exists or not."""
         return self.folder / image_name("adc")
+
+    def further_paths(
+        self, wanted: Iterable[FurtherInput] = FurtherInput
+    ) -> dict[FurtherInput, Path]:
+        """Further images that are there."""
+        paths = {kind: self.folder / image_name(kind) for kind in wanted}
+        return {kind: path for kind, path in paths.items() if path.is_file()}
 
     @property
     def sequences(self) -> tuple[Sequence, ...]:
@@ -165,6 +174,22 @@ def read_case(patient: CohortPatient, sequence: Sequence) -> Case:
     }
     judged = read_judged(patient.folder, sequence)
     return Case(patient, sequence, image, masks["bones"], masks["lesions"], masks["mimics"], judged)
+
+
+def read_further(
+    case: Case, wanted: Iterable[FurtherInput] = FurtherInput
+) -> dict[FurtherInput, Volume]:
+    """Further images of a case's patient, as far as there are, each on its own grid.
+
+    Raises:
+        InputError: if one is damaged.
+        GeometryError: if one shows another place than the image of the case.
+    """
+    patient = case.patient
+    found = {kind: read_nifti(path) for kind, path in patient.further_paths(wanted).items()}
+    grids = {kind: volume.geometry for kind, volume in found.items()}
+    check_beside(grids, {case.sequence: case.image.geometry}, f"patient {patient.key}")
+    return found
 
 
 def table_text(rows: Iterable[Mapping[str, object]]) -> str:

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pelvimets.core.further import check_beside
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.judged import STRUCTURES, Judged
 from pelvimets.core.volume import Volume
@@ -29,8 +30,9 @@ from pelvimets.io.cohort.sources import (
     read_adc,
     read_image,
     read_truth,
+    storable,
 )
-from pelvimets.io.nifti.files import write_nifti
+from pelvimets.io.nifti.files import nifti_geometry, read_nifti, write_nifti
 from pelvimets.io.nifti.names import image_name, mask_name
 from pelvimets.io.workers import Jobs, each
 from pelvimets.labels import Sequence, Split
@@ -223,6 +225,7 @@ def _checked(patient: PlannedPatient) -> _LookedAt:
             read_adc(patient.adc, dwi)
         except InputError as error:
             faults.append(_fault(patient, "adc: ", error))
+    faults += _further_faults(patient)
     return _LookedAt(tuple(faults), frozenset(seen), frozenset(wanted))
 
 
@@ -242,6 +245,19 @@ def check_in_one_place(places: Mapping[Sequence, Geometry]) -> None:
         ),
         remedy="Look whether both are of one patient and keep their place; import each by itself",
     )
+
+
+def _further_faults(patient: PlannedPatient) -> list[Fault]:
+    """Further images that cannot be read or that show another place."""
+    faults = []
+    for kind, path in patient.further.items():
+        try:
+            read_nifti(path)
+            images = {s: nifti_geometry(source.path) for s, source in patient.images.items()}
+            check_beside({kind: nifti_geometry(path)}, images, f"patient {patient.key}")
+        except InputError as error:
+            faults.append(_fault(patient, f"{kind.value}: ", error))
+    return faults
 
 
 def _all_of(
@@ -297,6 +313,8 @@ def write_patient(patient: PlannedPatient, folder: Path, fill: Fill | None = Non
     write_judged(folder, who)
     if patient.adc is not None:
         write_nifti(folder / image_name("adc"), read_adc(patient.adc, dwi))
+    for kind, path in patient.further.items():
+        write_nifti(folder / image_name(kind), storable(read_nifti(path)))
 
 
 def write_cohort(

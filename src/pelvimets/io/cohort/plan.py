@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pelvimets.core.annotation import ValueMap
 from pelvimets.io.cohort.folder import CohortPatient
-from pelvimets.labels import Sequence, Split
+from pelvimets.labels import FurtherInput, Sequence, Split
 
 KINDS = ("bones", "lesions")
 
@@ -71,6 +71,7 @@ class PlannedPatient:
         images: Of each sequence that there is.
         adc: Map on the grid of the DWI.
         split: Where the source puts him; None if it does not say.
+        further: Further images, each on its own grid.
         person: The man, where several keys belong to one; his keys stay in one split.
     """
 
@@ -79,6 +80,7 @@ class PlannedPatient:
     adc: Path | None = None
     split: Split | None = None
     person: str | None = None
+    further: Mapping[FurtherInput, Path] = field(default_factory=dict)
 
     @property
     def man(self) -> str:

@@ -32,7 +32,7 @@ def read_image(source: ImageSource) -> Volume:
     Raises:
         InputError: if a file is damaged, or ``same_as`` holds another image.
     """
-    image = _storable(read_nifti(source.path))
+    image = storable(read_nifti(source.path))
     for path in source.same_as:
         if file_sha256(path) == file_sha256(source.path):
             continue
@@ -209,7 +209,8 @@ def read_adc(path: Path, dwi: Volume | None) -> Volume:
     return volume.with_array(converted.array)
 
 
-def _storable(volume: Volume) -> Volume:
+def storable(volume: Volume) -> Volume:
+    """The volume in a number type that a NIfTI file can hold."""
     if volume.array.dtype.kind in "iu" and volume.array.dtype.itemsize == 8:
         return volume.with_array(volume.array.astype(np.int32))
     return volume

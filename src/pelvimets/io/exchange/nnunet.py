@@ -16,7 +16,7 @@ from pelvimets.io.cohort.importing import check_masks, check_names, person_of, r
 from pelvimets.io.cohort.plan import ImageSource, ImportPlan, MaskSource, PlannedPatient
 from pelvimets.io.cohort.rules import ImportRules, Readers
 from pelvimets.io.exchange.nnunet_dataset import NnunetCase, NnunetDataset, read_nnunet
-from pelvimets.labels import Sequence, Split
+from pelvimets.labels import FurtherInput, Sequence, Split
 
 _CASE_SUFFIX = re.compile(r"[-_](dwi|t1)$", re.IGNORECASE)
 
@@ -27,6 +27,11 @@ class Channel(StrEnum):
     DWI = "dwi"
     T1 = "t1"
     ADC = "adc"
+    FAT = "fat"
+    WATER = "water"
+    OUT_PHASE = "out_phase"
+    STIR = "stir"
+    T2 = "t2"
     BY_NAME = "by-name"
     NONE = "none"
 
@@ -175,7 +180,7 @@ def channels_of(dataset: NnunetDataset, given: Mapping[int, Channel]) -> dict[in
     if len(found) == 1 and None in found.values():
         return dict.fromkeys(found, Channel.BY_NAME)
     used = [c for c in found.values() if c not in (None, Channel.NONE)]
-    images = [c for c in used if c is not Channel.ADC]
+    images = [c for c in used if c in (Channel.DWI, Channel.T1, Channel.BY_NAME)]
     if None in found.values() or len(set(used)) < len(used) or not images:
         raise _unknown_channels(dataset, given)
     return {n: channel for n, channel in found.items() if channel is not None}
@@ -192,8 +197,9 @@ def _unknown_channels(dataset: NnunetDataset, given: Mapping[int, Channel]) -> C
     return CohortError(
         f"The channels of {dataset.folder.name} do not say which is DWI and which is T1",
         got=names,
-        remedy="Say it with --channel NUMBER=dwi, t1, adc or none; one of the first two is "
-        "needed, each at most once. With a single channel, cases may end in _dwi and _t1",
+        remedy="Say it with --channel NUMBER=dwi, t1, adc, fat, water, out_phase, stir, t2 or "
+        "none; one of the first two is needed, each at most once. With a single channel, cases "
+        "may end in _dwi and _t1",
     )
 
 
@@ -218,7 +224,9 @@ def _patient(
         if channel in (Channel.DWI, Channel.T1, Channel.BY_NAME)
     }
     adc = next((case.images[n] for n, c in channels.items() if c is Channel.ADC), None)
-    return PlannedPatient(key, images, adc, case.split, person_of(key, options.person))
+    kinds = {Channel(kind.value) for kind in FurtherInput} - {Channel.ADC}
+    further = {FurtherInput(c.value): case.images[n] for n, c in channels.items() if c in kinds}
+    return PlannedPatient(key, images, adc, case.split, person_of(key, options.person), further)
 
 
 def _sequence(name: str, channel: Channel) -> Sequence:
@@ -242,7 +250,8 @@ def _joined(
             else _same_image(first.key, there, source, several_readers=several_readers)
         )
     split = _joined_split(first, second)
-    return replace(first, images=images, adc=first.adc or second.adc, split=split)
+    further = {**second.further, **first.further}
+    return replace(first, images=images, adc=first.adc or second.adc, split=split, further=further)
 
 
 def _joined_split(first: PlannedPatient, second: PlannedPatient) -> Split | None:

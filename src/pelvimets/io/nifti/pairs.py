@@ -25,9 +25,10 @@ from pelvimets.io.cohort.importing import (
 from pelvimets.io.cohort.plan import KINDS, ImageSource, ImportPlan, MaskSource, PlannedPatient
 from pelvimets.io.cohort.rules import ImportRules, Readers
 from pelvimets.io.nifti.files import SUFFIXES
-from pelvimets.labels import Sequence
+from pelvimets.labels import FurtherInput, Sequence
 
-SLOTS = ("dwi", "t1", "adc", *(f"{s}_{kind}" for s in Sequence for kind in KINDS))
+FURTHER = tuple(kind.value for kind in FurtherInput if kind is not FurtherInput.ADC)
+SLOTS = ("dwi", "t1", "adc", *FURTHER, *(f"{s}_{kind}" for s in Sequence for kind in KINDS))
 
 _SEQUENCE_WORDS = {
     "dwi": r"dwi|diff|diffusion|trace|tracew|highb|b\d{3,4}",
@@ -38,11 +39,13 @@ _KIND_WORDS = {
     "bones": r"bone|bones|bonemask",
     "lesions": r"lesion|lesions|mets|metastasis|metastases",
 }
+_MASK_WORDS = "|".join((*_KIND_WORDS.values(), r"masks?|d?segs?|labels?(?:tr|ts)?|truth|gt"))
 _OTHER_WORDS = (
     r"seg|dseg|segs|segmentation|segmentations|mask|masks|label|labels|truth|gt|annotations|"
     r"image|images|img|imgs|anat|data|nifti|nii|in|phase|ip|ax|axial|tra|desc|space|acq|res|ce|"
     r"derivatives|raw|map|w|(?:reader|rater|observer|annotator)\d*"
 )
+_FURTHER_NAME = re.compile(rf"(?:(.+?)[-_.])?({'|'.join(FURTHER)})", re.IGNORECASE)
 _NOT_IN_PHASE = re.compile(r"oop|opp|opposed|out|outphase|outofphase|water|fat")
 
 
@@ -135,10 +138,14 @@ def _by_words(path: Path, name: str) -> FoundFile:
     folders = _from_subject(parts[:-1])
     of_folders = [word for part in folders if _describes(part) for word in _words(part)]
     words = [*of_folders, *_words(stem)]
+    names = [part for part in folders if not _describes(part)]
+    further = _FURTHER_NAME.fullmatch(stem)
+    if further and not any(re.fullmatch(_MASK_WORDS, word) for word in of_folders):
+        patient = "_".join(names) or further[1] or ""
+        return FoundFile(path, name, patient, further[2].lower() if patient else "")
     if any(_NOT_IN_PHASE.fullmatch(word) for word in words):
         return FoundFile(path, name)
     slot = _slot(words)
-    names = [part for part in folders if not _describes(part)]
     patient = "_".join(names) if names else _prefix(stem)
     return FoundFile(path, name, patient, slot) if slot and patient else FoundFile(path, name)
 
@@ -254,6 +261,8 @@ def _problems(
     ]
     for slot, hits in slots.items():
         image = "dwi" if slot == "adc" else slot.partition("_")[0]
+        if slot in FURTHER:
+            image = next(iter(set(slots) & set(Sequence)), "dwi or t1")
         if image not in slots and len(hits) == 1:
             what = f"no image {image}" if image else "it names no sequence"
             problems.append(f"{key}: {hits[0].name}: {what}")
@@ -276,7 +285,8 @@ def _patient(
         if sequence in slots
     }
     adc = slots["adc"][0] if "adc" in slots else None
-    return PlannedPatient(key, images, adc, None, person_of(key, options.person))
+    further = {kind: slots[kind][0] for kind in map(FurtherInput, FURTHER) if kind in slots}
+    return PlannedPatient(key, images, adc, None, person_of(key, options.person), further)
 
 
 def _image(

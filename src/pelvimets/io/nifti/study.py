@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.study import Acquisition, SeriesDecision, SeriesRole, Study
 from pelvimets.errors import InputError
 from pelvimets.io.nifti.files import nifti_geometry, nifti_notes, read_nifti
+from pelvimets.labels import FurtherInput
 
 _TITLES = {SeriesRole.HIGH_B_DWI: "DWI", SeriesRole.T1_IN_PHASE: "T1", SeriesRole.ADC: "ADC"}
 
@@ -51,6 +52,21 @@ def read_nifti_study(
         decisions=tuple(_nifti_row(a) for a in read.values()),
         notes=missing_notes(dwi is not None, t1 is not None) + adc_notes,
     )
+
+
+def read_further_files(files: Mapping[FurtherInput, Path]) -> dict[FurtherInput, Acquisition]:
+    """Further images of a patient, each on its own grid.
+
+    Raises:
+        InputError: if one cannot be read.
+        GeometryError: if its axes are not at right angles.
+    """
+    found = {}
+    for kind, path in files.items():
+        with _naming(kind.title):
+            label, notes = f"{kind.title} file", nifti_notes(path)
+            found[kind] = Acquisition(read_nifti(path), SeriesRole.OTHER, label, notes)
+    return found
 
 
 def _nifti_acquisition(path: Path, role: SeriesRole) -> Acquisition:

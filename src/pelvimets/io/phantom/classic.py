@@ -62,6 +62,9 @@ def _acquisition(ds: Dataset, series: Series, stack: Stack) -> None:
     ds.SpacingBetweenSlices = decimal(series.spacing_mm)
     ds.RepetitionTime = decimal(series.tr_ms)
     ds.EchoTime = decimal(stack.te_ms)
+    if series.inversion_ms is not None:
+        ds.ScanningSequence = [series.scanning[0], "IR"]
+        ds.InversionTime = decimal(series.inversion_ms)
     ds.EchoTrainLength = series.echo_train
     ds.NumberOfAverages = series.extras.get("averages", 1)
     ds.NumberOfPhaseEncodingSteps = rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.phantom.choices import DicomStyle, Vendor
-from pelvimets.phantom.physics.companions import CompanionImages
+from pelvimets.phantom.physics.companions import STIR_AXIAL, CompanionImages
 from pelvimets.phantom.physics.imaging import ImagedPatient
 from pelvimets.phantom.physics.sequences import DixonImage
+from pelvimets.phantom.physics.signal import fat_null_ms
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,7 @@ class Series:
         echo_train: Echoes per excitation.
         bandwidth_hz: Pixel bandwidth.
         contrast: Acquisition contrast of an enhanced object.
+        inversion_ms: Inversion time, None without an inversion pulse.
     """
 
     number: int
@@ -73,6 +75,7 @@ class Series:
     echo_train: int = 1
     bandwidth_hz: float = 500.0
     contrast: str = "T2"
+    inversion_ms: float | None = None
     extras: dict[str, Any] = field(default_factory=dict)
 
 
@@ -93,6 +96,7 @@ def _ge(imaged: ImagedPatient) -> list[Series]:
     series = [
         _localiser(imaged, 1, "3-pl Loc SSFSE", original),
         *_t2(imaged, (2, 3), ("Sag T2 FRFSE", "Ax T2 FRFSE"), original),
+        *_stir(imaged, 6, "Ax STIR FSE", original),
         _diffusion(imaged, 4, f"Ax DWI b{b_values[-1]:.0f} ASSET", dwi),
         _diffusion(imaged, 450, "Apparent Diffusion Coefficient (mm2/s)", (adc,)),
     ]
@@ -113,6 +117,7 @@ def _philips(imaged: ImagedPatient) -> list[Series]:
     series = [
         _localiser(imaged, 101, "SURVEY", spin_echo),
         *_t2(imaged, (201, 301), ("T2W_TSE_SAG", "T2W_TSE_TRA"), spin_echo),
+        *_stir(imaged, 601, "STIR_TSE_TRA", spin_echo),
         _diffusion(imaged, 401, f"DWI_b{b_values[-1]:.0f}_SPAIR", dwi),
         _diffusion(imaged, 402, f"dDWI_b{b_values[-1]:.0f}_ADC", (adc,)),
     ]
@@ -143,6 +148,7 @@ def _siemens(imaged: ImagedPatient) -> list[Series]:
     series = [
         _localiser(imaged, 1, "localizer", plain),
         *_t2(imaged, (2, 3), ("t2_tse_sag", "t2_tse_tra"), plain),
+        *_stir(imaged, 20, "t2_tirm_tra", plain),
         _diffusion(imaged, 4, "ep2d_diff_tra_TRACEW", dwi),
         _diffusion(imaged, 5, "ep2d_diff_tra_ADC", (adc,)),
         _diffusion(imaged, 6, "ep2d_diff_tra_CALC_BVAL", (_calculated_stack(imaged),)),
@@ -274,11 +280,23 @@ def _t2(
     descriptions: tuple[str, str],
     image_type: tuple[str, ...],
 ) -> list[Series]:
-    found = [c for c in imaged.companions if c.sequence.name != "localiser"]
+    found = [c for c in imaged.companions if c.sequence.name.startswith("T2")]
     return [
         _companion_series([companion], number, description, image_type)
         for companion, number, description in zip(found, numbers, descriptions, strict=False)
     ]
+
+
+def _stir(
+    imaged: ImagedPatient, number: int, description: str, image_type: tuple[str, ...]
+) -> list[Series]:
+    """STIR where it was acquired, with the inversion time that nulls fat."""
+    found = [c for c in imaged.companions if c.sequence is STIR_AXIAL]
+    if not found:
+        return []
+    ti_ms = fat_null_ms(STIR_AXIAL.tr_ms, imaged.scanner.field_strength_t)
+    series = _companion_series(found, number, description, image_type)
+    return [replace(series, inversion_ms=round(ti_ms, 1))]
 
 
 def _companion_series(

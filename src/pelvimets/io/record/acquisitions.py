@@ -28,11 +28,12 @@ def read_study_of_run(out: Path, record: Mapping[str, Any], patient_key: str) ->
     Raises:
         InputError: if an image cannot be read.
     """
+    read: dict[str, Any] = {n: _acquisition(out, n, data) for n, data in record["inputs"].items()}
     return Study(
         patient_key=patient_key,
         decisions=tuple(_decision(row) for row in record["series"]),
         notes=tuple(record["notes"]),
-        **{name: _acquisition(out, name, data) for name, data in record["inputs"].items()},
+        **read,
     )
 
 

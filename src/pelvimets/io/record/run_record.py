@@ -56,9 +56,19 @@ def run_record(
         "bundle": {"name": segmenter.name, "weights_sha256": segmenter.weights_sha256},
         "settings": settings_to_dict(segmenter.settings),
         "inputs": inputs,
+        **_further(study),
         "notes": list(study.notes),
         "series": [asdict(decision) for decision in study.decisions],
         "stages": clock.stages,
         "seconds": round(clock.seconds, 3),
         "estimate": {"memory_mib": round(budget.memory_mib), "seconds": round(budget.seconds, 1)},
     }
+
+
+def _further(study: Study) -> dict[str, Any]:
+    """Further images that were read, if there were any."""
+    found = {
+        kind.value: {"sha256": volume_digest(own.volume), "label": own.label}
+        for kind, own in study.further.items()
+    }
+    return {"further_inputs": found} if found else {}

@@ -1,4 +1,4 @@
-"""The series around: localiser and T2-weighted images, as every pelvic protocol has them."""
+"""The series around: localiser, T2-weighted images and STIR, as pelvic protocols have them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pelvimets.phantom.physics.sampling import (
     band_limit,
 )
 from pelvimets.phantom.physics.scanner import Scanner
-from pelvimets.phantom.physics.signal import turbo_spin_echo
+from pelvimets.phantom.physics.signal import short_tau_inversion_recovery, turbo_spin_echo
 from pelvimets.phantom.physics.spins import Spins
 
 _SCALE = 1600.0
@@ -40,7 +40,7 @@ class Plane(StrEnum):
 
 @dataclass(frozen=True)
 class CompanionSequence:
-    """A T2-weighted turbo spin echo.
+    """A T2-weighted turbo spin echo, or STIR.
 
     Attributes:
         name: What it is for.
@@ -49,6 +49,7 @@ class CompanionSequence:
         slices, thickness_mm, spacing_mm: Slices.
         pixel_mm, pixels: Square pixels, square matrix.
         muscle_snr: Mean muscle signal over noise.
+        nulls_fat: Whether an inversion pulse goes before, timed to null fat.
     """
 
     name: str
@@ -61,6 +62,7 @@ class CompanionSequence:
     pixel_mm: float
     pixels: int
     muscle_snr: float = 15.0
+    nulls_fat: bool = False
 
 
 LOCALISERS = tuple(
@@ -71,6 +73,9 @@ T2_SAGITTAL = CompanionSequence(
     "T2 sagittal", Plane.SAGITTAL, 4500.0, 100.0, 23, 4.0, 4.4, 1.2, 224
 )
 T2_AXIAL = CompanionSequence("T2 axial", Plane.AXIAL, 5200.0, 102.0, 28, 4.0, 4.4, 0.9, 256)
+STIR_AXIAL = CompanionSequence(
+    "STIR axial", Plane.AXIAL, 4500.0, 60.0, 44, 5.0, 5.5, 1.5, 272, nulls_fat=True
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +106,14 @@ def acquire_companion(
         rng: Source of the noise.
     """
     axes = _axes(sequence, examination)
-    water_table, fat_table = turbo_spin_echo(
+    signal_of = short_tau_inversion_recovery if sequence.nulls_fat else turbo_spin_echo
+    water_table, fat_table = signal_of(
         sequence.tr_ms, sequence.te_ms, scanner.field_strength_t, spins.parameters
     )
     clean = _sampled(spins.water(water_table) + spins.fat(fat_table), spins, sequence, axes)
     shape = (axes[0].count, axes[1].count, axes[2].count)
     clean = clean * coil_field(examination.bias[0], shape)
-    sigma = artefacts.noise * float(water_table[Tissue.MUSCLE]) / sequence.muscle_snr
+    sigma = artefacts.noise * abs(float(water_table[Tissue.MUSCLE])) / sequence.muscle_snr
     limits = (None, band_limit(shape[1], 0.9), band_limit(shape[2], 0.9))
     image = stored(averaged_magnitude(clean, sigma, 1, limits, rng), _SCALE)
     order, flips = _ORDERS[sequence.plane]

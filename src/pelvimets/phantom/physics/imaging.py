@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pelvimets.core.volume import Volume
-from pelvimets.labels import Sequence
+from pelvimets.labels import FurtherInput, Sequence
 from pelvimets.phantom.anatomy.patient import DigitalPatient, Tissue
 from pelvimets.phantom.choices import Artefacts
 from pelvimets.phantom.physics.companions import (
     LOCALISERS,
+    STIR_AXIAL,
     T2_AXIAL,
     T2_SAGITTAL,
     CompanionImages,
@@ -28,7 +29,15 @@ from pelvimets.phantom.physics.spins import prepare_spins
 from pelvimets.phantom.physics.tissue_parameters import varied_parameters
 
 # Streams of random numbers, so that one part does not move another.
-_TISSUES, _DRAW, _DIFFUSION, _DIXON, _COMPANIONS = range(5)
+_TISSUES, _DRAW, _DIFFUSION, _DIXON, _COMPANIONS, _STIR = range(6)
+
+
+_DIXON_INPUTS = {
+    FurtherInput.FAT: DixonImage.FAT,
+    FurtherInput.WATER: DixonImage.WATER,
+    FurtherInput.OUT_PHASE: DixonImage.OUT_PHASE,
+}
+_COMPANION_INPUTS = {FurtherInput.STIR: STIR_AXIAL, FurtherInput.T2: T2_AXIAL}
 
 
 @dataclass(frozen=True)
@@ -38,10 +47,22 @@ class Wanted:
     Attributes:
         dixon: Dixon images to reconstruct.
         companions: Whether to run localisers and T2-weighted series too.
+        stir: Whether to run STIR too.
     """
 
     dixon: tuple[DixonImage, ...] = (DixonImage.IN_PHASE,)
     companions: bool = False
+    stir: bool = False
+
+    def and_further(self, inputs: Iterable[FurtherInput]) -> Wanted:
+        """These, and what makes further images for networks."""
+        kinds = set(inputs)
+        return replace(
+            self,
+            dixon=tuple(DixonImage) if kinds & set(_DIXON_INPUTS) else self.dixon,
+            companions=self.companions or FurtherInput.T2 in kinds,
+            stir=self.stir or FurtherInput.STIR in kinds,
+        )
 
 
 WHOLE = Wanted(tuple(DixonImage), companions=True)
@@ -69,6 +90,20 @@ class ImagedPatient:
             Sequence.DWI: (Volume(highest, diffusion.geometry), diffusion.truth),
             Sequence.T1: (Volume(in_phase, dixon.geometry), dixon.truth),
         }
+
+    @property
+    def further(self) -> dict[FurtherInput, Volume]:
+        """Further images that a network may see, as far as they were acquired."""
+        dixon, diffusion = self.dixon, self.diffusion
+        found = {FurtherInput.ADC: Volume(diffusion.adc_um2_per_s, diffusion.geometry)}
+        for kind, image in _DIXON_INPUTS.items():
+            if image in dixon.images:
+                found[kind] = Volume(dixon.images[image], dixon.geometry)
+        for kind, sequence in _COMPANION_INPUTS.items():
+            for taken in self.companions:
+                if taken.sequence is sequence:
+                    found[kind] = Volume(taken.array, taken.geometry)
+        return found
 
 
 def examine(
@@ -111,6 +146,10 @@ def examine(
             acquire_companion(spins, sequence, scanner, examination, artefacts, rng)
             for sequence in (*LOCALISERS, T2_SAGITTAL, T2_AXIAL)
         )
+    if wanted.stir:
+        stage("STIR")
+        rng = stream(_STIR)
+        around += (acquire_companion(spins, STIR_AXIAL, scanner, examination, artefacts, rng),)
     return ImagedPatient(patient, scanner, artefacts, examination, diffusion, dixon, around)
 
 
