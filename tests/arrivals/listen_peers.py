@@ -129,7 +129,9 @@ def storescu(folder: Path, port: int, *more: str, title: str = "SENDER") -> int:
     """Send all files of a folder; the exit code."""
     command = [program("storescu"), "-aet", title, "-aec", "PELVIMETS", *more]
     command += ["+sd", "+r", "127.0.0.1", str(port), str(folder)]
-    return subprocess.run(command, capture_output=True, timeout=120).returncode
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    sys.stdout.write(told.stdout + told.stderr)  # shown where a test fails
+    return told.returncode
 
 
 @dataclass

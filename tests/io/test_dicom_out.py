@@ -359,7 +359,9 @@ def test_the_report_is_verified_where_a_named_reader_asks(
     paths = write(tmp_path, case, signoff=signoff(case, review))
     report = pydicom.dcmread(paths[-2])
     assert report.VerificationFlag == flag
+    assert pydicom.dcmread(paths[-1]).VerificationFlag == flag
     text = report.to_json()
+    assert "Verdicts: of 2 findings of the model" in text
     assert "old fracture" in text and "Dr. Ada Reader^" in text
     if flag == "VERIFIED":
         item = report.VerifyingObserverSequence[0]

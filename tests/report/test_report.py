@@ -214,7 +214,8 @@ def test_a_t1_is_in_phase_only_where_it_is(content):
 
 
 def test_reader_remark_and_time_stand_under_the_statement(content):
-    words = Reviewed("Dr. <Ada>", "2026-03-01 08:05 (UTC+01:00)", True, "second look", {1: "old"})
+    when, tally = "2026-03-01 08:05 (UTC+01:00)", "of 1 finding of the model 1 accepted"
+    words = Reviewed("Dr. <Ada>", when, True, "second look", {1: "old"}, tally)
     study = Study("study-3", t1=None, dwi=None)
     bones, lesions = study_masks([((75, 10, 60), 14, 0.9)], [])
     findings = measured(bones, lesions)
@@ -224,6 +225,7 @@ def test_reader_remark_and_time_stand_under_the_statement(content):
         "by Dr. &lt;Ada&gt;, signed 2026-03-01 08:05 (UTC+01:00); Structured Report verified"
         in page
     )
+    assert f"<dt>Verdicts</dt><dd>{tally}</dd>" in page
     assert "second look" in page and made.cards[0].note == "old"
 
 

@@ -59,7 +59,14 @@ def content_of(
 def _reviewed(review: Review) -> Reviewed:
     signed = local_words(datetime.fromisoformat(review.signed)) if review.signed else ""
     notes = {entry.number: entry.note for entry in review.lesions if entry.note}
-    return Reviewed(review.reader, signed, review.verified, comment=review.comment, notes=notes)
+    return Reviewed(
+        review.reader,
+        signed,
+        review.verified,
+        tally=review.tally,
+        comment=review.comment,
+        notes=notes,
+    )
 
 
 def write_result(folder: Path, result: StudyResult, content: ReportContent) -> None:

@@ -105,6 +105,28 @@ class Review:
         """Numbers of the lesions without a verdict."""
         return tuple(e.number for e in self.lesions if e.verdict is Verdict.PENDING)
 
+    @property
+    def tally(self) -> str:
+        """How many findings were accepted, rejected, added, reshaped, or are open, in words.
+
+        >>> one = LesionReview(1, "1.2", Origin.MODEL, {}, Verdict.REJECTED)
+        >>> two = LesionReview(2, "1.3", Origin.READER, {}, Verdict.ACCEPTED)
+        >>> Review("a" * 64, "", "", (one, two)).tally
+        'of 1 finding of the model 0 accepted, 1 rejected; 1 added by a reader'
+        """
+        model = [e for e in self.lesions if e.origin is Origin.MODEL]
+        said = {v: sum(e.verdict is v for e in model) for v in Verdict}
+        left = [e for e in self.lesions if e.verdict is not Verdict.REJECTED]
+        added = sum(e.origin is Origin.READER for e in left)
+        reshaped = sum(e.origin is Origin.MODEL and bool(e.edited) for e in left)
+        words = (
+            f"of {len(model)} finding{'' if len(model) == 1 else 's'} of the model "
+            f"{said[Verdict.ACCEPTED]} accepted, {said[Verdict.REJECTED]} rejected"
+        )
+        words += f", {said[Verdict.PENDING]} open" if said[Verdict.PENDING] else ""
+        words += f"; {reshaped} of them drawn anew" if reshaped else ""
+        return words + (f"; {added} added by a reader" if added else "; none added")
+
     def rejected_labels(self, sequence: Sequence) -> tuple[int, ...]:
         """Labels of the rejected lesions in a sequence's drawn map."""
         return tuple(

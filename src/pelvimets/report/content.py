@@ -56,6 +56,7 @@ class Reviewed:
         verified: Whether the reader stands for the Structured Report too.
         comment: Remark on the study.
         notes: Remarks on lesions, by number.
+        tally: How many findings were accepted, rejected and added, in words.
     """
 
     reader: str = ""
@@ -63,6 +64,7 @@ class Reviewed:
     verified: bool = False
     comment: str = ""
     notes: Mapping[int, str] = field(default_factory=dict)
+    tally: str = ""
 
 
 @dataclass(frozen=True)
@@ -336,6 +338,8 @@ def _signature(reviewed: Reviewed | None) -> tuple[tuple[str, str], ...]:
     signed = f"signed {reviewed.signed}" if reviewed.signed else "not signed"
     verified = "; Structured Report verified" if reviewed.verified and reviewed.signed else ""
     rows = [("Reviewed", f"by {reader}, {signed}{verified}")]
+    if reviewed.tally:
+        rows.append(("Verdicts", reviewed.tally))
     if reviewed.comment.strip():
         rows.append(("Remark", reviewed.comment.strip()))
     return tuple(rows)

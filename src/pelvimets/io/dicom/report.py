@@ -10,11 +10,18 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from pelvimets.errors import OutputError
 from pelvimets.io.dicom import codes
+from pelvimets.io.dicom.signoff import SignOff
 from pelvimets.io.dicom.source import SourceImages
 
 
 def build_encapsulated_pdf(
-    pdf: bytes, source: SourceImages, derived_from: list[Dataset], *, bundle: str, moment: datetime
+    pdf: bytes,
+    source: SourceImages,
+    derived_from: list[Dataset],
+    *,
+    bundle: str,
+    moment: datetime,
+    signoff: SignOff | None = None,
 ) -> Dataset:
     """The report object of a study, ready to be saved.
 
@@ -24,6 +31,7 @@ def build_encapsulated_pdf(
         derived_from: Objects that the report presents, for the references.
         bundle: Name and version of the networks.
         moment: Date and time of creation.
+        signoff: A reader's review; what he verifies is verified here too.
 
     Raises:
         OutputError: if the bytes are no PDF.
@@ -60,6 +68,8 @@ def build_encapsulated_pdf(
     )
     document.copy_patient_and_study_information(header)
     _add_document(document, pdf)
+    verified = signoff is not None and signoff.verified
+    document.VerificationFlag = "VERIFIED" if verified else "UNVERIFIED"
     document.SourceInstanceSequence = [_reference(item) for item in derived_from]
     codes.stamp(document, moment)
     document.AcquisitionDateTime = ""
@@ -70,7 +80,6 @@ def _add_document(document: Dataset, pdf: bytes) -> None:
     """Encapsulated Document module (PS3.3 C.24.2) and SC Equipment (C.8.6.1)."""
     document.ConversionType = "WSD"
     document.BurnedInAnnotation = "NO"
-    document.VerificationFlag = "UNVERIFIED"
     document.DocumentTitle = "pelvimets report, research use only"
     document.ConceptNameCodeSequence = [codes.REPORT_TITLE]
     document.MIMETypeOfEncapsulatedDocument = "application/pdf"

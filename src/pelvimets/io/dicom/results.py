@@ -135,7 +135,12 @@ class _Run:
         verify_report(report, self.findings, {uid: p.maps for uid, p in segmentations.items()})
         shown = [measurements, *(p.segmentation for p in segmentations.values() if p.segmentation)]
         printed = build_encapsulated_pdf(
-            pdf, parts[0].source, shown, bundle=self.findings.bundle, moment=self.moment
+            pdf,
+            parts[0].source,
+            shown,
+            bundle=self.findings.bundle,
+            moment=self.moment,
+            signoff=self.form.signoff,
         )
         _save(printed, document)
         return report, document

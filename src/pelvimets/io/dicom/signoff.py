@@ -134,7 +134,7 @@ def remarks(signoff: SignOff | None) -> list[str]:
     if review.signed:
         local = datetime.fromisoformat(review.signed).astimezone()
         signed = f"signed {local:%Y-%m-%d %H:%M} (UTC{local:%z})"
-    lines = [f"Reviewed by {reader}, {signed}"]
+    lines = [f"Reviewed by {reader}, {signed}", f"Verdicts: {review.tally}"]
     if review.comment.strip():
         lines.append(f"Remark: {review.comment.strip()}")
     lines += [f"Lesion {e.number}: {e.note.strip()}" for e in review.lesions if e.note.strip()]
