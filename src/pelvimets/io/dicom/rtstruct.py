@@ -1,7 +1,7 @@
 """Bones and lesions of a sequence as an RT Structure Set (PS3.3 A.19), for planning systems.
 
-Outlines run along the edges of voxels in the planes of the source images; a hole is an outline of
-its own (inside an odd number of outlines is inside).
+Outlines run along the edges of voxels in the planes of the source images; a hole is part of the
+outline around it (keyhole, PS3.3 C.8.8.6.3).
 """
 
 from __future__ import annotations
