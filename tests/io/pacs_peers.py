@@ -8,9 +8,11 @@ afterwards.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -34,8 +36,13 @@ def free_port() -> int:
 
 
 def program(name: str) -> str:
-    """Path of a program; the test is skipped where it is missing."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    """Path of a program; the test is skipped where it is missing.
+
+    Not that of this Python's environment: pynetdicom brings scripts under the names of DCMTK's.
+    """
+    own = Path(sys.executable).parent
+    folders = [f for f in os.get_exec_path() if Path(f) != own]
+    found = shutil.which(name, path=os.pathsep.join([*folders, "/usr/sbin"]))
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found
