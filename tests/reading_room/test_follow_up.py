@@ -76,6 +76,12 @@ def test_page_data_and_report(runs, tmp_path):
     assert titles == ["baseline, 2025-03-01", "time point 2, 2026-03-02"]
     page = (out / "follow_up.html").read_text()
     assert "Research use only" in page and "for a reader to confirm" in page and "<svg" in page
+    heads = [" ".join(x.split("<")[0].split()) for x in page.split("<h3>")[1:]]
+    assert heads == ["1 before, 1 now: left ilium, matched", "2 now: right ilium, new"]
+    captions = [x.split("<")[0] for x in page.split("<figcaption>")[1:]]
+    assert captions == 2 * [
+        f"{title}: T1, {view}" for view in ("axial", "coronal") for title in titles
+    ]
     report = pydicom.dcmread(out / "follow_up_sr.dcm")
     studies = {
         item.StudyInstanceUID

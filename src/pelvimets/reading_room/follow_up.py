@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +12,14 @@ from pelvimets.app.result import DICOM_FOLDER
 from pelvimets.core.follow_up.course import Course, follow
 from pelvimets.core.follow_up.matching import TimePoint
 from pelvimets.core.follow_up.settings import FollowUpSettings
+from pelvimets.core.volume import Volume
 from pelvimets.errors import InputError
 from pelvimets.io.dicom.follow_up_sr import StudyObjects, study_objects, write_follow_up_report
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.record.findings import read_findings
 from pelvimets.io.record.output import staged_folder, write_json, write_text
 from pelvimets.io.record.review import ReviewFolder, read_run_output
+from pelvimets.labels import Sequence
 from pelvimets.reading_room.output import lesion_settings
 from pelvimets.report.content import local_words
 from pelvimets.report.data import findings_from_dict
@@ -56,7 +59,7 @@ class FollowUp:
 
 
 def follow_up(
-    runs: Sequence[Path],
+    runs: Ordered[Path],
     out: Path,
     options: FollowUpOptions | None = None,
     told: Callable[[int, int], None] = lambda done, total: None,
@@ -88,7 +91,8 @@ def follow_up(
         course = follow(points, options.settings, suspicious_score=score, told=told)
         moment = datetime.now(UTC)
         write_json(work / FOLLOW_UP_NAME, course_to_dict(course))
-        write_text(work / PAGE_NAME, render_course(course, local_words(moment)))
+        images = [_images(run) for run in runs]
+        write_text(work / PAGE_NAME, render_course(course, local_words(moment), images))
         known = [own for own in objects if own is not None and own.segmentations]
         if len(known) == len(runs):
             write_follow_up_report(work / REPORT_NAME, course, known, moment=moment)
@@ -102,7 +106,7 @@ def _title(number: int, objects: StudyObjects | None) -> str:
     return f"{name}, {day}" if day else name
 
 
-def _check_order(objects: Sequence[StudyObjects | None]) -> None:
+def _check_order(objects: Ordered[StudyObjects | None]) -> None:
     days = [own.day for own in objects if own is not None and own.day]
     if days != sorted(days):
         raise InputError(
@@ -112,7 +116,7 @@ def _check_order(objects: Sequence[StudyObjects | None]) -> None:
         )
 
 
-def _check_patient(points: Sequence[TimePoint], objects: Sequence[StudyObjects | None]) -> None:
+def _check_patient(points: Ordered[TimePoint], objects: Ordered[StudyObjects | None]) -> None:
     """By the identifiers of the images where they are known, else by the keys of the results.
 
     A key is of a study, so that two keys alone do not say that the patients differ.
@@ -131,6 +135,12 @@ def _check_patient(points: Sequence[TimePoint], objects: Sequence[StudyObjects |
             got=", ".join(sorted(keys)),
             remedy="If they are, add --same-patient; results of predict --dicom say it themselves",
         )
+
+
+def _images(run: Path) -> dict[Sequence, Volume]:
+    """What was acquired, as the run keeps it."""
+    folder = ReviewFolder(run)
+    return {s: read_nifti(path) for s in Sequence if (path := folder.image(s.value)).is_file()}
 
 
 def _time_point(run: Path, title: str) -> TimePoint:

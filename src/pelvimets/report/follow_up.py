@@ -18,7 +18,9 @@ from pelvimets.core.follow_up.response import Suggestion
 from pelvimets.labels import Sequence
 from pelvimets.report.curve import Curve, curve_svg
 from pelvimets.report.data import RESEARCH_USE
+from pelvimets.report.follow_up_pictures import Images, pair_cards
 from pelvimets.report.html import templates
+from pelvimets.report.pictures import legend
 
 FOLLOW_UP_VERSION = "1.0"
 TO_CONFIRM = "Suggested by a rule, for a reader to confirm or change."
@@ -30,9 +32,6 @@ SOURCE = (
 
 def course_to_dict(course: Course) -> dict[str, Any]:
     """Plain data of a course."""
-    comparisons = list(course.steps)
-    if course.main not in comparisons:
-        comparisons.append(course.main)
     return {
         "schema": FOLLOW_UP_VERSION,
         "notice": RESEARCH_USE,
@@ -40,9 +39,15 @@ def course_to_dict(course: Course) -> dict[str, Any]:
         "source_of_categories": SOURCE,
         "patient_key": course.points[0].findings.patient_key,
         "time_points": [_point(point) for point in course.points],
-        "comparisons": [_comparison(c, c is course.main) for c in comparisons],
+        "comparisons": [_comparison(c, c is course.main) for c in _comparisons(course)],
         "tracks": [_track(track) for track in course.tracks],
     }
+
+
+def _comparisons(course: Course) -> tuple[Comparison, ...]:
+    """Each time point beside the one before, then the last beside the first."""
+    more = () if course.main in course.steps else (course.main,)
+    return (*course.steps, *more)
 
 
 def _point(point: TimePoint) -> dict[str, Any]:
@@ -156,8 +161,15 @@ def _number(value: float | None) -> float | None:
     return round(float(value), 4)
 
 
-def render_course(course: Course, created: str) -> str:
-    """The course as one HTML page that opens offline; everything printed is escaped."""
+def render_course(course: Course, created: str, images: Ordered[Images] = ()) -> str:
+    """The course as one HTML page that opens offline; everything printed is escaped.
+
+    Args:
+        course: What was found.
+        created: When, in words.
+        images: What was acquired at each time point; without them lesions have no pictures.
+    """
+    cards = [pair_cards(course, c, images) if images else () for c in _comparisons(course)]
     environment = templates()
     environment.filters["plain"] = _plain
     environment.filters["signed"] = _signed
@@ -167,6 +179,8 @@ def render_course(course: Course, created: str) -> str:
         created=created,
         learned=sorted({p.findings.learned_from.words for p in course.points}),
         curves=[curve_svg(curve) for curve in course_curves(course)],
+        cards=cards,
+        legend={name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in legend().items()},
     )
 
 

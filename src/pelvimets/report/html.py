@@ -13,19 +13,20 @@ from pelvimets.report.pictures import Picture, legend
 
 def templates() -> Environment:
     """The packaged templates; everything printed is escaped, and what is missing is an error."""
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("pelvimets.resources", "templates"),
         autoescape=select_autoescape(default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["data_uri"] = _data_uri
+    return environment
 
 
 def render_html(content: ReportContent) -> str:
     """The report as HTML; everything printed is escaped."""
     environment = templates()
-    environment.filters["data_uri"] = _data_uri
     environment.filters["css_text"] = _css_text
     colours = {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in legend().items()}
     return environment.get_template("report.html.j2").render(report=content, legend=colours)

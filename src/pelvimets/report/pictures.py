@@ -94,7 +94,7 @@ def lesion_planes(
         caption: What the captions begin with.
     """
     return tuple(
-        _cut(scan, _plane(centre_lps_mm, view), view, f"{caption} {view}") for view in VIEWS
+        cut(scan, plane_through(centre_lps_mm, view), view, f"{caption} {view}") for view in VIEWS
     )
 
 
@@ -103,10 +103,18 @@ def middle_plane(scan: Scan, view: View, grid: Geometry, caption: str) -> Pictur
     inside = np.argwhere(scan.bones.array > 0)
     corners = scan.bones.geometry.corners()
     centre = scan.bones.geometry.to_lps(inside.mean(axis=0)) if len(inside) else corners.mean(0)
-    return _cut(scan, _single(grid, ACROSS[view], centre), view, caption)
+    return cut(scan, _single(grid, ACROSS[view], centre), view, caption)
 
 
-def _cut(scan: Scan, plane: Geometry, view: View, caption: str) -> Picture:
+def cut(scan: Scan, plane: Geometry, view: View, caption: str) -> Picture:
+    """What a scan shows in a plane: image, outlines, numbers.
+
+    Args:
+        scan: What to cut.
+        plane: One voxel thick along the axis that ``view`` looks along, a little turned or not.
+        view: How it is laid down and which letters stand at its sides.
+        caption: As printed.
+    """
     grey = windowed(resample_image(_near(scan.image, plane), plane, 0.0).array, scan.window)
     rgb = _upright(np.repeat(grey[..., None], 3, axis=-1), view)
     bones = _upright(smooth_labels(_near(scan.bones, plane), plane).array, view)
@@ -120,7 +128,8 @@ def _cut(scan: Scan, plane: Geometry, view: View, caption: str) -> Picture:
     return picture(marked, caption, f"{view} image with outlines. {caption}")
 
 
-def _plane(centre: tuple[float, float, float], view: View) -> Geometry:
+def plane_through(centre: tuple[float, float, float], view: View) -> Geometry:
+    """A plane of 130 mm around a point (LPS mm), in pixels of 0.6 mm."""
     n = round(_FIELD_MM / _PIXEL_MM)
     shape, start = [n, n, n], np.asarray(centre) - (_FIELD_MM - _PIXEL_MM) / 2
     across = ACROSS[view]
