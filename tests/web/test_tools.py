@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pelvimets.core.geometry import Geometry
 from pelvimets.labels import Bone, Sequence
 from pelvimets.reading_room.beside import Beside, open_beside
 from pelvimets.reading_room.desk import ReviewDesk
 from pelvimets.web import ViewerServer, bind_viewer
 from tests.web.browser import Watched, browser, fresh_page, missing
-from tests.web.output import write_output
+from tests.web.output import GRIDS, write_output
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -339,3 +340,61 @@ def test_another_series_is_opened_beside_with_the_same_masks(out: Path, chromium
         assert viewer.complaints == []
     server.stop()
     thread.join(10)
+
+
+def tilted(grid: Geometry, degrees: float) -> Geometry:
+    """The slices turned about the patient's left-right axis, as along a sacrum or a prostate."""
+    angle = np.deg2rad(degrees)
+    turn = np.eye(4)
+    turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return Geometry(grid.shape, turn @ grid.matrix)
+
+
+def test_tilted_images_show_the_lesion_under_the_crosshair(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    """Each image tilted on its own; from the list, close by, and by a click."""
+    angles = {Sequence.DWI: 18.0, Sequence.T1: -12.0}
+    out = tmp_path / "out"
+    write_output(out, {s: tilted(grid, angles[s]) for s, grid in GRIDS.items()})
+    bound = bind_viewer(ReviewDesk(out))
+    thread = bound.start()
+    try:
+        with fresh_page(chromium, 1300, 700) as watched:
+            watched.open(bound.address)
+            page = watched.page
+            page.keyboard.press("g")
+            for number in (1, 2):
+                page.locator("#lesions button").nth(number - 1).click()
+                for _ in ("as it lies", "close by"):
+                    settled(watched)
+                    for key in ("dwi", "t1"):
+                        assert under_the_crosshair(watched, key), (key, number)
+                    page.keyboard.press("z")
+                page.keyboard.press("0")
+            spot = at(watched, "dwi", 0, 12, -9)
+            page.mouse.click(*spot)
+            settled(watched)
+            assert at(watched, "dwi") == pytest.approx(spot, abs=1.5)
+            place = page.evaluate("pelvimets.place")
+            there = page.evaluate("pelvimets.panels.get('t1').place")
+            assert there == pytest.approx(place, abs=0.1)
+            assert watched.complaints == []
+    finally:
+        bound.stop()
+        thread.join(10)
+        bound.listening.close()
+
+
+def under_the_crosshair(viewer: Watched, key: str) -> bool:
+    """Whether the lesion is drawn where the crosshair stands, in all three planes."""
+    picture = pixels(viewer, key)
+    for plane in range(3):
+        x, y = viewer.page.evaluate(
+            "([key, plane]) => { const p = pelvimets.panels.get(key);"
+            " return p.pixelOf(p.place, plane); }",
+            [key, plane],
+        )
+        if coloured(picture[round(y) - 1 : round(y) + 2, round(x) - 1 : round(x) + 2]) < 5:
+            return False
+    return True

@@ -56,7 +56,7 @@ const events = {
   viewChanged: (source) => {
     state.closeTo = null;
     if (source.image.transform) return;  // a prior study lies elsewhere: it has a view of its own
-    for (const panel of panels.values()) if (panel !== source && panel.opened && !panel.image.transform) panel.setView(source.view);
+    for (const panel of panels.values()) if (panel !== source && panel.opened && !panel.image.transform) panel.setView(panel.viewLike(source, page.place));
   },
   focused: focusOn,
   enlarged: (panel, plane) => enlarge(panel.image.key, plane),

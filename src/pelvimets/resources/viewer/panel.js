@@ -170,23 +170,28 @@ export class ImagePanel {
     return Array.from(this.nv.canvasPos2frac(this.inCanvas(event).map((value) => value * dpr))).slice(0, 3);
   }
 
-  mmOf(fraction) { return Array.from(this.nv.frac2mm(fraction).slice(0, 3)); }
+  // Places of the patient (mm) and fractions of the image, also where the scanner was tilted. NiiVue
+  // shows such an image upright; places on that display (laid) are those of pan and zoom alone.
+  mmOf(fraction) { return Array.from(this.nv.frac2mm(fraction, 0, true).slice(0, 3)); }
+  fractionOf(mm) { return Array.from(this.nv.mm2frac(mm, 0, true).slice(0, 3)); }
+  laid(mm) { return Array.from(this.nv.frac2mm(this.fractionOf(mm)).slice(0, 3)); }
   mmAt(event) { return this.mmOf(this.fractionAt(event)); }
 
   pixelOf(mm, plane) {
-    const dpr = this.nv.uiData.dpr || 1, found = this.nv.frac2canvasPosWithTile(this.nv.mm2frac(mm), plane);
+    const dpr = this.nv.uiData.dpr || 1, found = this.nv.frac2canvasPosWithTile(this.fractionOf(mm), plane);
     return found && [found.pos[0] / dpr, found.pos[1] / dpr];
   }
 
   // Whether the slice through a place is the one that is shown.
   shows(mm, plane) {
-    const axis = [2, 1, 0][plane];
-    return Math.abs(mm[axis] - this.place[axis]) <= this.base.pixDimsRAS[axis + 1] / 2;
+    const axis = [2, 1, 0][plane], apart = this.fractionOf(mm)[axis] - this.nv.scene.crosshairPos[axis];
+    return Math.abs(apart) * this.base.dimsRAS[axis + 1] <= 0.5;
   }
 
   pixelsPerMm(event, plane) {
-    const here = this.mmAt(event), there = [...here];
-    there[plane === 2 ? 1 : 0] += 10;
+    const along = plane === 2 ? 1 : 0, fraction = this.fractionAt(event), here = this.mmOf(fraction);
+    fraction[along] += 10 / (this.base.dimsRAS[along + 1] * this.base.pixDimsRAS[along + 1]);
+    const there = this.mmOf(fraction);
     const from = this.pixelOf(here, plane), to = this.pixelOf(there, plane);
     return from && to ? Math.hypot(to[0] - from[0], to[1] - from[1]) / 10 : 1;
   }
@@ -300,16 +305,15 @@ export class ImagePanel {
     this.marks.draw();
   }
 
-  get place() { return Array.from(this.nv.frac2mm(this.nv.scene.crosshairPos).slice(0, 3)); }
+  get place() { return this.mmOf(this.nv.scene.crosshairPos); }
 
   goTo(mm) {
     if (!this.opened) return;
-    const fraction = this.nv.mm2frac(mm);
-    this.nv.scene.crosshairPos = fraction.map((value) => Math.min(Math.max(value, 0), 1));
+    this.nv.scene.crosshairPos = this.fractionOf(mm).map((value) => Math.min(Math.max(value, 0), 1));
     this.nv.drawScene();
   }
 
-  holds(mm) { return this.nv.mm2frac(mm).every((value) => value >= 0 && value <= 1); }
+  holds(mm) { return this.fractionOf(mm).every((value) => value >= 0 && value <= 1); }
 
   scroll(steps) {
     const along = { coronal: [0, steps, 0], sagittal: [steps, 0, 0] }[this.planes] ?? [0, 0, steps];
@@ -318,6 +322,12 @@ export class ImagePanel {
 
   get view() { return Array.from(this.nv.scene.pan2Dxyzmm); }
 
+  // The view of another panel, about a place that both show.
+  viewLike(other, mm) {
+    const view = other.view, here = this.laid(mm), there = other.laid(mm);
+    return [0, 1, 2].map((axis) => view[axis] + (view[3] - 1) * (there[axis] - here[axis])).concat(view[3]);
+  }
+
   setView(view) {
     this.nv.scene.pan2Dxyzmm = Float32Array.from(view);
     this.nv.drawScene();
@@ -325,7 +335,7 @@ export class ImagePanel {
 
   // Zoom about the crosshair.
   zoomBy(factor) {
-    const view = this.view, zoom = Math.min(Math.max(view[3] * factor, 0.5), LARGEST_ZOOM), place = this.place;
+    const view = this.view, zoom = Math.min(Math.max(view[3] * factor, 0.5), LARGEST_ZOOM), place = this.laid(this.place);
     for (let axis = 0; axis < 3; axis += 1) view[axis] += (view[3] - zoom) * place[axis];
     view[3] = zoom;
     this.setView(view);
@@ -336,7 +346,8 @@ export class ImagePanel {
   closeView(mm) {
     const middle = this.nv.frac2mm([0.5, 0.5, 0.5]), [width, height] = [1, 2].map((axis) => this.base.dimsRAS[axis] * this.base.pixDimsRAS[axis]);
     const zoom = Math.min(Math.max(Math.max(width, height) / LESION_FIELD_MM, 1), LARGEST_ZOOM);
-    return [0, 1, 2].map((axis) => middle[axis] - zoom * mm[axis]).concat(zoom);
+    const place = this.laid(mm);
+    return [0, 1, 2].map((axis) => middle[axis] - zoom * place[axis]).concat(zoom);
   }
 
   valueAt(mm, volume = this.base) {

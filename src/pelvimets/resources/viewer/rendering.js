@@ -63,7 +63,7 @@ export class Rendering {
     if (!this.opened) return;
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => {
-      this.nv.scene.crosshairPos = this.nv.mm2frac(mm);
+      this.nv.scene.crosshairPos = this.nv.mm2frac(mm, 0, true);
       this.nv.drawScene();
     }, 120);
   }
