@@ -3,11 +3,16 @@
     python -m benchmarks.follow_up [--patients 6] [--seed 100] [--largest-shift 25]
         [--largest-turn 6]
     python -m benchmarks.follow_up --folders PATIENT ...
+    python -m benchmarks.follow_up --masks networks [--patients 4] [--seed 100] --work WORK
+    python -m benchmarks.follow_up --masks networks --folders PATIENT ... --work WORK
 
 The first makes men with metastases at two time points and lays each time point into the scanner
 anew: shifted and turned at random, sampled in thick slices. There are no networks and no signal:
 what is wrong is the matching's. The second takes folders of ``pelvimets phantom --follow-up`` with
-their truth as drawn on DWI and T1, displacement of the diffusion image included.
+their truth as drawn on DWI and T1, displacement of the diffusion image included. With ``--masks
+networks`` the shipped networks read both time points, of folders or of men that are made into
+WORK; what they have read there is not read again. A lesion of theirs is the true one that it
+overlaps most, on either sequence.
 
 Truth: lesions of the second time point keep their place in the man's own frame, so each that is not
 new belongs to the nearest of the first.
@@ -27,22 +32,31 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from pelvimets.app.phantom import make_phantom
+from pelvimets.app.predict import predict
 from pelvimets.config import LesionSettings
-from pelvimets.core.findings import BoneMasks, LesionMasks
-from pelvimets.core.follow_up.change import lesion_changes
+from pelvimets.core.findings import BoneMasks, Lesion, LesionMasks
+from pelvimets.core.follow_up.change import LesionChange, lesion_changes
 from pelvimets.core.follow_up.matching import Fate, Matched, TimePoint, match
+from pelvimets.core.follow_up.registration import values_at
 from pelvimets.core.follow_up.settings import MatchSettings
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.measure import measure
 from pelvimets.core.resample import resample_labels
 from pelvimets.core.volume import Volume
 from pelvimets.io.nifti.files import read_nifti
+from pelvimets.io.record.findings import read_findings
+from pelvimets.io.record.review import ReviewFolder, read_run_output
 from pelvimets.labels import Sequence
 from pelvimets.phantom.anatomy.patient import DigitalPatient
 from pelvimets.phantom.cohort.build import PatientSettings, build_follow_up, build_patient
+from pelvimets.report.data import findings_from_dict
+from pelvimets.requests.phantom import Examined, PhantomOrder
+from pelvimets.requests.predict import StudyInput
 
 GRID_MM = (6.0, 1.7, 1.7)
 SAME_MM = 15.0
+BASE = PatientSettings(metastases_probability=1.0)
 
 
 @dataclass
@@ -102,31 +116,68 @@ def time_point(
     return TimePoint(title, findings, bones, lesions)
 
 
-def judge(matched: Matched, before: Truth, now: Truth, points: list[TimePoint], to: Score) -> None:
+Names = dict[int, frozenset[int]]
+"""True lesions that a lesion of the findings is, by its number; none where it is false."""
+
+
+def own_names(point: TimePoint) -> Names:
+    """Of masks that are the truth: labels are the numbers of the true lesions."""
+    return {
+        x.number: frozenset(seen.label for seen in x.seen_on.values())
+        for x in point.findings.lesions
+    }
+
+
+def judge(matched: Matched, truths: list[Truth], names: list[Names], to: Score) -> None:
     """Count what is right and what is not, of lesions that the masks hold."""
-    seen = [{seen.label for x in p.findings.lesions for seen in x.seen_on.values()} for p in points]
-    meant = {(a, b) for a, b in true_pairs(before, now) if a in seen[0] and b in seen[1]}
-    found = set()
+    before, now = truths
+    seen = [frozenset().union(*own.values()) for own in names]
+    pairs = true_pairs(before, now)
+    meant = {(a, b) for a, b in pairs if a in seen[0] and b in seen[1]}
+    found: set[tuple[int, int]] = set()
     for change in lesion_changes(matched.pairs):
-        first, second = _labels(change.pair.before), _labels(change.pair.now)
-        found |= {(a, b) for a in first for b in second}
-        if len(first) == len(second) == 1 and (pair := (min(first), min(second))) in meant:
-            truth = now.volumes[pair[1]] / before.volumes[pair[0]]
-            to.off_percent.append(100 * abs((change.volume_cm3.ratio or np.nan) / truth - 1))
+        first, second = _names(change.pair.before, names[0]), _names(change.pair.now, names[1])
+        hits = {(a, b) for a in first for b in second} & pairs
+        found |= hits
         to.counts[change.pair.fate.value] += 1
-        if change.pair.fate is Fate.NEW and not second & {b for _, b in meant}:
-            to.counts["new, rightly"] += 1
-    to.counts["pairs"] += len(meant)
+        if change.pair.before and change.pair.now:
+            _judge_pair(change, first, second, truths, bool(hits), to)
+        if change.pair.fate is Fate.NEW:
+            known = {b for _, b in pairs}
+            kind = "new, rightly" if second - known else "new, but was there or is false"
+            to.counts[kind] += 1
+    to.counts["pairs in truth"] += len(pairs)
+    to.counts["pairs seen at both times"] += len(meant)
     to.counts["pairs found"] += len(meant & found)
-    to.counts["wrong pairs"] += len(found - meant)
-    to.counts["new in truth"] += len(now.new & seen[1])
+    to.counts["new in truth"] += len(now.new)
+    to.counts["new in truth and seen"] += len(now.new & seen[1])
+    to.counts["false lesions"] += sum(not x for own in names for x in own.values())
     for registration in matched.registrations.values():
         to.overlap.append(registration.overlap)
         to.shift_mm.append(registration.shift_mm)
 
 
-def _labels(lesions: tuple[Any, ...]) -> set[int]:
-    return {seen.label for lesion in lesions for seen in lesion.seen_on.values()}
+def _judge_pair(
+    change: LesionChange,
+    first: frozenset[int],
+    second: frozenset[int],
+    truths: list[Truth],
+    right: bool,
+    to: Score,
+) -> None:
+    if not right:
+        to.counts["wrong pairs" if first or second else "pairs of false lesions"] += 1
+        return
+    volumes = [
+        sum(t.volumes[n] for n in own) for t, own in zip(truths, (first, second), strict=True)
+    ]
+    if len(change.pair.before) == len(change.pair.now) == 1 and change.volume_cm3.ratio:
+        truth = volumes[1] / volumes[0]
+        to.off_percent.append(100 * abs(change.volume_cm3.ratio / truth - 1))
+
+
+def _names(lesions: tuple[Lesion, ...], names: Names) -> frozenset[int]:
+    return frozenset().union(*(names[lesion.number] for lesion in lesions))
 
 
 def laid(patient: DigitalPatient, rng: np.random.Generator, shift: float, turn: float) -> list:
@@ -147,37 +198,90 @@ def laid(patient: DigitalPatient, rng: np.random.Generator, shift: float, turn: 
 
 def of_seed(seed: int, shift: float, turn: float, to: Score) -> None:
     """One man made from a seed."""
-    settings = PatientSettings(metastases_probability=1.0)
     rng = np.random.default_rng([9, seed])
     points, truths = [], []
     for title, build in (("before", build_patient), ("now", build_follow_up)):
-        patient = build(seed, settings)
+        patient = build(seed, BASE)
         bones, lesions = laid(patient, rng, shift, turn)
         points.append(time_point(title, {Sequence.T1: bones}, {Sequence.T1: lesions}))
         table = [vars(x) | {"course": x.course.value} for x in patient.lesion_table]
         truths.append(Truth.of(table))
-    compared(points, truths, to)
+    compared(points, truths, [own_names(p) for p in points], to)
+
+
+def time_points(folder: Path) -> tuple[Path, Path]:
+    """Both time points of a man as ``pelvimets phantom --follow-up`` has written him."""
+    return folder, folder / "follow_up"
 
 
 def of_folder(folder: Path, to: Score) -> None:
-    """One man as ``pelvimets phantom --follow-up`` has written him."""
+    """One man with his true masks."""
     points, truths = [], []
-    for own in (folder, folder / "follow_up"):
+    for own in time_points(folder):
         maps = {
             kind: {s: read_nifti(own / f"{s}_{kind}.nii.gz") for s in Sequence}
             for kind in ("bones", "lesions")
         }
         points.append(time_point(own.name, maps["bones"], maps["lesions"]))
-        record = json.loads((own / "patient.json").read_text())
-        truths.append(Truth.of(record["lesions"]))
-    compared(points, truths, to)
+        truths.append(truth_of(own))
+    compared(points, truths, [own_names(p) for p in points], to)
 
 
-def compared(points: list[TimePoint], truths: list[Truth], to: Score) -> None:
+def truth_of(folder: Path) -> Truth:
+    return Truth.of(json.loads((folder / "patient.json").read_text())["lesions"])
+
+
+def of_networks(folder: Path, work: Path, to: Score) -> None:
+    """One man as the shipped networks read him."""
+    points, truths, names = [], [], []
+    for n, own in enumerate(time_points(folder)):
+        out = work / f"{folder.name}-{n}"
+        if not (out / "findings.json").is_file():
+            files = {k: own / f"{k}.nii.gz" for k in ("dwi", "t1", "adc")}
+            predict(StudyInput(**files, name=folder.name), out)
+        points.append(point_read(out))
+        truths.append(truth_of(own))
+        names.append(overlapped(points[-1], own))
+    compared(points, truths, names, to)
+
+
+def point_read(out: Path) -> TimePoint:
+    """A time point as a run has left it."""
+    folder = ReviewFolder(out)
+    output = read_run_output(folder)
+    findings = findings_from_dict(read_findings(folder))
+    return TimePoint(out.name, findings, output.bones, output.lesions)
+
+
+def overlapped(point: TimePoint, folder: Path) -> Names:
+    """The true lesion that each lesion overlaps most, in mm3 on either sequence."""
+    truth = {s: read_nifti(folder / f"{s}_lesions.nii.gz") for s in Sequence}
+    names: Names = {}
+    for lesion in point.findings.lesions:
+        common: Counter[int] = Counter()
+        for sequence, seen in lesion.seen_on.items():
+            mask = point.lesions[sequence]
+            places = mask.geometry.to_lps(np.argwhere(mask.array == seen.label))
+            for number in values_at(truth[sequence], places).tolist():
+                common[number] += mask.geometry.voxel_volume_mm3
+        del common[0]
+        names[lesion.number] = frozenset(n for n, _ in common.most_common(1))
+    return names
+
+
+def compared(points: list[TimePoint], truths: list[Truth], names: list[Names], to: Score) -> None:
     start = time.process_time()
     matched = match(points[0], points[1], MatchSettings())
     to.seconds.append(time.process_time() - start)
-    judge(matched, truths[0], truths[1], points, to)
+    judge(matched, truths, names, to)
+
+
+def made(seed: int, work: Path) -> Path:
+    """A man with metastases, images and truth of two time points; made once."""
+    folder = work / f"man-{seed}"
+    if not folder.is_dir():
+        make_phantom(PhantomOrder(seed=seed, examined=Examined(follow_up=True, base=BASE)), folder)
+    return folder
 
 
 def main() -> None:
@@ -187,16 +291,26 @@ def main() -> None:
     parser.add_argument("--largest-shift", type=float, default=25.0, help="mm along each axis")
     parser.add_argument("--largest-turn", type=float, default=6.0, help="degrees about each axis")
     parser.add_argument("--folders", nargs="+", type=Path)
+    parser.add_argument("--masks", choices=("truth", "networks"), default="truth")
+    parser.add_argument("--work", type=Path, help="where men and results of the networks are kept")
     options = parser.parse_args()
-    score = Score()
-    if options.folders:
+    if options.masks == "networks" and options.work is None:
+        parser.error("--masks networks needs --work")
+    score, seeds = Score(), range(options.seed, options.seed + options.patients)
+    if options.masks == "networks":
+        for folder in options.folders or [made(seed, options.work) for seed in seeds]:
+            of_networks(folder, options.work, score)
+    elif options.folders:
         for folder in options.folders:
             of_folder(folder, score)
     else:
-        for seed in range(options.seed, options.seed + options.patients):
+        for seed in seeds:
             of_seed(seed, options.largest_shift, options.largest_turn, score)
-    patients = len(score.seconds)
-    print(f"{patients} digital patients (in-silico)")
+    show(score)
+
+
+def show(score: Score) -> None:
+    print(f"{len(score.seconds)} digital patients (in-silico)")
     for name, count in sorted(score.counts.items()):
         print(f"{name}: {count}")
     print(f"bones moved {statistics.mean(score.shift_mm):.1f} mm on average")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,17 @@ def test_both_recipes_install_the_same(name: str) -> None:
     text = (DEPLOY / name).read_text()
     for part in ("python:3.11-slim-bookworm", "libpango-1.0-0", "[pacs,pdf]"):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["hadolint Dockerfile", "docker-compose -f compose.yaml config --quiet"],
+    ids=["hadolint", "docker-compose"],
+)
+def test_others_who_read_the_recipes_find_no_fault(command: str) -> None:
+    if shutil.which(command.split()[0]) is None:
+        pytest.skip(f"{command.split()[0]} is not installed")
+    told = subprocess.run(
+        command.split(), cwd=DEPLOY, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (told.returncode, told.stdout + told.stderr) == (0, "")

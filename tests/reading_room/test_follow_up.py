@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from importlib import resources
+from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
@@ -58,11 +62,17 @@ def runs(known_study, tmp_path_factory):
     return made
 
 
-def test_page_data_and_report(runs, tmp_path):
-    out = tmp_path / "out"
-    result = CliRunner().invoke(app, ["follow-up", *map(str, runs), "-o", str(out)])
+@pytest.fixture(scope="module")
+def out(runs, tmp_path_factory):
+    """What the command leaves."""
+    folder = tmp_path_factory.mktemp("follow_up") / "out"
+    result = CliRunner().invoke(app, ["follow-up", *map(str, runs), "-o", str(folder)])
     assert result.exit_code == 0, result.output
     assert "for a reader to confirm" in result.output
+    return folder
+
+
+def test_page_data_and_report(out):
     data = json.loads((out / "follow_up.json").read_text())
     Draft202012Validator.check_schema(schema())
     assert not list(Draft202012Validator(schema()).iter_errors(data))
@@ -93,6 +103,67 @@ def test_page_data_and_report(runs, tmp_path):
     texts = [str(item.value) for item in report.iterall() if item.VR in ("LO", "UT")]
     assert "5, highly likely to be progressing" in texts
     assert sum(text.startswith("rule: ") for text in texts) == 3  # one for each region
+
+
+def program(name):
+    """On the system or beside this Python; the test is skipped where it is missing."""
+    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def test_dciodvfy_finds_no_error_in_the_report(out):
+    command = [program("dciodvfy"), str(out / "follow_up_sr.dcm")]
+    told = subprocess.run(command, capture_output=True, encoding="latin-1", check=False)
+    lines = (told.stdout + told.stderr).splitlines()
+    assert "EnhancedSR" in lines
+    assert not [line for line in lines if line.startswith("Error")]
+    allowed = ("99PELVIMETS", "needed to build DICOMDIR")  # the made-up study has no time
+    warnings = [line for line in lines if line.startswith("Warning")]
+    assert not [line for line in warnings if not any(word in line for word in allowed)]
+
+
+def lesions_read_by_dcmqi(path, tmp_path):
+    told = tmp_path / "sr.json"
+    command = [program("tid1500reader"), "--inputDICOM", str(path), "--outputMetadata", str(told)]
+    subprocess.run(command, check=True, capture_output=True)
+    for group in json.loads(told.read_text())["Measurements"]:
+        if "ReferencedSegment" in group:
+            values = {x["quantity"]["CodeMeaning"]: x["value"] for x in group["measurementItems"]}
+            yield (
+                group["TrackingUniqueIdentifier"],
+                group["TrackingIdentifier"],
+                float(values["Time Point Order"]),
+                float(values["Volume"]),
+            )
+
+
+def lesions_read_by_highdicom(path, _):
+    report = hd.sr.srread(path)
+    for group in report.content.get_volumetric_roi_measurement_groups():
+        values = {m.name.meaning: m.value for m in group.get_measurements()}
+        yield (
+            group.tracking_uid,
+            group.tracking_identifier,
+            values["Time Point Order"],
+            values["Volume"],
+        )
+
+
+@pytest.mark.parametrize("read", [lesions_read_by_dcmqi, lesions_read_by_highdicom])
+def test_others_read_each_lesion_at_each_time(out, tmp_path, read):
+    data = json.loads((out / "follow_up.json").read_text())
+    rows = list(read(out / "follow_up_sr.dcm", tmp_path))
+    meant = [
+        (f"lesion {track['title']}", n + 1, volume)
+        for track in data["tracks"]
+        for n, volume in enumerate(track["volume_cm3"])
+        if track["lesions"][n]
+    ]
+    assert [(title, order) for _, title, order, _ in rows] == [row[:2] for row in meant]
+    assert [row[3] for row in rows] == pytest.approx([row[2] for row in meant], rel=1e-4)
+    assert len({uid for uid, *_ in rows}) == len(data["tracks"]) == 2
 
 
 def test_what_is_refused(runs, tmp_path):
