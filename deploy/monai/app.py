@@ -7,11 +7,14 @@ It needs ``pip install monai-deploy-app-sdk 'pelvimets[pdf]'``. Research use onl
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from monai.deploy.core import AppContext, Application, Fragment, Operator, OperatorSpec
 
-from pelvimets.app.predict import RunOptions, StudyInput, predict
+from pelvimets.app.predict import predict
+from pelvimets.errors import PelvimetsError
+from pelvimets.requests.predict import RunOptions, StudyInput
 
 
 class PelvimetsOperator(Operator):
@@ -63,4 +66,7 @@ class PelvimetsApp(Application):
 
 
 if __name__ == "__main__":
-    PelvimetsApp().run()
+    try:
+        PelvimetsApp().run()
+    except PelvimetsError as error:
+        sys.exit(f"Error: {error}")

@@ -81,7 +81,7 @@ def cohort_row(data: Mapping[str, Any], **more: Any) -> PatientRow:
     suspicion, lesions = data["m1_suspicion"], data["lesions"]
     suspected = suspicion["suspected"]
     level = "review" if suspected is None else "suspicious" if suspected else "none"
-    flags = tuple((flag["level"], _flag_text(flag)) for flag in data["flags"])
+    flags = ((flag["level"], _flag_text(flag)) for flag in data["flags"])
     return PatientRow(
         **{
             "patient": data["patient_key"],
@@ -90,7 +90,7 @@ def cohort_row(data: Mapping[str, Any], **more: Any) -> PatientRow:
             "score": suspicion["score"],
             "lesions": len(lesions),
             "volume_cm3": sum(lesion["volume_cm3"] for lesion in lesions),
-            "flags": flags,
+            "flags": tuple(sorted(flags, key=lambda flag: flag[0] != "review")),
             **more,
         }
     )
