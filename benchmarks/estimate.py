@@ -2,12 +2,13 @@
 
     python -m benchmarks.estimate [--sizes 40x128x128 200x512x512] [--scale 1.0] [--small-tiles]
         [--record tests/core/measured_costs.json]
+    python -m benchmarks.estimate --fit tests/core/measured_costs.json
 
 A digital patient's images are brought to each size (slices x rows x columns); T1 alone, and DWI,
 T1 and ADC together, are read in processes of their own. Memory is the largest resident one.
 Seconds are those of the processors, of two cores shared with nothing the clock shows no more;
 the clock itself is printed beside them. --record adds each run to a file, by which
-``core/budget.py`` is fitted and tested.
+``core/budget.py`` is fitted (--fit prints the terms) and tested.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.resample import resample_image
+from pelvimets.core.resample import network_grid, resample_image
 from pelvimets.core.volume import Volume
 from pelvimets.io.nifti.files import read_nifti, write_nifti
 
@@ -71,13 +73,49 @@ def note(
     file.write_text(f"[\n{lines}\n]\n")
 
 
+def fit(file: Path) -> None:
+    """Print what each term of the memory of a run is by the record, and how far that is off."""
+    from scipy.optimize import nnls
+
+    from pelvimets.model.bundle import load_segmenter
+    from pelvimets.model.engine import LARGEST_TILE_VOXELS, SMALL_TILE_VOXELS
+
+    settings = load_segmenter().settings
+    rows, peaks = [], []
+    for run in json.loads(file.read_text()):
+        tile = SMALL_TILE_VOXELS if run["small_tiles"] else LARGEST_TILE_VOXELS
+        grids = {
+            name: Geometry(tuple(image["shape"]), np.array(image["matrix"]))
+            for name, image in run["images"].items()
+        }
+        adc = grids.pop("adc").n_voxels / 1e6 if "adc" in grids else 0.0
+        bones = sorted(
+            min(prod(network_grid(grid, settings.bone_grid).shape), tile) / 1e6
+            for grid in grids.values()
+        )
+        images = sum(grid.n_voxels for grid in grids.values()) / 1e6
+        rows.append([1.0, bones[-1], len(bones) - 1.0, sum(bones[:-1]), images, adc])
+        peaks.append(run["memory_mib"])
+    terms, _ = nnls(np.array(rows), np.array(peaks, dtype=float))
+    names = ("base", "network", "next image", "its network", "images", "ADC map")
+    print(", ".join(f"{name} {term:.1f}" for name, term in zip(names, terms, strict=True)))
+    for row, peak in zip(rows, peaks, strict=True):
+        words = " ".join(f"{value:.2f}" for value in row)
+        print(f"{words}: {peak} MiB measured, {np.dot(row, terms):.0f} by the fit")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", default=SIZES)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--small-tiles", action="store_true")
     parser.add_argument("--record", type=Path)
+    parser.add_argument("--fit", type=Path)
+    parser.add_argument("--three-alone", action="store_true", help="DWI, T1 and ADC together only")
     options = parser.parse_args()
+    if options.fit:
+        fit(options.fit)
+        return
     more = ["--small-tiles"] if options.small_tiles else []
     print(
         f"{'size':<14}{'images':<14}{'MiB':>7}{'estimate':>10}{'s CPU':>8}{'estimate':>10}{'s':>7}"
@@ -88,7 +126,7 @@ def main() -> None:
         subprocess.run([*phantom, "-o", name + "/man"], check=True, stdout=subprocess.DEVNULL)
         for size in options.sizes:
             z, y, x = (int(n) for n in size.split("x"))
-            for n, group in enumerate(GROUPS):
+            for n, group in enumerate(GROUPS[1:] if options.three_alone else GROUPS):
                 arguments, grids = list(more), {}
                 for image in group:
                     source = read_nifti(folder / "man" / f"{image}.nii.gz")

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.estimate import made, measured
+from benchmarks.estimate import made, measured, note
 from benchmarks.tables import SPEED, markdown, write_between
 
 PICTURE = SPEED.parent / "pictures" / "growth.png"
@@ -71,12 +71,16 @@ def _explained(costs: np.ndarray, expected: np.ndarray) -> float:
     return 1 - float(((costs - expected) ** 2).sum()) / spread if spread else 0.0
 
 
-def of_image(shape: tuple[int, int, int], source: Path, folder: Path) -> tuple[float, float]:
+def of_image(
+    shape: tuple[int, int, int], source: Path, folder: Path, record: Path | None
+) -> tuple[float, float]:
     """Of reading the image with so many voxels."""
     from pelvimets.io.nifti.files import read_nifti
 
     path = made(read_nifti(source), shape, 1.0, folder / "t1.nii")
     mib, cpu, _, _ = measured(["--t1", str(path)], folder / "-".join(map(str, shape)))
+    if record is not None:
+        note(record, {"t1": read_nifti(path).geometry}, mib, cpu, small_tiles=False)
     return cpu, mib
 
 
@@ -131,17 +135,16 @@ def evaluate_patients(count: int, out: Path) -> tuple[float, float]:
     return of_command("-m", "pelvimets", *words, "-o", str(out / "evaluation"))
 
 
-def costs_of(kind: str, size: int, folder: Path) -> tuple[float, float]:
-    if kind == "slices":
-        return of_image((size, 256, 256), folder / "man" / "t1.nii.gz", folder)
-    if kind == "matrix":
-        return of_image((60, size, size), folder / "man" / "t1.nii.gz", folder)
+def costs_of(kind: str, size: int, folder: Path, record: Path | None) -> tuple[float, float]:
+    if kind in ("slices", "matrix"):
+        shape = (size, 256, 256) if kind == "slices" else (60, size, size)
+        return of_image(shape, folder / "man" / "t1.nii.gz", folder, record)
     if kind == "lesions":
         return of_command("-m", "benchmarks.growth", "--given", str(size), str(folder / f"l{size}"))
     return evaluate_patients(size, folder / f"patients{size}")
 
 
-def measure(kinds: list[str], kept: Path) -> dict[str, Costs]:
+def measure(kinds: list[str], kept: Path, record: Path | None = None) -> dict[str, Costs]:
     """All points; those that are kept from an earlier run are not measured again."""
     found = json.loads(kept.read_text()) if kept.is_file() else {}
     with tempfile.TemporaryDirectory() as name:
@@ -153,7 +156,7 @@ def measure(kinds: list[str], kept: Path) -> dict[str, Costs]:
             costs = found.setdefault(kind, {})
             for size in POINTS[kind]:
                 if str(size) not in costs:
-                    costs[str(size)] = costs_of(kind, size, folder)
+                    costs[str(size)] = costs_of(kind, size, folder, record)
                     kept.parent.mkdir(parents=True, exist_ok=True)
                     kept.write_text(json.dumps(found, indent=1) + "\n")
                 print(kind, size, "{:.1f} s CPU, {:.0f} MiB".format(*costs[str(size)]), flush=True)
@@ -201,13 +204,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(POINTS), default=list(POINTS))
     parser.add_argument("--out", type=Path, default=Path("build/growth.json"))
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--record", type=Path, help="as benchmarks.estimate --record")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--given", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.given:
         read_given_lesions(int(options.given[0]), Path(options.given[1]))
         return
-    costs = measure(options.only, options.out)
+    costs = measure(options.only, options.out, options.record)
     print(table(costs))
     if options.picture or options.write:
         draw(costs, options.picture or PICTURE)
