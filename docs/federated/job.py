@@ -10,6 +10,7 @@ cohort in the folder COHORTS as a site. More arguments go to 'pelvimets train' a
 
 import argparse
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -65,10 +66,14 @@ def main() -> None:
     rounds = rounds_for(given.task, given.epochs, given.settings)
     words = [given.task, *more]
     words += [] if given.epochs is None else ["--epochs", str(given.epochs)]
-    words += [] if given.settings is None else ["--settings", str(given.settings.absolute())]
     if given.export is not None:
-        job_of({"": [*words, *PLACES]}, given.sites, rounds, "python3").export_job(given.export)
+        words += [] if given.settings is None else ["--settings", f"custom/{given.settings.name}"]
+        job = job_of({"": [*words, *PLACES]}, given.sites, rounds, "python3")
+        job.export_job(str(given.export))
+        if given.settings is not None:  # travels with the job
+            shutil.copy(given.settings, given.export / job.name / "app" / "custom")
         return
+    words += [] if given.settings is None else ["--settings", str(given.settings.absolute())]
     cohorts = sorted(p for p in given.simulate.absolute().iterdir() if p.is_dir())
     runs = given.out.absolute()
     sites = {c.name: [*words, "--data", str(c), "-o", str(runs / c.name)] for c in cohorts}
