@@ -7,8 +7,8 @@ Slices and matrix: the T1 image of a digital patient brought to more voxels of t
 read by 'predict'. Lesions: a phantom of boxes with so many balls, whose masks are given, read and
 reported. Patients: 'evaluate' of a made-up cohort, figures and statistics with it. Each point is a
 process of its own; seconds are those of the processors, memory the largest resident one. Both are
-fitted by a line and by a power law, and the better one is named. --write puts the table into
-docs/speed.md and draws docs/pictures/growth.png.
+fitted by a line, a line in the square and a power law, and the best one is named. --write puts the
+table into docs/speed.md and draws docs/pictures/growth.png.
 """
 
 from __future__ import annotations
@@ -43,27 +43,38 @@ FIXED = {
     "lesions": "of 1 cm3, masks given, read and reported",
     "patients": "evaluated",
 }
+_FLAT = 0.03
 Costs = dict[int, tuple[float, float]]
 """CPU seconds and MiB by size."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a cost follows: ``a + b x`` or ``a x^b``."""
+    """What a cost follows: ``a + b x``, ``a + b x^2`` or ``a x^b``."""
 
     words: str
-    r2: float
+    r2: float | None
     at: Callable[[Any], Any]
+
+    @property
+    def shown_r2(self) -> str:
+        return "-" if self.r2 is None else f"{self.r2:.3f}"
 
 
 def fitted(sizes: np.ndarray, costs: np.ndarray) -> Fit:
-    """The better of a line and a power law, by the share of variance explained."""
+    """The best of a line, a line in the square and a power law, by the variance explained."""
+    if np.ptp(costs) < _FLAT * costs.mean():
+        return Fit("flat", None, lambda x: np.full_like(x, costs.mean()))
     slope, start = np.polyfit(sizes, costs, 1)
+    rise, least = np.polyfit(sizes**2, costs, 1)
     power, scale = np.polyfit(np.log(sizes), np.log(costs), 1)
-    line = Fit(f"{start:.3g} + {slope:.3g} n", 0.0, lambda x: start + slope * x)
-    law = Fit(f"{np.exp(scale):.3g} n^{power:.2f}", 0.0, lambda x: np.exp(scale) * x**power)
-    found = [Fit(f.words, _explained(costs, f.at(sizes)), f.at) for f in (line, law)]
-    return max(found, key=lambda fit: fit.r2)
+    forms: dict[str, Callable[[Any], Any]] = {
+        f"{start:.4g} + {slope:.2g} n": lambda x: start + slope * x,
+        f"{least:.4g} + {rise:.2g} n^2": lambda x: least + rise * x**2,
+        f"{np.exp(scale):.3g} n^{power:.2f}": lambda x: np.exp(scale) * x**power,
+    }
+    found = [Fit(words, _explained(costs, at(sizes)), at) for words, at in forms.items()]
+    return max(found, key=lambda fit: fit.r2 or 0.0)
 
 
 def _explained(costs: np.ndarray, expected: np.ndarray) -> float:
@@ -149,7 +160,8 @@ def measure(kinds: list[str], kept: Path, record: Path | None = None) -> dict[st
     found = json.loads(kept.read_text()) if kept.is_file() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if {"slices", "matrix"} & set(kinds):
+        images = [kind for kind in ("slices", "matrix") if kind in kinds]
+        if any(str(n) not in found.get(kind, {}) for kind in images for n in POINTS[kind]):
             man = ("-m", "pelvimets", "phantom", "--seed", "7", "-o", str(folder / "man"))
             of_command(*man)
         for kind in kinds:
@@ -173,7 +185,7 @@ def table(costs: dict[str, Costs]) -> str:
             values = np.array([points[int(n)][part] for n in sizes])
             fit = fitted(sizes, values)
             words = ", ".join(format(v, form) for v in values)
-            cells += [words, fit.words, f"{fit.r2:.3f}"]
+            cells += [words, fit.words, fit.shown_r2]
         rows.append(cells)
     return markdown(head, rows)
 
@@ -189,10 +201,10 @@ def draw(costs: dict[str, Costs], path: Path) -> None:
         for row, what in enumerate(("s CPU", "MiB")):
             panel, values = axes[row, column], np.array([points[int(n)][row] for n in sizes])
             fit = fitted(sizes, values)
-            panel.plot(fine, fit.at(fine), color="0.6", label=f"{fit.words}, R2 {fit.r2:.3f}")
+            panel.plot(fine, fit.at(fine), color="0.6")
             panel.plot(sizes, values, "o", color="tab:blue")
             panel.set(ylim=(0, 1.25 * values.max()), xlabel=UNITS.get(kind, kind))
-            panel.legend(loc="upper left", fontsize=7, frameon=False)
+            panel.set_title(fit.words + (f", R2 {fit.shown_r2}" if fit.r2 else ""), fontsize=8)
             panel.set_ylabel(what if column == 0 else "")
     figure.suptitle("What reading and evaluating cost (in silico)", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)

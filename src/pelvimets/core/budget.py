@@ -11,11 +11,11 @@ from pelvimets.core.geometry import Geometry
 from pelvimets.core.resample import network_grid
 from pelvimets.core.study import Study
 
-# Fits to ``benchmarks/estimate.py``: MiB, seconds on two free cores, millions of voxels.
-_LEAST_MIB = 770.0
-_BASE_MIB, _MIB_PER_NETWORK = 300.0, 633.0
-_NEXT_MIB, _NEXT_MIB_PER_NETWORK = 120.0, 171.0
-_MIB_PER_IMAGE, _MIB_PER_MAP = 22.0, 24.0
+# Fits to ``benchmarks/estimate.py``: MiB with a margin of 5 %, seconds on two free cores,
+# millions of voxels.
+_BASE_MIB, _MIB_PER_NETWORK, _MIB_PER_NEXT_NETWORK = 935.0, 208.0, 44.0
+_MIB_PER_IMAGE, _MIB_PER_MAP = 12.6, 27.3
+_READING_MIB, _READING_MIB_PER_IMAGE, _READING_MIB_PER_MAP = 300.0, 11.0, 24.0
 _SECONDS, _SECONDS_PER_IMAGE, _SECONDS_PER_NETWORK = 2.9, 0.6, 0.35
 _MIB_PER_UNPACKED_MIB = 2.0  # the packed file beside its pixels
 
@@ -55,8 +55,7 @@ def estimate(
     """Memory and time for reading a study with these settings.
 
     Both follow from the voxels of the images, on which masks and pictures are made, and from
-    those of the networks' grids, of which at most a tile is shown at a time. The ADC map
-    is read before, and only looked up afterwards.
+    those of the networks' grids, of which at most a tile is shown at a time.
     """
     images = sum(grid.n_voxels for grid in extent.images) / 1e6
     adc = 0.0 if extent.adc is None else extent.adc.n_voxels / 1e6
@@ -66,11 +65,10 @@ def estimate(
         both += bones[-1] + prod(network_grid(field, settings.lesion_grid).shape) / 1e6
         both += _searched(field, settings)
     bones = [min(n, largest_tile_voxels / 1e6) for n in bones]
-    networks = max(_LEAST_MIB, _BASE_MIB + _MIB_PER_NETWORK * max(bones))
-    networks += sum(_NEXT_MIB + _NEXT_MIB_PER_NETWORK * n for n in sorted(bones)[:-1])
-    reading = _BASE_MIB + _MIB_PER_UNPACKED_MIB * extent.unpacked_bytes / 1024**2
-    reading += _MIB_PER_IMAGE / 2 * images + _MIB_PER_MAP * adc
-    working = networks + _MIB_PER_IMAGE * images + 4 * adc
+    networks = _MIB_PER_NETWORK * max(bones) + _MIB_PER_NEXT_NETWORK * sum(sorted(bones)[:-1])
+    reading = _READING_MIB + _MIB_PER_UNPACKED_MIB * extent.unpacked_bytes / 1024**2
+    reading += _READING_MIB_PER_IMAGE * images + _READING_MIB_PER_MAP * adc
+    working = _BASE_MIB + networks + _MIB_PER_IMAGE * images + _MIB_PER_MAP * adc
     seconds = _SECONDS + _SECONDS_PER_IMAGE * (images + adc / 4) + _SECONDS_PER_NETWORK * both
     return Budget(max(reading, working), seconds)
 
