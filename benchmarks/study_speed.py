@@ -1,7 +1,7 @@
 """Seconds and peak memory of reading a study, per stage, from files to the report.
 
     python -m benchmarks.study_speed [--study FOLDER_OR_ZIP] [--runs 3] [--large]
-        [--before CHECKOUT] [--write]
+        [--before CHECKOUT] [--bundle BUNDLE] [--write]
 
 Without --study, digital patients of the three scanners of the paper's Table 1 are written first
 as DICOM and each is read; --large adds a T1 image of 400 slices of 512 x 512 beside a usual DWI.
@@ -10,7 +10,10 @@ seconds are those of the processors and of the clock. With --before every study 
 turn, by another state of the source, for instance that before networks were kept compiled:
 
     git worktree add BEFORE 73670bc^
-    python -m benchmarks.study_speed --large --before BEFORE --write
+    python -m benchmarks.study_speed --large --before BEFORE \\
+        --bundle src/pelvimets/resources/bundles/first --write
+
+Without --bundle each state reads with the networks that it ships.
 
 The aim, ten seconds and 1.5 GB a study, is for two cores with nothing else to do. --write puts the
 table into docs/speed.md.
@@ -125,6 +128,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--before", type=Path, help="another checkout, read in turn")
+    parser.add_argument("--bundle", type=Path, help="networks for both")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     states = {} if options.before is None else {"before": options.before.absolute()}
@@ -134,8 +138,9 @@ def main() -> None:
         folder = Path(name)
         studies = {"study": [str(options.study)]} if options.study else {}
         studies = studies or made_studies(folder, large=options.large)
+        more = [] if options.bundle is None else ["--bundle", str(options.bundle.absolute())]
         for label, study in studies.items():
-            for state, runs in measure(study, options.runs, states, folder).items():
+            for state, runs in measure([*study, *more], options.runs, states, folder).items():
                 rows.append(show(label, state, runs))
     head = ["study", "", "s CPU", "s clock", "MiB", "longest stages, s of the clock"]
     table = f"{markdown(head, rows)}\n\nMedians of {options.runs}; {machine()}."
