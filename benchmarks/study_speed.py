@@ -1,7 +1,7 @@
 """Seconds and peak memory of reading a study, per stage, from files to the report.
 
     python -m benchmarks.study_speed [--study FOLDER_OR_ZIP] [--runs 3] [--large]
-        [--before CHECKOUT] [--bundle BUNDLE] [--write]
+        [--scanners discovery ...] [--before CHECKOUT] [--bundle BUNDLE] [--write]
 
 Without --study, digital patients of the three scanners of the paper's Table 1 are written first
 as DICOM and each is read; --large adds a T1 image of 400 slices of 512 x 512 beside a usual DWI.
@@ -66,19 +66,19 @@ def pelvimets(checkout: Path, *command: str) -> tuple[float, float, float]:
     return cpu, time.perf_counter() - began, usage.ru_maxrss / 1024
 
 
-def made_studies(folder: Path, *, large: bool) -> dict[str, list[str]]:
+def made_studies(folder: Path, scanners: list[str], *, large: bool) -> dict[str, list[str]]:
     """Arguments of 'predict' by the study's name."""
     studies = {}
-    for scanner, vendor in VENDORS.items():
+    for scanner in scanners:
         out = folder / scanner
-        words = ("phantom", "--seed", "7", "--scanner", scanner, "--dicom", vendor)
+        words = ("phantom", "--seed", "7", "--scanner", scanner, "--dicom", VENDORS[scanner])
         pelvimets(NOW, *words, "-o", str(out))
         studies[scanner] = [str(out / "dicom")]
     if large:
         from benchmarks.estimate import made
         from pelvimets.io.nifti.files import read_nifti
 
-        man = folder / "discovery"
+        man = folder / scanners[0]
         t1 = made(read_nifti(man / "t1.nii.gz"), LARGE, 1.0, folder / "t1.nii")
         size = " x ".join(map(str, LARGE))
         studies[f"T1 of {size}"] = ["--dwi", str(man / "dwi.nii.gz"), "--t1", str(t1)]
@@ -125,6 +125,7 @@ def longest(runs: list[Run]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", type=Path)
+    parser.add_argument("--scanners", nargs="+", choices=list(VENDORS), default=list(VENDORS))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--before", type=Path, help="another checkout, read in turn")
@@ -137,7 +138,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         studies = {"study": [str(options.study)]} if options.study else {}
-        studies = studies or made_studies(folder, large=options.large)
+        studies = studies or made_studies(folder, options.scanners, large=options.large)
         more = [] if options.bundle is None else ["--bundle", str(options.bundle.absolute())]
         for label, study in studies.items():
             for state, runs in measure([*study, *more], options.runs, states, folder).items():
