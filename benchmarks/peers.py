@@ -148,7 +148,10 @@ def network_nnunet(_: Path) -> Any:
     torch.manual_seed(0)
     labels = len(Bone) + 1
     predictor = nnUNetPredictor(
-        use_mirroring=False, device=torch.device("cpu"), perform_everything_on_device=False
+        use_mirroring=False,
+        device=torch.device("cpu"),
+        perform_everything_on_device=False,
+        allow_tqdm=False,
     )
     predictor.network = nnunet_network(1, labels, plan(PATCH, SPACING)).eval()
     predictor.configuration_manager = SimpleNamespace(patch_size=PATCH)
@@ -350,7 +353,9 @@ def measured(apart: str, group: str, row: int, folder: Path, limit_s: float) -> 
     try:
         ended = subprocess.run(call, capture_output=True, text=True, timeout=limit_s)
     except subprocess.TimeoutExpired:
-        return [group, title, f"> {limit_s:g}", "-", "-", "not within the limit"]
+        return [group, title, "-", f"> {limit_s:g}", "-", "not within the limit"]
+    except OSError as error:
+        return [group, title, "-", "-", "-", f"could not be had: {error}"]
     if ended.returncode:
         why = (ended.stderr.strip().splitlines() or ["killed"])[-1][:90]
         return [group, title, "-", "-", "-", f"could not be had: {why}"]
