@@ -99,8 +99,8 @@ def options_of(request: type) -> dict[str, Option]:
     return {name: told for name, told in metadata.items() if isinstance(told, Option)}
 
 
-def named_folders(texts: Sequence[str]) -> dict[str, Path]:
-    """``NAME=FOLDER`` texts as a mapping.
+def named_folders(texts: Sequence[str], form: str = "NAME=FOLDER") -> dict[str, Path]:
+    """``NAME=FOLDER`` texts as a mapping; ``form`` is what a message calls it.
 
     Raises:
         ValueError: if one has another form, or a name comes twice.
@@ -110,7 +110,7 @@ def named_folders(texts: Sequence[str]) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for text in texts:
-        name, folder = _parted(text, "NAME=FOLDER")
+        name, folder = _parted(text, form)
         if name in found:
             raise ValueError(f"It names {name!r} twice.")
         found[name] = Path(folder)

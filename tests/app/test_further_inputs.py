@@ -259,6 +259,16 @@ def test_they_change_no_other_image() -> None:
     assert np.abs((fat + water - both)[bright] / both[bright]).mean() < 0.15  # noise of its own
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("fet=a.nii.gz", "Unknown further image"), ("fat", "NAME=FILE"), ("fat=", "NAME=FILE")],
+)
+def test_what_is_not_understood_is_refused(given: str, message: str, tmp_path: Path) -> None:
+    command = ["predict", "--t1", "a.nii.gz", "--input", given, "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code != 0 and message in f"{result.exception}{result.output}"
+
+
 def test_the_shipped_networks_want_none() -> None:
     assert load_segmenter().wanted == frozenset()
 

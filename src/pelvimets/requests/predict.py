@@ -28,7 +28,7 @@ def further_files(texts: Sequence[str]) -> dict[FurtherInput, Path]:
     >>> further_files(["stir=s.nii.gz"])[FurtherInput.STIR].name
     's.nii.gz'
     """
-    files = named_folders(texts)
+    files = named_folders(texts, "NAME=FILE")
     return dict(zip(FurtherInput.named(files), files.values(), strict=True))
 
 
