@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +59,12 @@ def test_the_version_stands_in_one_place_and_the_citation_follows() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"version: {pelvimets.__version__}\n" in citation
     assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_the_source_distribution_has_what_its_tests_and_gates_need() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packed = settings["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    wanted = {"src", "tests", "studies", "benchmarks", "docs", "tools", "deploy", "Makefile"}
+    wanted |= {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "mkdocs.yml"}
+    assert wanted <= set(packed)
+    assert [name for name in packed if not (ROOT / name).exists()] == []

@@ -7,11 +7,13 @@ They are saved into each bundle and each run record. Settings of training live i
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from enum import Enum, StrEnum
-from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from enum import StrEnum
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import msgspec
 
 from pelvimets.errors import SettingsError
 from pelvimets.labels import Sequence
@@ -326,7 +328,7 @@ def settings_to_dict(settings: Any) -> dict[str, Any]:
     return asdict(settings)
 
 
-def settings_from_dict(cls: type[T], data: dict[str, Any]) -> T:
+def settings_from_dict(cls: type[T], data: Any) -> T:
     """Rebuild settings from plain data; unknown names are refused, missing ones take defaults.
 
     A class may list names of older versions in ``RETIRED``, each with the one value that still
@@ -339,12 +341,27 @@ def settings_from_dict(cls: type[T], data: dict[str, Any]) -> T:
     >>> settings_from_dict(LesionSettings, {"threshold": 0.4}).threshold
     0.4
     """
-    if not isinstance(data, dict):
-        raise SettingsError(f"{cls.__name__} is a group of settings", got=repr(data)[:80])
+    try:
+        return msgspec.convert(_of_today(cls, data), cls)
+    except msgspec.ValidationError as error:
+        expected, _, place = str(error).partition(" - at `$")
+        place = place.rstrip("`")
+        raise SettingsError(
+            f"{cls.__name__}{place} has a value of another kind",
+            got=repr(_value_at(data, place))[:80],
+            remedy=expected,
+        ) from None
+
+
+def _of_today(cls: Any, data: Any) -> Any:
+    """Plain data without what is retired; what is no group is left to the conversion."""
+    if not isinstance(data, Mapping):
+        return data
     data = getattr(cls, "from_earlier", dict)(data)
     retired = getattr(cls, "RETIRED", {}).items()
     data = {name: value for name, value in data.items() if (name, value) not in retired}
-    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    hints = get_type_hints(cls)
+    known = {f.name for f in fields(cls)}
     unknown = sorted(set(data) - known)
     if unknown:
         raise SettingsError(
@@ -352,44 +369,29 @@ def settings_from_dict(cls: type[T], data: dict[str, Any]) -> T:
             got=", ".join(unknown),
             remedy=f"Known: {sorted(known)}",
         )
-    hints = get_type_hints(cls)
-    values = {name: _rebuilt(hints[name], value) for name, value in data.items()}
-    for name, value in values.items():
-        if not _is_of(value, hints[name]):
+    for name, value in data.items():
+        if isinstance(value, float) and not math.isfinite(value):
             raise SettingsError(
                 f"{cls.__name__}.{name} has a value of another kind",
-                got=repr(value)[:80],
-                remedy=f"It is {_words(hints[name])}",
+                got=value,
+                remedy="It is a finite number",
             )
-    return cls(**values)
+    return {name: _inner(hints[name], value) for name, value in data.items()}
 
 
-def _is_of(value: Any, hint: Any) -> bool:
-    """Whether plain data fit a type, as far as settings use them; numbers must be finite."""
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        return any(_is_of(value, part) for part in parts)
-    if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        kinds = parts[:1] * len(value) if parts[1:] == (Ellipsis,) else parts
-        return len(value) == len(kinds) and all(map(_is_of, value, kinds))
-    if hint is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and abs(value) < float("inf")
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return value in list(hint)
-    return isinstance(value, hint) if isinstance(hint, type) else True
+def _inner(hint: Any, value: Any) -> Any:
+    """A group within settings, or several of them."""
+    group = next((part for part in (hint, *get_args(hint)) if is_dataclass(part)), None)
+    if group is not None and isinstance(value, list | tuple):
+        return [_of_today(group, one) for one in value]
+    return value if group is None else _of_today(group, value)
 
 
-def _words(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-
-
-def _rebuilt(hint: Any, value: Any) -> Any:
-    hint = next((part for part in get_args(hint) if is_dataclass(part)), hint)
-    if is_dataclass(hint) and isinstance(value, dict):
-        return settings_from_dict(hint, value)  # type: ignore[arg-type]
-    return tuple(value) if isinstance(value, list) else value
+def _value_at(data: Any, place: str) -> Any:
+    """What stands at a place such as ``.stages[0].shape``; all of it where names have moved."""
+    for name, number in re.findall(r"\.(\w+)|\[(\d+)\]", place):
+        try:
+            data = data[int(number) if number else name]
+        except (KeyError, IndexError, TypeError):
+            return data
+    return data

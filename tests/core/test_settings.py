@@ -61,3 +61,21 @@ def test_an_earlier_bundle_is_read_with_all_its_weights() -> None:
         for kept, told in ((own.evidence, f"judge_{sequence}"), (own.joint, f"joint_{sequence}")):
             for name, value in stored[told].items():
                 assert getattr(kept, name) == value, (sequence, name)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place", "got", "remedy"),
+    [
+        ({"dwi": {"evidence": {"volume": "much"}}}, r"\.dwi\.evidence\.volume", "'much'", "`float"),
+        ({"threshold": True}, r"\.threshold", "True", "`float`"),
+        ({"connectivity": 6.5}, r"\.connectivity", r"6\.5", "`int`"),
+        ({"threshold": float("inf")}, r"\.threshold", "inf", "finite"),
+        ({"dwi": [1]}, r"\.dwi", r"\[1\]", "object"),
+        ([1], "", r"\[1\]", "object"),
+    ],
+)
+def test_a_value_of_another_kind_is_named_with_its_place_and_what_it_should_be(
+    wrong: object, place: str, got: str, remedy: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"LesionSettings{place} has a value.*{got}.*{remedy}"):
+        settings_from_dict(LesionSettings, wrong)

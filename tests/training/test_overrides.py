@@ -50,7 +50,7 @@ def test_the_settings_of_a_run_override_all(settings: TrainingSettings) -> None:
         ({"epochs": 1.5}, "another kind"),
         ({"epochs": None}, "another kind"),
         ({"network": 3}, "another kind"),
-        ({"network": {"stem": [1, 2]}}, r"NetworkSettings\.stem.*another kind"),
+        ({"network": {"stem": [1, 2]}}, r"network\.stem.*another kind"),
         ({"augmentation": {"flip_left_right": 1}}, "another kind"),
         ({"task": "lesions"}, "for the other network.*lesions"),
         ({"stages": [{**STAGE, "shape": [9, 16, 16]}]}, "does not fit the network's levels"),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from operator import methodcaller
 from typing import Any
+
+import msgspec
 
 from pelvimets.errors import InputError
 
@@ -28,3 +32,16 @@ def check_schema(data: Any, schema: dict[str, Any], name: str, remedy: str) -> N
             got=f"{problem.message} at {problem.json_path}",
             remedy=remedy,
         )
+
+
+def plain(own: Any) -> Any:
+    """Records as JSON knows them: names, lists, texts and numbers; back by ``msgspec.convert``.
+
+    Raises:
+        ValueError: if a number is not finite.
+
+    >>> plain((1, 2.5))
+    [1, 2.5]
+    """
+    built_in = msgspec.to_builtins(own, str_keys=True, enc_hook=methodcaller("item"))  # of NumPy
+    return json.loads(json.dumps(built_in, allow_nan=False))

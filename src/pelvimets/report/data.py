@@ -12,19 +12,20 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+import msgspec
+
 from pelvimets.core.findings import (
     LESION_COLUMNS,
     BonePart,
     Burden,
     Findings,
-    FlagLevel,
     Lesion,
     Lesions,
     QualityFlag,
     SequenceFindings,
     SequenceLesion,
 )
-from pelvimets.core.schema import check_schema
+from pelvimets.core.schema import check_schema, plain
 from pelvimets.labels import Bone, LearnedFrom, Sequence, Side
 
 FINDINGS_VERSION = "1.1"
@@ -79,7 +80,7 @@ def findings_to_dict(findings: Findings) -> dict[str, Any]:
         },
         "lesions": [_lesion_to_dict(lesion) for lesion in findings.lesions],
         "sequences": {s.value: _sequence_to_dict(f) for s, f in findings.sequences.items()},
-        "flags": [_flag_to_dict(flag) for flag in findings.flags],
+        "flags": plain(findings.flags),
     }
 
 
@@ -99,7 +100,7 @@ def findings_from_dict(data: dict[str, Any]) -> Findings:
         sequences=sequences,
         patient_score=data["m1_suspicion"]["score"],
         m1_suspected=any(f.m1_suspected for f in sequences.values()),
-        flags=tuple(_flag_from_dict(flag) for flag in data["flags"]),
+        flags=msgspec.convert(data["flags"], tuple[QualityFlag, ...]),
         learned_from=LearnedFrom(data.get("learned_from", LearnedFrom.UNKNOWN)),
     )
 
@@ -112,22 +113,6 @@ def _part_from_dict(data: dict[str, Any]) -> BonePart:
     return BonePart(Bone[data["bone"].upper()], Side(data["side"]))
 
 
-def _seen_to_dict(lesion: SequenceLesion) -> dict[str, Any]:
-    return {
-        "label": lesion.label,
-        "volume_cm3": lesion.volume_cm3,
-        "largest_axial_diameter_mm": lesion.largest_axial_diameter_mm,
-        "centre_lps_mm": list(lesion.centre_lps_mm),
-        "mean_probability": lesion.mean_probability,
-        "score": lesion.score,
-    }
-
-
-def _seen_from_dict(data: dict[str, Any]) -> SequenceLesion:
-    x, y, z = data["centre_lps_mm"]
-    return SequenceLesion(**{**data, "centre_lps_mm": (x, y, z)})
-
-
 def _lesion_to_dict(lesion: Lesion) -> dict[str, Any]:
     return {
         "number": lesion.number,
@@ -138,7 +123,7 @@ def _lesion_to_dict(lesion: Lesion) -> dict[str, Any]:
         "adc_mean_um2_per_s": lesion.adc_mean_um2_per_s,
         "adc_median_um2_per_s": lesion.adc_median_um2_per_s,
         "score": lesion.score,
-        "seen_on": {s.value: _seen_to_dict(seen) for s, seen in lesion.seen_on.items()},
+        "seen_on": plain(lesion.seen_on),
     }
 
 
@@ -147,7 +132,7 @@ def _lesion_from_dict(data: dict[str, Any]) -> Lesion:
         number=data["number"],
         tracking_uid=data["tracking_uid"],
         part=_part_from_dict(data),
-        seen_on={Sequence(s): _seen_from_dict(seen) for s, seen in data["seen_on"].items()},
+        seen_on=msgspec.convert(data["seen_on"], dict[Sequence, SequenceLesion]),
         adc_mean_um2_per_s=data["adc_mean_um2_per_s"],
         adc_median_um2_per_s=data["adc_median_um2_per_s"],
     )
@@ -159,7 +144,7 @@ def _sequence_to_dict(findings: SequenceFindings) -> dict[str, Any]:
         "total_lesion_volume_cm3": findings.total_lesion_volume_cm3,
         "patient_score": findings.patient_score,
         "m1_suspected": findings.m1_suspected,
-        "lesions": [_seen_to_dict(lesion) for lesion in findings.lesions],
+        "lesions": plain(findings.lesions),
         "burden": [
             {
                 **_part_to_dict(burden.part),
@@ -176,7 +161,7 @@ def _sequence_to_dict(findings: SequenceFindings) -> dict[str, Any]:
 def _sequence_from_dict(name: str, data: dict[str, Any]) -> SequenceFindings:
     return SequenceFindings(
         sequence=Sequence(name),
-        lesions=tuple(_seen_from_dict(lesion) for lesion in data["lesions"]),
+        lesions=msgspec.convert(data["lesions"], tuple[SequenceLesion, ...]),
         total_lesion_volume_cm3=data["total_lesion_volume_cm3"],
         burden=tuple(_burden_from_dict(burden) for burden in data["burden"]),
         patient_score=data["patient_score"],
@@ -188,20 +173,6 @@ def _burden_from_dict(data: dict[str, Any]) -> Burden:
     return Burden(
         _part_from_dict(data), data["bone_volume_cm3"], data["lesion_volume_cm3"], data["lesions"]
     )
-
-
-def _flag_to_dict(flag: QualityFlag) -> dict[str, Any]:
-    return {
-        "level": flag.level.value,
-        "code": flag.code,
-        "message": flag.message,
-        "sequence": flag.sequence.value if flag.sequence else None,
-    }
-
-
-def _flag_from_dict(data: dict[str, Any]) -> QualityFlag:
-    sequence = Sequence(data["sequence"]) if data["sequence"] else None
-    return QualityFlag(FlagLevel(data["level"]), data["code"], data["message"], sequence)
 
 
 def lesions_csv(findings: Findings) -> str:

@@ -207,7 +207,4 @@ def training_settings(data: Mapping[str, Any]) -> TrainingSettings:
     Raises:
         SettingsError: if a name is unknown.
     """
-    stages = tuple(settings_from_dict(Stage, dict(stage)) for stage in data["stages"])
-    return settings_from_dict(
-        TrainingSettings, {**data, "task": Task(data["task"]), "stages": stages}
-    )
+    return settings_from_dict(TrainingSettings, data)

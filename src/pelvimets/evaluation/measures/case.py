@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -16,10 +17,8 @@ from pelvimets.core.judged import UNJUDGED_BONE, UNJUDGED_LESION, without_open_v
 from pelvimets.core.volume import Volume
 from pelvimets.errors import GeometryError
 from pelvimets.evaluation.measures.lesions import (
-    LesionRecord,
     LinkedLesion,
     Named,
-    Overlap,
     SequenceLesions,
     describe_lesions,
     find_overlaps,
@@ -132,57 +131,28 @@ class CaseResult:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CaseResult:
-        """Rebuild from plain data."""
-        sequences = {Sequence(k): _sequence_result(v) for k, v in data["sequences"].items()}
-        return cls(
-            patient=data["patient"],
-            sequences=sequences,
-            linked_reference=_linked(data["linked_reference"]),
-            linked_prediction=_linked(data["linked_prediction"]),
-            problems=tuple(data["problems"]),
-        )
+        """Rebuild from plain data.
+
+        Raises:
+            ValueError: if they are no case.
+        """
+        sequences = {name: {**own, **_with_nan(own)} for name, own in data["sequences"].items()}
+        try:
+            return msgspec.convert({**data, "sequences": sequences}, cls, str_keys=True)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from None
 
 
-def _sequence_result(data: Mapping[str, Any]) -> SequenceResult:
-    scores = data["scores"]
-    lesions = data["lesions"]
-    return SequenceResult(
-        {k: VoxelMeasures.from_dict(_with_nan(v)) for k, v in data["structures"].items()},
-        None if lesions is None else _sequence_lesions(lesions),
-        SequenceScores(
-            scores["patient_score"],
-            scores["m1_suspected"],
-            {int(k): float(v) for k, v in scores["lesion_scores"].items()},
-            scores["withheld"],
-        ),
-        None if data["shape"] is None else _triple(data["shape"]),
-        None if data["spacing_mm"] is None else _triple(data["spacing_mm"]),
-        data["protocol"],
-    )
-
-
-def _triple(values: list[Any]) -> tuple[Any, Any, Any]:
-    return values[0], values[1], values[2]
-
-
-def _with_nan(measures: Mapping[str, float | None]) -> dict[str, float]:
-    return {k: float("nan") if v is None else v for k, v in measures.items()}
-
-
-def _sequence_lesions(data: Mapping[str, Any]) -> SequenceLesions:
-    def records(rows: list[dict[str, Any]]) -> tuple[LesionRecord, ...]:
-        return tuple(
-            LesionRecord(**{**row, "centre_lps_mm": tuple(row["centre_lps_mm"])}) for row in rows
-        )
-
-    overlaps = tuple(Overlap(**row) for row in data["overlaps"])
-    return SequenceLesions(records(data["reference"]), records(data["prediction"]), overlaps)
-
-
-def _linked(rows: list[dict[str, Any]] | None) -> tuple[LinkedLesion, ...] | None:
-    if rows is None:
-        return None
-    return tuple(LinkedLesion(tuple(row["dwi"]), tuple(row["t1"])) for row in rows)
+def _with_nan(sequence: Mapping[str, Any]) -> dict[str, Any]:
+    """The measures of its structures; JSON has null where a measure does not exist."""
+    structures = sequence["structures"].items()
+    nan = float("nan")
+    return {
+        "structures": {
+            key: {name: nan if value is None else value for name, value in measures.items()}
+            for key, measures in structures
+        }
+    }
 
 
 def measure_case(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -76,15 +76,6 @@ class VoxelMeasures:
     def prediction_empty(self) -> bool:
         """Whether the prediction holds no voxel of the structure."""
         return self.prediction_cm3 == 0
-
-    def to_dict(self) -> dict[str, float]:
-        """Plain data."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, float]) -> VoxelMeasures:
-        """Rebuild from plain data; further keys are ignored."""
-        return cls(**{field.name: float(data[field.name]) for field in fields(cls)})
 
 
 def measure_mask(reference: BoolArray, prediction: BoolArray, spacing: Spacing) -> VoxelMeasures:

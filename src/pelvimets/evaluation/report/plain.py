@@ -43,7 +43,7 @@ def results_to_dict(results: CohortResults, version: str) -> dict[str, Any]:
                 "patient": row.patient,
                 "sequence": row.sequence.value,
                 "structure": row.structure,
-                **row.measures.to_dict(),
+                **asdict(row.measures),
             }
             for row in results.voxel
         ],

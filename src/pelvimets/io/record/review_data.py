@@ -7,9 +7,11 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from pelvimets.core.review import LesionReview, Origin, Review, Verdict
-from pelvimets.core.schema import check_schema
-from pelvimets.labels import Bone, Sequence
+import msgspec
+
+from pelvimets.core.review import Review
+from pelvimets.core.schema import check_schema, plain
+from pelvimets.labels import Bone
 
 REVIEW_VERSION = "1.1"
 NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
@@ -25,20 +27,9 @@ def review_schema() -> dict[str, Any]:
 
 def review_to_dict(review: Review) -> dict[str, Any]:
     """Plain data of a review, valid under the published schema."""
-    return {
-        "schema": REVIEW_VERSION,
-        "notice": NOTICE,
-        "findings_sha256": review.findings_sha256,
-        "started": review.started,
-        "changed": review.changed,
-        "signed": review.signed,
-        "reader": review.reader,
-        "comment": review.comment,
-        "verified": review.verified,
-        "organisation": review.organisation,
-        "bones": {s.value: [bone.key for bone in bones] for s, bones in review.bones.items()},
-        "lesions": [_entry_to_dict(entry) for entry in review.lesions],
-    }
+    bones = {s.value: [bone.key for bone in bones] for s, bones in review.bones.items()}
+    head = {"schema": REVIEW_VERSION, "notice": NOTICE}
+    return {**head, **plain(review), "bones": bones}
 
 
 def review_from_dict(data: dict[str, Any]) -> Review:
@@ -49,42 +40,5 @@ def review_from_dict(data: dict[str, Any]) -> Review:
     """
     remedy = "Mend the place named, or move the file away to begin anew"
     check_schema(data, review_schema(), "review.json", remedy)
-    return Review(
-        findings_sha256=data["findings_sha256"],
-        started=data["started"],
-        changed=data["changed"],
-        lesions=tuple(_entry_from_dict(entry) for entry in data["lesions"]),
-        reader=data["reader"],
-        comment=data["comment"],
-        signed=data["signed"],
-        verified=data.get("verified", False),
-        organisation=data.get("organisation", ""),
-        bones={
-            Sequence(s): tuple(Bone[key.upper()] for key in keys)
-            for s, keys in data.get("bones", {}).items()
-        },
-    )
-
-
-def _entry_to_dict(entry: LesionReview) -> dict[str, Any]:
-    return {
-        "number": entry.number,
-        "tracking_uid": entry.tracking_uid,
-        "origin": entry.origin.value,
-        "labels": {s.value: label for s, label in entry.labels.items()},
-        "verdict": entry.verdict.value,
-        "note": entry.note,
-        "edited": [s.value for s in entry.edited],
-    }
-
-
-def _entry_from_dict(data: dict[str, Any]) -> LesionReview:
-    return LesionReview(
-        number=data["number"],
-        tracking_uid=data["tracking_uid"],
-        origin=Origin(data["origin"]),
-        labels={Sequence(s): label for s, label in data["labels"].items()},
-        verdict=Verdict(data["verdict"]),
-        note=data["note"],
-        edited=tuple(Sequence(s) for s in data["edited"]),
-    )
+    bones = {s: [Bone[key.upper()] for key in keys] for s, keys in data.get("bones", {}).items()}
+    return msgspec.convert({**data, "bones": bones}, Review)
