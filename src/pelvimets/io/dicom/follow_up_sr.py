@@ -26,6 +26,7 @@ from pelvimets.errors import InputError, OutputError, VerificationError
 from pelvimets.io.dicom import codes
 from pelvimets.io.dicom.source import copied
 from pelvimets.io.dicom.source_headers import SOURCE_HEADERS_NAME, read_source_headers
+from pelvimets.io.dicom.text import names_as_given
 from pelvimets.labels import LESION_CODE, Sequence
 
 SERIES_NUMBER = 9105
@@ -110,22 +111,23 @@ def write_follow_up_report(
     identity = [str(o.SOPInstanceUID) for own in objects for o in own.segmentations.values()]
     identity += [repr(suggestion) for suggestion in course.main.suggestions]
     identity += [repr(track) for track in course.tracks]
-    document = sr.EnhancedSR(
-        evidence=evidence,
-        content=report[0],
-        series_instance_uid=codes.derived_uid("follow-up series", *identity),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=codes.derived_uid("follow-up", codes.SOFTWARE_VERSION, *identity),
-        instance_number=1,
-        manufacturer=codes.MANUFACTURER,
-        manufacturer_model_name=codes.MODEL_NAME,
-        software_versions=codes.SOFTWARE_VERSION,
-        device_serial_number=course.points[-1].findings.bundle[:64],
-        series_description="pelvimets: follow-up",
-        is_complete=True,
-        is_final=False,
-        is_verified=False,
-    )
+    with names_as_given():
+        document = sr.EnhancedSR(
+            evidence=evidence,
+            content=report[0],
+            series_instance_uid=codes.derived_uid("follow-up series", *identity),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=codes.derived_uid("follow-up", codes.SOFTWARE_VERSION, *identity),
+            instance_number=1,
+            manufacturer=codes.MANUFACTURER,
+            manufacturer_model_name=codes.MODEL_NAME,
+            software_versions=codes.SOFTWARE_VERSION,
+            device_serial_number=course.points[-1].findings.bundle[:64],
+            series_description="pelvimets: follow-up",
+            is_complete=True,
+            is_final=False,
+            is_verified=False,
+        )
     codes.stamp(document, moment)
     try:
         document.save_as(path, enforce_file_format=True)

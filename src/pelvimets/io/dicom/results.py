@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +20,7 @@ from pelvimets.io.dicom.rtstruct import write_structure_set
 from pelvimets.io.dicom.seg import build_segmentation, segment_maps
 from pelvimets.io.dicom.source import HeadersBySeries, SourceImages, source_images
 from pelvimets.io.dicom.sr import SegmentedSequence, build_report, verify_report
+from pelvimets.io.dicom.text import names_as_given
 from pelvimets.io.dicom.verify import verify_segmentation
 from pelvimets.labels import Sequence
 
@@ -66,20 +64,12 @@ def write_dicom_results(
         for sequence in bones.by_sequence
     }
     _make(folder)
-    with _names_as_given():
+    with names_as_given():
         parts = [run.segmented(source, s, bones[s], lesions[s]) for s, source in sources.items()]
         segmentations = [run.path_of(part) for part in parts if part.segmentation]
         if form.rtstruct:
             segmentations += [run.structured(p, bones[p.sequence]) for p in parts if p.segmentation]
         return (*segmentations, *run.reported(parts, report_pdf))
-
-
-@contextmanager
-def _names_as_given() -> Iterator[None]:
-    """Copy person names without a word on their form: pseudonyms often have one part only."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The string .* is unlikely to represent")
-        yield
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR
@@ -153,3 +154,14 @@ def _decode(header: Dataset, encodings: list[str]) -> None:
             own = _encodings(_terms(item)) if _CHARACTER_SET in item else encodings
             _decode(item, own)
             item.pop(_CHARACTER_SET, None)
+
+
+@contextmanager
+def names_as_given() -> Iterator[None]:
+    """Copy person names without a word on their form: pseudonyms often have one part only.
+
+    The word would show the name.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The string .* is unlikely to represent")
+        yield
