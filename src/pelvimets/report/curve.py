@@ -59,7 +59,7 @@ def _axes(curve: Curve, top: float) -> list[Markup]:
         line = Markup('<line x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}" class="grid"/>')
         parts.append(line.format(_LEFT, _WIDTH - _RIGHT, y, y))
         text = Markup('<text x="{}" y="{:.1f}" class="tick" text-anchor="end">{}</text>')
-        parts.append(text.format(_LEFT - 6, y + 4, f"{top * n / _TICKS:.3g}"))
+        parts.append(text.format(_LEFT - 6, y + 4, _plain(top * n / _TICKS)))
     for n, title in enumerate(curve.points):
         text = Markup('<text x="{:.1f}" y="{}" class="tick" text-anchor="middle">{}</text>')
         parts.append(text.format(_x(n, curve), _HEIGHT - 12, title))
@@ -87,3 +87,12 @@ def _x(number: int, curve: Curve) -> float:
 
 def _y(value: float, top: float) -> float:
     return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM - 12) * value / top
+
+
+def _plain(value: float) -> str:
+    """Three figures, never as a power of ten.
+
+    >>> _plain(1743.2), _plain(9.114), _plain(0.0)
+    ('1743', '9.11', '0')
+    """
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
