@@ -47,6 +47,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     out.print(grid, width=width, crop=out.is_terminal)
 
 
+def count_of(number: int, one: str, several: str) -> str:
+    """A number with its noun.
+
+    >>> count_of(1, "study", "studies"), count_of(0, "study", "studies")
+    ('1 study', '0 studies')
+    """
+    return f"{number} {one if number == 1 else several}"
+
+
 @contextmanager
 def shown_progress(what: str = "start", total: int | None = None) -> Iterator[Progress]:
     """A bar that shows what is done and the time left, on the error stream, gone when done."""

@@ -139,4 +139,8 @@ def queue(
         return
     columns = ["study", "state", "objects", "megabytes", "changed", "reason"] + ["uid"] * uid
     titles = [name.replace("_", " ").capitalize() for name in columns]
-    console.table(f"{len(rows)} studies", titles, [[str(row[c]) for c in columns] for row in rows])
+    console.table(
+        console.count_of(len(rows), "study", "studies"),
+        titles,
+        [[str(row[c]) for c in columns] for row in rows],
+    )

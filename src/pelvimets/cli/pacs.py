@@ -110,7 +110,7 @@ def find(
         for study in found
     ]
     columns = ("Study Instance UID", "Day", "Modalities", "Description", "Objects")
-    console.table(f"{len(found)} studies", columns, rows)
+    console.table(console.count_of(len(found), "study", "studies"), columns, rows)
 
 
 @contextmanager

@@ -23,6 +23,8 @@
     body.append(...rows);
   }
 
+  const patients = rows.length === 1 ? "patient" : "patients";
+
   function filter() {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
@@ -32,7 +34,7 @@
         || choices.some((choice) => choice.value && row.dataset[choice.dataset.field] !== choice.value);
       if (!row.hidden) shown += 1;
     }
-    count.textContent = shown === rows.length ? `${rows.length} patients` : `${shown} of ${rows.length} patients`;
+    count.textContent = shown === rows.length ? `${rows.length} ${patients}` : `${shown} of ${rows.length} ${patients}`;
   }
 
   for (const head of table.tHead.rows[0].cells) head.querySelector("button")?.addEventListener("click", () => sortBy(head));
