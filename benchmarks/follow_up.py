@@ -63,7 +63,7 @@ BASE = PatientSettings(metastases_probability=1.0)
 class Score:
     """Counts over patients, and how far a change of volume is off."""
 
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=lambda: Counter({"wrong pairs": 0}))
     off_percent: list[float] = field(default_factory=list)
     shift_mm: list[float] = field(default_factory=list)
     overlap: list[float] = field(default_factory=list)
@@ -249,7 +249,7 @@ def point_read(out: Path) -> TimePoint:
     """A time point as a run has left it."""
     folder = ReviewFolder(out)
     output = read_run_output(folder)
-    findings = findings_from_dict(read_findings(folder))
+    findings = findings_from_dict(read_findings(folder.findings))
     return TimePoint(out.name, findings, output.bones, output.lesions)
 
 
