@@ -6,7 +6,16 @@ import pytest
 
 import pelvimets.model  # noqa: F401  switches OpenVINO's telemetry off before a test imports it
 
-SLOW_ROOMS = {"app", "cli", "web", "phantom", "fuzz"}
+SLOW_ROOMS = {
+    "app",
+    "model_development",
+    "reading_room",
+    "arrivals",
+    "cli",
+    "web",
+    "phantom",
+    "fuzz",
+}
 SLOW_MODULES = {
     *("test_evaluate", "test_study_paths", "test_small_groups", "test_planning", "test_foreign"),
     *("test_orthanc", "test_pacs_answers", "test_pacs_dimse", "test_rtstruct", "test_follow_up"),

@@ -88,3 +88,16 @@ def drawn_folds(members: Iterable[Member], folds: int, seed: int) -> dict[str, i
     # By stretches: in turn, kinds that alternate would each fall into every second fold.
     fold = {person: number * folds // len(persons) + 1 for number, person in enumerate(persons)}
     return {member.key: fold[member.person] for member in members}
+
+
+def torn(places: Iterable[tuple[str, object]]) -> list[str]:
+    """Persons who stand in two parts, sorted.
+
+    Args:
+        places: A person and the part of one of the images, for each image.
+
+    >>> torn([("a", 1), ("b", 2), ("a", 1), ("b", 1)])
+    ['b']
+    """
+    first: dict[str, object] = {}
+    return sorted({person for person, part in places if first.setdefault(person, part) != part})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pelvimets.core.progress import RunObserver
 from pelvimets.core.splits import fold_splits
-from pelvimets.core.strata import drawn_folds
+from pelvimets.core.strata import drawn_folds, torn
 from pelvimets.errors import CohortError, InputError, SettingsError
 from pelvimets.io.cohort.folder import Cohort, CohortPatient, read_cohort
 from pelvimets.io.record.fold_folder import FoldFolder
@@ -116,11 +116,11 @@ def _folds(
             got=", ".join(strangers[:10]) or f"{len(set(fold_of.values()))} folds",
             remedy="Give as many --folds as there are, or choose another folder",
         )
-    torn = _torn(fold_of, patients)
-    if torn:
+    in_two = torn((m.person, fold_of[m.key]) for m in members_of(patients))
+    if in_two:
         raise CohortError(
             "Images of one person stand in two folds",
-            got=", ".join(torn),
+            got=", ".join(in_two),
             remedy=f"Correct the column {FOLD_COLUMN} of the table",
         )
     return fold_of
@@ -156,14 +156,3 @@ def _of_other(split_of: Path | None, patients: list[CohortPatient]) -> dict[str,
             "That run has no folds", got=split_of, remedy="Name the folder of train --folds"
         )
     return kept
-
-
-def _torn(fold_of: dict[str, int], patients: list[CohortPatient]) -> list[str]:
-    first: dict[str, int] = {}
-    return sorted(
-        {
-            member.person
-            for member in members_of(patients)
-            if first.setdefault(member.person, fold_of[member.key]) != fold_of[member.key]
-        }
-    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence as Ordered
 
 import numpy as np
 
-from pelvimets.core.strata import Member, spread_persons
+from pelvimets.core.strata import Member, spread_persons, torn
 from pelvimets.errors import CohortError, listed
 from pelvimets.io.cohort.folder import CohortPatient
 from pelvimets.io.cohort.plan import PlannedPatient
@@ -48,12 +48,11 @@ def with_splits(
 
 
 def _check_one_split(patients: Ordered[PlannedPatient], splits: Mapping[str, Split]) -> None:
-    first: dict[str, Split] = {}
-    torn = [p.man for p in patients if first.setdefault(p.man, splits[p.key]) != splits[p.key]]
-    if torn:
+    in_two = torn((p.man, splits[p.key]) for p in patients)
+    if in_two:
         raise CohortError(
             "Images of one man stand in two splits",
-            got=listed(sorted(set(torn))),
+            got=listed(in_two),
             remedy="Give all of his images one split",
         )
 
