@@ -37,6 +37,7 @@ from pelvimets.io.record.run_folder import RunFolder
 from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.labels import Bone, Sequence
 from pelvimets.model.bundle import bundle_folder, load_segmenter
+from pelvimets.model.ensemble import Ensemble
 from pelvimets.model_development.bundle import BundleRequest, make_bundle
 from pelvimets.model_development.calibrate import CalibrationRequest, calibrate
 from pelvimets.model_development.folds import train_folds
@@ -47,7 +48,7 @@ from pelvimets.model_development.samples import (
     prepare_cohort,
     sample_store,
 )
-from pelvimets.model_development.start import adopted, load_start, start_source
+from pelvimets.model_development.start import adopted, load_start, start_notes, start_source
 from pelvimets.model_development.train import RunSummary, run_settings, train_run
 from pelvimets.requests.train import Device, TrainRequest
 from pelvimets.training.checkpoint import read_checkpoint
@@ -408,6 +409,12 @@ def test_a_run_starts_from_the_shipped_bundle(cohort: Path, small: Path, tmp_pat
     other = load_start(source, DEFAULT_LESIONS, Sequence.DWI)
     assert start.task is Task.LESIONS and set(start.weights) == set(other.weights)
     assert not torch.equal(start.weights["head.bias"], other.weights["head.bias"])
+    alone = replace(DEFAULT_LESIONS, sequences=("t1",))
+    default = load_start(source, DEFAULT_LESIONS), load_start(source, alone)
+    for found, expected in zip(default, (other, start), strict=True):
+        assert torch.equal(found.weights["head.bias"], expected.weights["head.bias"])
+    assert "better train two" in start_notes(source, DEFAULT_LESIONS)[0]
+    assert start_notes(source, alone) == start_notes(source, DEFAULT_BONES) == ()
     with pytest.raises(SettingsError, match="another kind of grid"):
         chosen("bones", tmp_path, preset="paper", start_from="first")
     with pytest.raises(InputError, match=r"nothing to start from.*shipped bundle: first"):
@@ -477,6 +484,11 @@ def test_folds_train_measure_and_become_an_ensemble(
     again = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "b"), "--split-of", str(runs)])
     assert again.exit_code == 0, again.output
     assert FoldFolder(tmp_path / "b").read() == FoldFolder(runs).read()
+    words = ["bundle", "--bones", "first", "--lesions", str(runs), "--lesions-t1", str(runs)]
+    done = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "two")])
+    assert done.exit_code == 0 and "COHORT --out-of-fold" in done.output
+    for lesions in load_segmenter(tmp_path / "two").unseen_by("p0").lesions.values():
+        assert isinstance(lesions, Ensemble) and len(lesions.members) == 1
     made = make_bundle(
         BundleRequest(bundle_folder(), runs, tmp_path / "bundle", "own", "1", "Test.")
     )

@@ -11,6 +11,7 @@ import typer
 from pelvimets.cli import console
 from pelvimets.cli.cluster import ClusterOption, workers
 from pelvimets.cli.train import require_torch
+from pelvimets.io.record.fold_folder import FoldFolder
 from pelvimets.labels import LearnedFrom
 
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle.")]
@@ -60,7 +61,9 @@ def bundle(
         )
     )
     console.line(f"Bundle: {out}")
-    console.line(f"Next: pelvimets calibrate {out} --data VALIDATION_COHORT -o OUT")
+    folds = any(FoldFolder(place).is_there for place in (bones, lesions))
+    data = "COHORT --out-of-fold" if folds else "VALIDATION_COHORT"
+    console.line(f"Next: pelvimets calibrate {out} --data {data} -o OUT")
 
 
 def calibrate(

@@ -82,13 +82,16 @@ def start_source(given: str | Path) -> StartSource:
     )
 
 
-def load_start(source: StartSource, settings: TrainingSettings, sequence: Sequence) -> Start:
+def load_start(
+    source: StartSource, settings: TrainingSettings, sequence: Sequence | None = None
+) -> Start:
     """The weights, once it is clear that they fit.
 
     Args:
         source: Where they are.
         settings: Of the run that is to start from them.
-        sequence: Which network, where a bundle has one for each.
+        sequence: Which network, where a bundle has one for each; None takes that of the one
+            sequence that is learned, else of DWI.
 
     Raises:
         InputError: if they cannot be read or do not fit.
@@ -96,9 +99,24 @@ def load_start(source: StartSource, settings: TrainingSettings, sequence: Sequen
     """
     from pelvimets.training.start import check_fits
 
-    start = _read(source, settings.task, sequence)
+    alone = settings.sequences[0] if len(settings.sequences) == 1 else Sequence.DWI
+    start = _read(source, settings.task, sequence or Sequence(alone))
     check_fits(start, settings)
     return start
+
+
+def start_notes(source: StartSource, settings: TrainingSettings) -> tuple[str, ...]:
+    """What to know of the weights to start with: of two networks in a bundle one is left."""
+    if not source.is_bundle or len(settings.sequences) < 2:
+        return ()
+    networks = getattr(load_segmenter(source.place), settings.task.value)
+    if networks[Sequence.DWI] is networks[Sequence.T1]:
+        return ()
+    return (
+        f"the {source.words} has a network of the {settings.task.value} for each sequence, and one "
+        "network cannot start from both; better train two, --sequence dwi and --sequence t1, "
+        "for bundle --lesions and --lesions-t1",
+    )
 
 
 def _read(source: StartSource, task: Task, sequence: Sequence) -> Start:

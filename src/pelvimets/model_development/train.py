@@ -27,7 +27,13 @@ from pelvimets.model_development.samples import (
     sample_store,
     splits_of_run,
 )
-from pelvimets.model_development.start import StartSource, adopted, load_start, start_source
+from pelvimets.model_development.start import (
+    StartSource,
+    adopted,
+    load_start,
+    start_notes,
+    start_source,
+)
 from pelvimets.phantom.anatomy.atlas import TRAINING_SOURCES
 from pelvimets.requests.train import DigitalPatients, TrainRequest
 from pelvimets.training.fine_tuning import fine_tuned
@@ -251,10 +257,13 @@ class _Job:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know of the annotations before training begins."""
+        """What the user should know of start and annotations before training begins."""
+        begins = self.source is not None and not self.folder.can_go_on
+        start = start_notes(self.source, self.settings) if self.source and begins else ()
         if self.data is None:
-            return ()
-        return annotation_notes(read_cohort(self.data), self.settings, self._splits(self.data))
+            return start
+        cohort, splits = read_cohort(self.data), self._splits(self.data)
+        return (*start, *annotation_notes(cohort, self.settings, splits))
 
     @property
     def data(self) -> Path | None:

@@ -58,7 +58,8 @@ class TrainRequest(Request):
         sequence: Learn from this one alone; None from both.
         minutes, epochs: Length of the run; None leaves it to the settings.
         start_from: Run or bundle whose weights a new run starts with.
-        from_sequence: Which network, if the bundle has one for each sequence.
+        from_sequence: Which network, if the bundle has one for each sequence; None takes that of
+            the one sequence that is learned, else of DWI.
         split_of: Run whose patients keep their split.
         samples: Where prepared samples are kept; None in the run.
         digital: How many digital patients.
@@ -85,8 +86,10 @@ class TrainRequest(Request):
     start_from: str | Path | None = option(
         "Run or bundle whose weights a new run starts with.", "--from", default=None
     )
-    from_sequence: Sequence = option(
-        "Which network, if the bundle has one for each sequence.", default=Sequence.DWI
+    from_sequence: Sequence | None = option(
+        "Which network, if the bundle has one for each sequence. [default: of the one that is "
+        "learned, else dwi]",
+        default=None,
     )
     split_of: Path | None = option(
         "Run whose patients keep their split, such as that of the bones.", default=None
@@ -176,7 +179,8 @@ class TuneRequest(Request):
         settings: File of settings that replace single ones of the preset.
         space: File of the settings to search; None takes the default space.
         start_from: Bundle or run with whose weights each trial starts.
-        from_sequence: Which network, if the bundle has one for each sequence.
+        from_sequence: Which network, if the bundle has one for each sequence; None takes that of
+            the one sequence that is learned, else of DWI.
         options: How to search.
 
     Raises:
@@ -198,8 +202,10 @@ class TuneRequest(Request):
     start_from: str | Path | None = option(
         "Run or bundle whose weights each trial starts with.", "--from", default=None
     )
-    from_sequence: Sequence = option(
-        "Which network, if the bundle has one for each sequence.", default=Sequence.DWI
+    from_sequence: Sequence | None = option(
+        "Which network, if the bundle has one for each sequence. [default: of the one that is "
+        "learned, else dwi]",
+        default=None,
     )
     options: TuneOptions = group(TuneOptions)
 
