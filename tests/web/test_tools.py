@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -315,18 +316,36 @@ def test_a_prior_study_stands_beside_in_its_own_place(
     thread.join(10)
 
 
-def test_another_series_is_opened_beside_with_the_same_masks(out: Path, chromium: Browser) -> None:
+@contextmanager
+def beside_t2(out: Path, chromium: Browser) -> Iterator[Watched]:
+    """A viewer that offers one other series."""
     t2 = (out / "images" / "t1.nii.gz").read_bytes()
     beside = Beside(series={"series-0": "2 't2_tse'"}, _read={"series-0": lambda: t2})
     server = bind_viewer(ReviewDesk(out, beside=beside))
     thread = server.start()
-    with fresh_page(chromium, 1300, 700) as viewer:
-        viewer.open(server.address)
+    try:
+        with fresh_page(chromium, 1300, 700) as viewer:
+            viewer.open(server.address)
+            yield viewer
+            assert viewer.complaints == []
+    finally:
+        server.stop()
+        thread.join(10)
+
+
+def open_t2(viewer: Watched) -> str:
+    """Open the other series; whose masks lie over it."""
+    viewer.page.select_option("#series", label="2 't2_tse'")
+    viewer.page.get_by_role("button", name="2 't2_tse'", exact=True).wait_for()
+    viewer.until("pelvimets.panels.get('series-0')?.nv.volumes.length === 3")
+    settled(viewer)
+    return viewer.page.evaluate("pelvimets.panels.get('series-0').image.masks")
+
+
+def test_another_series_is_opened_beside_with_the_same_masks(out: Path, chromium: Browser) -> None:
+    with beside_t2(out, chromium) as viewer:
         page = viewer.page
-        page.select_option("#series", label="2 't2_tse'")
-        page.get_by_role("button", name="2 't2_tse'", exact=True).wait_for()
-        viewer.until("pelvimets.panels.get('series-0')?.nv.volumes.length === 3")
-        settled(viewer)
+        assert open_t2(viewer) == "dwi"
         places = page.evaluate("[...pelvimets.panels.values()].map(panel => panel.place)")
         assert np.ptp(np.array(places), axis=0).max() < 8
         assert page.locator(".panel:visible").count() == 4
@@ -337,9 +356,14 @@ def test_another_series_is_opened_beside_with_the_same_masks(out: Path, chromium
         assert json.loads((out / "findings.json").read_text())["review"]["lesions"]["accepted"] == 1
         page.get_by_role("button", name="2 't2_tse'", exact=True).click()
         assert page.locator(".panel:visible").count() == 3
-        assert viewer.complaints == []
-    server.stop()
-    thread.join(10)
+
+
+def test_the_masks_over_another_series_are_those_with_the_most_lesions(
+    out: Path, chromium: Browser
+) -> None:
+    with beside_t2(out, chromium) as viewer:
+        viewer.page.evaluate("for (const x of pelvimets.state.study.lesions) delete x.seen_on.dwi")
+        assert open_t2(viewer) == "t1"
 
 
 def tilted(grid: Geometry, degrees: float) -> Geometry:

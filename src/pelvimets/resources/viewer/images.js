@@ -118,11 +118,18 @@ function panelToggles(items) {
   }));
 }
 
+// The sequence that shows the most lesions: its masks lie over other series.
+function mostLesions() {
+  const shown = ({ masks }) => state.study.lesions.filter((item) => masks in item.seen_on).length;
+  const [first, ...others] = state.study.images.filter((image) => image.masks);
+  return others.reduce((best, image) => (shown(image) > shown(best) ? image : best), first).masks;
+}
+
 // Another series of the study beside those that were read, with the same bones and lesions over it.
 export async function openSeries(key) {
   const series = state.study.series.find((item) => item.key === key);
   if (!series || panels.has(key)) return;
-  const image = { ...series, masks: state.study.images.find((item) => item.masks).masks, editable: false };
+  const image = { ...series, masks: mostLesions(), editable: false };
   get("saved").textContent = `Reading ${image.title}\u2026`;
   const file = api.readImage(key);
   file.catch(() => {});
