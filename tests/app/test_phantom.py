@@ -14,6 +14,7 @@ from pelvimets.app.phantom import check_cohort, make_cohort, make_phantom
 from pelvimets.errors import CohortError, OutputError
 from pelvimets.io.cohort.folder import read_case, read_cohort
 from pelvimets.io.nifti.files import read_nifti
+from pelvimets.io.phantom.record import is_digital
 from pelvimets.labels import Sequence, Split
 from pelvimets.phantom.anatomy.healthy import AnatomySettings
 from pelvimets.phantom.choices import Population
@@ -62,6 +63,12 @@ def test_flow_and_order_are_kept_beside_the_table(cohort_folder: Path):
     assert (cohort_folder / "flow.csv").read_text().startswith("step,reason,patients\nscreened,")
     record = json.loads((cohort_folder / "cohort.json").read_text())
     assert record["order"]["seed"] == 3 and record["order"]["population"] == "lesions"
+    assert is_digital(cohort_folder) and not is_digital(cohort_folder / "p0001")
+
+
+def test_other_records_that_speak_of_digital_patients_make_no_digital_cohort(tmp_path: Path):
+    (tmp_path / "cohort.json").write_text('{"notice": "real men beside an in-silico cohort"}')
+    assert not is_digital(tmp_path)
 
 
 def test_a_patient_made_alone_has_the_same_bytes(cohort_folder: Path, tmp_path: Path):

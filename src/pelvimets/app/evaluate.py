@@ -21,7 +21,6 @@ from pelvimets.evaluation.tables.facts import EXTERNAL
 from pelvimets.io.cohort.evaluation_input import (
     CaseFolders,
     fingerprint,
-    is_digital,
     patients_of,
     read_case_input,
     read_flow,
@@ -31,6 +30,7 @@ from pelvimets.io.cohort.facts import development_facts, facts_of
 from pelvimets.io.cohort.folder import CohortPatient
 from pelvimets.io.cohort.pictures import draw_pictures
 from pelvimets.io.exchange.foreign import own_form
+from pelvimets.io.phantom.record import is_digital
 from pelvimets.io.record.output import check_output, staged_folder
 from pelvimets.io.record.results import CaseStore
 from pelvimets.io.workers import Jobs, each
@@ -82,7 +82,7 @@ def evaluate(
     check_study_extra()
     out = Path(out)
     check_output(out, overwrite=overwrite)
-    if is_digital(request.reference):
+    if is_digital(Path(request.reference)):
         request = replace(request, settings=replace(request.settings, in_silico=True))
     store = CaseStore(out.parent / f".{out.name}.cases")
     with own_form(request.prediction, request.form, request.reference, out) as (folder, notes):

@@ -32,8 +32,6 @@ FLOW_NAME = "flow.csv"
 STRUCTURES_NAME = "structures.json"
 """What the program of a foreign prediction draws, by sequence."""
 FLOW_STEPS = ("screened", "excluded", "included")
-_COHORT_RECORD = "cohort.json"
-_IN_SILICO = "in-silico"  # in the notice of its record
 _KINDS = {
     "reference_bones": ("reference", "bones"),
     "prediction_bones": ("prediction", "bones"),
@@ -100,16 +98,6 @@ def patients_of(folder: Path) -> tuple[tuple[CohortPatient, ...], bool]:
             "<patient>/dwi_lesions.nii.gz",
         )
     return tuple(CohortPatient(path.name, path) for path in found), False
-
-
-def is_digital(folder: Path) -> bool:
-    """Whether a cohort says of itself that its patients are digital."""
-    path = Path(folder) / _COHORT_RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and _IN_SILICO in str(record.get("notice", ""))
 
 
 def read_flow(folder: Path) -> tuple[FlowRow, ...]:

@@ -63,6 +63,15 @@ def open_cohort_folder(folder: Path, order: dict[str, Any]) -> None:
     write_json(path, order)
 
 
+def is_digital(folder: Path) -> bool:
+    """Whether a cohort was made of digital patients: its record holds the order."""
+    try:
+        order = read_record(folder / COHORT_RECORD).get("order")
+    except CohortError:
+        return False
+    return isinstance(order, dict) and "population" in order
+
+
 def refuse_unseen(folder: Path) -> None:
     """Refuse a cohort of people on whom nothing may be trained, tuned or selected.
 
