@@ -31,7 +31,7 @@ from pelvimets.io.nifti.pairs import PairsOptions
 from pelvimets.io.phantom.study import write_phantom_study
 from pelvimets.io.study import open_study
 from pelvimets.labels import FurtherInput, Sequence
-from pelvimets.model.bundle import load_segmenter
+from pelvimets.model.bundle import bundle_info, load_segmenter
 from pelvimets.model_development.annotations import annotation_notes
 from pelvimets.model_development.samples import prepare_cohort, sample_store
 from pelvimets.model_development.train import run_settings
@@ -107,6 +107,9 @@ def test_from_a_cohort_to_a_result(cohort: Path, settings_file: Path, tmp_path: 
     assert of_p0["further_inputs"] == record["further_inputs"]
     plain = ["predict", "--dwi", patient / "dwi.nii.gz", both[0], "-o", tmp_path / "plain"]
     assert "Dixon fat not read: the networks of first" in run(*plain)
+    assert bundle_info(bundle).inputs == ("fat", "stir")
+    export = ["export", "monai", str(bundle), "-o", str(tmp_path / "monai")]
+    assert "sees further images" in str(CliRunner().invoke(app, export).exception)
     write_further(tmp_path, "fat", AWAY)
     moved = [*images, f"--input=fat={tmp_path / 'fat.nii.gz'}", "-o", str(tmp_path / "moved")]
     failed = CliRunner().invoke(app, ["predict", *map(str, moved)])
