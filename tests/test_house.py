@@ -14,6 +14,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "pelvimets"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES, MOST_BODY, MOST_ARGUMENTS = 400, 40, 6
+APP_LINES = 2500
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _OPENING = {"open", "read_text", "read_bytes", "write_text", "write_bytes"}
@@ -150,6 +151,12 @@ def test_modules_and_functions_are_short() -> None:
     found = {fault for path in MODULES for fault in faults(path)}
     assert found - set(LONGER) == set(), "make it shorter, or make a record of what is one"
     assert set(LONGER) - found == set(), "mended: strike it off the list"
+
+
+def test_app_is_composition_and_stays_small() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (PACKAGE / "app").glob("*.py")]
+    lines = sum(len(text.splitlines()) for text in texts)
+    assert lines <= APP_LINES, "what is no composition belongs into core, evaluation, io, ..."
 
 
 def test_files_are_opened_in_io_alone() -> None:

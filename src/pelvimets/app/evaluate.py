@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pelvimets import __version__
 from pelvimets.app.evaluation_output import write_evaluation
 from pelvimets.core.progress import Progress, silent
-from pelvimets.errors import CohortError, InputError
+from pelvimets.errors import InputError
 from pelvimets.evaluation.checks import Problem, Weight, check_flow, check_splits
 from pelvimets.evaluation.extra import check_study_extra
 from pelvimets.evaluation.measured import Measured, absent
@@ -21,10 +21,12 @@ from pelvimets.evaluation.tables.facts import EXTERNAL
 from pelvimets.io.cohort.evaluation_input import (
     CaseFolders,
     fingerprint,
+    on_both_sides,
     patients_of,
     read_case_input,
     read_flow,
     run_record_of,
+    splits_of_models,
 )
 from pelvimets.io.cohort.facts import development_facts, facts_of
 from pelvimets.io.cohort.folder import CohortPatient
@@ -123,7 +125,7 @@ def measure_cohort(
     listed, _ = patients_of(request.reference)
     chosen = _chosen(request, listed)
     present = {p.key for p in patients_of(request.prediction)[0] if p.folder.is_dir()}
-    folders = _common(request, chosen, present)
+    folders = on_both_sides(chosen, Path(request.prediction), present)
     where = [(p.key, p.folder.is_dir()) for p in chosen]
     problems, excluded = absent(where, {p.key for p in listed}, present)
     cases, unmeasured = _measure_all(folders, request.settings, store, jobs, progress)
@@ -158,39 +160,9 @@ def _chosen(request: EvaluationRequest, listed: Sequence[CohortPatient]) -> list
             got=request.split,
             remedy=f"The table has {sorted({str(p.split) for p in listed})}",
         )
-    splits = _splits_of_models(request.trained_on or {}, chosen)
+    splits = splits_of_models(request.trained_on or {}, chosen)
     check_splits(splits, [patient.key for patient in chosen])
     return chosen
-
-
-def _splits_of_models(
-    trained_on: Mapping[str, Path], chosen: Sequence[CohortPatient]
-) -> dict[str, dict[str, str]]:
-    splits: dict[str, dict[str, str]] = {}
-    for model, folder in trained_on.items():
-        table, named = patients_of(folder)
-        if not named:
-            raise CohortError("A training cohort needs its patients.csv", got=folder)
-        splits[model] = {p.key: str(p.split) for p in table if p.split is not None}
-    for model in ("bones", "lesions"):
-        own = {p.key: p.details.get(f"split_{model}", "").lower() for p in chosen}
-        if any(own.values()):
-            splits.setdefault(model, {}).update({k: v for k, v in own.items() if v})
-    return splits
-
-
-def _common(
-    request: EvaluationRequest, chosen: Sequence[CohortPatient], present: Collection[str]
-) -> list[CaseFolders]:
-    """The patients that lie on both sides."""
-    both = [p for p in chosen if p.key in present and p.folder.is_dir()]
-    if not both:
-        raise InputError(
-            "Prediction and reference have no patient in common",
-            got=f"{len(present)} predicted, {len(chosen)} in the reference",
-            remedy="Name the folders of both after the patients of the reference",
-        )
-    return [CaseFolders(p.key, p.folder, Path(request.prediction) / p.key) for p in both]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
@@ -98,6 +98,45 @@ def patients_of(folder: Path) -> tuple[tuple[CohortPatient, ...], bool]:
             "<patient>/dwi_lesions.nii.gz",
         )
     return tuple(CohortPatient(path.name, path) for path in found), False
+
+
+def splits_of_models(
+    trained_on: Mapping[str, Path], chosen: Collection[CohortPatient]
+) -> dict[str, dict[str, str]]:
+    """Where each model had each patient: of the tables it was trained on, and of this one.
+
+    Raises:
+        CohortError: if a training cohort has no table.
+    """
+    splits: dict[str, dict[str, str]] = {}
+    for model, folder in trained_on.items():
+        table, named = patients_of(folder)
+        if not named:
+            raise CohortError("A training cohort needs its patients.csv", got=folder)
+        splits[model] = {p.key: str(p.split) for p in table if p.split is not None}
+    for model in ("bones", "lesions"):
+        own = {p.key: p.details.get(f"split_{model}", "").lower() for p in chosen}
+        if any(own.values()):
+            splits.setdefault(model, {}).update({k: v for k, v in own.items() if v})
+    return splits
+
+
+def on_both_sides(
+    chosen: Collection[CohortPatient], prediction: Path, present: Collection[str]
+) -> list[CaseFolders]:
+    """The patients of the reference that are predicted, too.
+
+    Raises:
+        InputError: if there is none.
+    """
+    both = [p for p in chosen if p.key in present and p.folder.is_dir()]
+    if not both:
+        raise InputError(
+            "Prediction and reference have no patient in common",
+            got=f"{len(present)} predicted, {len(chosen)} in the reference",
+            remedy="Name the folders of both after the patients of the reference",
+        )
+    return [CaseFolders(p.key, p.folder, prediction / p.key) for p in both]
 
 
 def read_flow(folder: Path) -> tuple[FlowRow, ...]:
