@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.own_patients import Study, figures, kept, parser_of, study_of
 from pelvimets.core.disagreement import disagreement_cm3
+from pelvimets.core.lesions import near_bone
 from pelvimets.core.segmentation import lesion_probability
 from pelvimets.io.cohort.folder import read_cohort
 from pelvimets.io.nifti.files import read_nifti
@@ -76,8 +77,9 @@ def disagreement(study: Study, key: str, networks: list[OpenVinoSegmenter]) -> f
     patient = read_cohort(study.cohort).patient(key)
     image = read_nifti(patient.image_path(study.sequence))
     bones = image.with_array(study.bones_of(patient).array.astype(np.uint8))
+    near = near_bone(bones, study.shipped.settings.lesions.bone_margin_mm)
     read: Callable[[OpenVinoSegmenter], np.ndarray] = lambda own: (  # noqa: E731
-        lesion_probability(image, bones, study.sequence, own).array
+        lesion_probability(image, bones, study.sequence, own).array * near
     )
     return disagreement_cm3([read(own) for own in networks], image.geometry.voxel_volume_mm3 / 1000)
 

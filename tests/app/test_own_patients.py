@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError
 from pelvimets.io.nifti.files import write_nifti
@@ -71,3 +72,38 @@ def test_patients_on_whom_networks_disagree_come_first(
     (cohort / "patients.csv").write_text("patient,split\nb,train\nc,test\n")
     with pytest.raises(CohortError, match="Every patient"):
         next_to_annotate(cohort, Path("first"))
+
+
+def test_what_networks_say_far_from_bone_counts_for_nothing(
+    known_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were never taught there; here they say the same everywhere, and a part is bone."""
+    (tmp_path / "a").mkdir()
+    grid = Geometry.from_axes((24, 40, 40), (4.0, 2.0, 2.0))
+    write_nifti(tmp_path / "a" / "dwi.nii.gz", image(grid, np.random.default_rng(0)))
+    (tmp_path / "patients.csv").write_text("patient\na\n")
+    says = [
+        lambda channels, value=value: np.full((1, *channels.shape[1:]), value, np.float32)
+        for value in (0.1, 0.9)
+    ]
+
+    def measured(share: float) -> float:
+        def bones(channels):
+            answer = np.zeros((9, *channels.shape[1:]), np.float32)
+            answer[0] = 1
+            part = slice(0, round(share * channels.shape[-1]))
+            answer[0, ..., part], answer[3, ..., part] = 0, 1
+            return answer
+
+        segmenter = OpenVinoSegmenter(
+            "own 1",
+            known_study.segmenter.settings,
+            bones=dict.fromkeys(Sequence, bones),  # type: ignore[arg-type]
+            lesions=dict.fromkeys(Sequence, Ensemble(tuple(says))),  # type: ignore[arg-type]
+            weights_sha256="",
+        )
+        monkeypatch.setattr(LOADED, lambda bundle: segmenter)
+        return next_to_annotate(tmp_path, Path("first"))[0].disagreement
+
+    whole, part = measured(1.0), measured(0.25)
+    assert 0.2 < part / whole < 0.4  # a quarter, and the margin beside it

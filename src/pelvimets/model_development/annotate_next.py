@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pelvimets.core.disagreement import disagreement_cm3
+from pelvimets.core.lesions import near_bone
 from pelvimets.core.progress import Progress, silent
 from pelvimets.core.segmentation import lesion_probability, segment_bones
 from pelvimets.core.segmenter import wanted_by
@@ -116,4 +117,6 @@ def _candidate(
 def _probability(
     image: Volume, bones: Volume, sequence: Sequence, member: OpenVinoSegmenter
 ) -> np.ndarray:
-    return lesion_probability(image, bones, sequence, member).array
+    """Where a lesion may lie; what a network says elsewhere was never taught and is not read."""
+    found = lesion_probability(image, bones, sequence, member).array
+    return found * near_bone(bones, member.settings.lesions.bone_margin_mm)
