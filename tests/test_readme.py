@@ -16,7 +16,7 @@ from pelvimets.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
-    [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "tools/recipes/README.md"]
+    [ROOT / "README.md", *(ROOT / "docs").glob("**/*.md"), ROOT / "tools/recipes/README.md"]
 )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import pytest
 from pelvimets.core.findings import Findings
 from pelvimets.errors import InputError
 
-NOTEBOOK = Path(__file__).parents[1] / "docs" / "tutorial" / "from_study_to_findings.ipynb"
+TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial"
+NOTEBOOK, SCRIPT = TUTORIAL / "from_study_to_findings.ipynb", TUTORIAL / "thirty_patients.sh"
 
 
 def code_cells() -> list[str]:
@@ -50,3 +53,16 @@ def test_the_notebook_is_kept_without_outputs() -> None:
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     assert all(not cell.get("outputs") for cell in cells)
     assert all(ast.parse(cell) for cell in code_cells())
+
+
+def test_the_page_of_thirty_patients_says_what_its_script_does(tmp_path: Path) -> None:
+    recorder = tmp_path / "recorder"
+    recorder.write_text('#!/bin/sh\necho "pelvimets $*" >> "$RECORD"\n')
+    recorder.chmod(0o755)
+    record = tmp_path / "record.txt"
+    where = {"PELVIMETS": str(recorder), "RECORD": str(record), "PYTHON": "true"}
+    command = ["sh", str(SCRIPT), str(tmp_path / "tutorial")]
+    subprocess.run(command, env={**os.environ, **where}, check=True, capture_output=True)
+    page = (TUTORIAL / "thirty_patients.md").read_text(encoding="utf-8").splitlines()
+    told = [line.strip() for line in page if line.startswith("    pelvimets ")]
+    assert record.read_text().splitlines() == told and len(told) == 14
