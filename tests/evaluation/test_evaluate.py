@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from synthetic_cohort import GRIDS, balls_on, write_cohort
 
-from pelvimets.app.evaluate import evaluate, measure_cohort
+from pelvimets.app.evaluate import evaluate, measure_cohort, read_out_of_fold
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
@@ -517,6 +517,14 @@ def test_mixed_splits_contradicting_stages_and_open_sums_are_warned_of(bare, tmp
     assert (None, "mixed splits") in named
     assert ("p01", "stage contradicts lesions") in named
     assert (None, "counts do not add up") in named
+    request = EvaluationRequest(prediction, reference, QUICK)
+    assert not read_out_of_fold(measure_cohort(request, CaseStore(tmp_path / "store")))
+    for folder in (path for path in prediction.iterdir() if path.is_dir()):
+        (folder / "run.json").write_text('{"out_of_fold": true}')
+    found = measure_cohort(request, CaseStore(tmp_path / "store"))
+    about = About(problems=found.problems, out_of_fold=read_out_of_fold(found))
+    named = problems_of(summarise_cohort(found.cases, found.facts, QUICK, about))
+    assert about.out_of_fold and (None, "mixed splits") not in named
 
 
 def test_binary_scores_are_warned_of(bare, tmp_path):

@@ -101,12 +101,19 @@ def evaluate(
             problems=measured.problems,
             title=request.title,
             external=request.external,
+            out_of_fold=read_out_of_fold(measured),
         ),
     )
     with staged_folder(out, overwrite=overwrite) as work:
         write_evaluation(work, results, measured, store, figures=request.figures)
     store.clear()
     return Evaluated(results, out / "report.html")
+
+
+def read_out_of_fold(measured: Measured) -> bool:
+    """Whether all predictions say that their networks did not learn from the patient."""
+    records = measured.records
+    return bool(records) and all((record or {}).get("out_of_fold") is True for record in records)
 
 
 def _foreign_problems(notes: Sequence[str]) -> list[Problem]:

@@ -111,6 +111,7 @@ def write_run(
     record = run_record(result.study, reading.segmenter, clock, created, budget)
     record |= {"small_tiles": options.small_tiles, "precision": options.precision.value}
     record |= {"device": {"name": reading.device.value, "model": device_name(reading.device)}}
+    record |= {"out_of_fold": options.out_of_fold}
     record |= {"labelmap": options.labelmap, "rtstruct": options.rtstruct}
     record |= {"failed_outputs": list(failed)}
     write_json(work / RECORD_NAME, record)

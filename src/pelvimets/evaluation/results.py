@@ -152,6 +152,7 @@ class About:
             that were measured.
         development: Further patients that each model was developed on, for the same table.
         problems: Found before.
+        out_of_fold: Whether each was read by networks that did not learn from him.
     """
 
     title: str = "Evaluation"
@@ -159,6 +160,7 @@ class About:
     all_facts: Ordered[PatientFacts] | None = None
     development: Mapping[str, Ordered[PatientFacts]] = field(default_factory=dict)
     problems: Ordered[Problem] = ()
+    out_of_fold: bool = False
 
 
 def summarise_cohort(
@@ -185,7 +187,7 @@ def summarise_cohort(
     found = [
         *about.problems,
         *checks.case_problems(cases),
-        *checks.check_split_column(completed),
+        *(() if about.out_of_fold else checks.check_split_column(completed)),
         *checks.check_stages(completed),
         *checks.check_sums(completed, None),
         *checks.check_classes(completed),
