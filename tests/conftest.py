@@ -24,6 +24,8 @@ SLOW_MODULES = {
     *("test_dicom_wobble", "test_dicom_lost", "test_dicom_spread", "test_dicom_stations"),
     *("test_variants", "test_run", "test_search", "test_search_server", "test_phantom_samples"),
     *("test_calibration", "test_output", "test_statistics", "test_nnunet", "test_study"),
+    *("test_fitting", "test_workers", "test_dependencies", "test_pdf", "test_drawn_networks"),
+    *("test_torchscript", "test_dicom_values"),
 }
 """Simulate, train, start other programs or browsers: ``make quick`` leaves them out."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,13 @@ def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def functions(path: Path) -> Iterator[Function]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -90,7 +96,7 @@ def faults(path: Path) -> Iterator[str]:
 
 def opened(path: Path) -> Iterator[str]:
     """Where a module opens files: ``open(...)``, ``path.read_text()``, ``path.open()``, ..."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Call):
             called = node.func
             method = called.attr if isinstance(called, ast.Attribute) else ""
@@ -100,7 +106,7 @@ def opened(path: Path) -> Iterator[str]:
 
 def imported(path: Path, modules: set[str]) -> set[str]:
     """Modules of the package that a module imports when it runs, anywhere in it."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     typed = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n)]
     left_out = {id(inner) for block in typed for inner in ast.walk(block)}
     found = set()
@@ -131,7 +137,7 @@ def test_what_is_imported_is_there() -> None:
     gone = [
         f"{name_of(path)}: {node.module}"
         for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ImportFrom)
         and (node.module or "").split(".")[0] == "pelvimets"
         and (node.module or "").removeprefix("pelvimets").lstrip(".") not in there
