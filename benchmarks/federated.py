@@ -1,6 +1,6 @@
 """Three hospitals train one network without sharing images: against pooled, against each alone.
 
-    python -m benchmarks.federated COHORTS [--out build/federated] [--epochs 8] [--write]
+    python -m benchmarks.federated COHORTS [--out build/federated] [--epochs 24] [--write]
 
 The paper's three scanners are the sites. COHORTS gets a digital cohort of each (in silico), unless
 it is there; of each the first two thirds are learned from, the others measured on. Five small
@@ -35,10 +35,10 @@ SETTINGS: dict[str, Any] = {
     "grid": {"spacing_mm": [6, 5, 5], "multiple_of": [4, 8, 8]},
     "sample_grid": {"spacing_mm": [6, 3, 3], "multiple_of": [1, 1, 1]},
     "stages": [{"until": 1.0, "spacing_mm": [6, 5, 5], "shape": [24, 48, 48], "batch": 2}],
-    "steps_per_epoch": 20,
-    "validate_every": 2,
-    "average_decay": 0.98,
-    "warmup_steps": 20,
+    "steps_per_epoch": 60,
+    "validate_every": 4,
+    "average_decay": 0.99,
+    "warmup_steps": 50,
     "learning_rate": 4e-3,
     "precision": "32-true",
 }
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/federated"))
     parser.add_argument("--task", choices=["bones", "lesions"], default="bones")
     parser.add_argument("--patients", type=int, default=12, help="of each scanner")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     out = options.out.absolute()
