@@ -41,7 +41,7 @@ from pelvimets.core.follow_up.matching import Fate, Matched, TimePoint, match
 from pelvimets.core.follow_up.registration import values_at
 from pelvimets.core.follow_up.settings import MatchSettings
 from pelvimets.core.geometry import Geometry
-from pelvimets.core.measure import measure
+from pelvimets.core.measure import Origin, measure
 from pelvimets.core.resample import resample_labels
 from pelvimets.core.volume import Volume
 from pelvimets.io.nifti.files import read_nifti
@@ -109,9 +109,7 @@ def time_point(
         LesionMasks.of(lesions, sure),
         None,
         LesionSettings(),
-        patient_key="digital",
-        bundle="truth",
-        uid_seed=title,
+        Origin("digital", "truth", uid_seed=title),
     )
     return TimePoint(title, findings, bones, lesions)
 

@@ -23,13 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from pelvimets.app.predict import process_study
-from pelvimets.core.progress import silent
+from pelvimets.core.pipeline import process_study
 from pelvimets.core.resample import prepare, resample_labels
 from pelvimets.evaluation.measures.overlap import dice
 from pelvimets.io.nifti.files import read_nifti
 from pelvimets.io.nifti.study import read_nifti_study
-from pelvimets.io.record.stages import StageClock
 from pelvimets.labels import Bone, Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.engine import NetworkFiles
@@ -64,7 +62,7 @@ def read(study: Path, segmenter: OpenVinoSegmenter) -> Any:
     images = {s.value: study / f"{s}.nii.gz" for s in Sequence}
     adc = study / "adc.nii.gz"
     opened = read_nifti_study(**images, adc=adc if adc.is_file() else None)
-    return process_study(opened, segmenter, StageClock(silent, 0))
+    return process_study(opened, segmenter)
 
 
 def noted(networks: list[OpenVinoNetwork]) -> dict[int, list[Any]]:
