@@ -99,11 +99,12 @@ def test_killed_over_and_over_between_two_orthancs(study, tmp_path, monkeypatch)
     rng = random.Random(3)
     port = free_port()
     known = {"us": {"AET": "PELVIMETS", "Host": "127.0.0.1", "Port": port}}
+    asked = {"DicomModalities": known, "DicomAet": "SENDER", "DicomAlwaysAllowMove": True}
     homes = [tmp_path / "scanner", tmp_path / "pacs"]
     for home in homes:
         home.mkdir()
     with (
-        running_orthanc(homes[0], DicomModalities=known, DicomAet="SENDER") as scanner,
+        running_orthanc(homes[0], **asked) as scanner,
         running_orthanc(homes[1]) as pacs,
         a_listener(
             tmp_path / "work", send_to=[pacs.address], port=port, quiet_seconds=6.0

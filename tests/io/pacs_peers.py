@@ -88,7 +88,6 @@ def settings(folder: Path, plugin: Path, http: int, dicom: int) -> dict:
         "AuthenticationEnabled": False,
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowGet": True,
-        "DicomAlwaysAllowMove": True,
         "DicomAlwaysAllowStore": True,
         "OverwriteInstances": False,
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
