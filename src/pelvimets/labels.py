@@ -30,6 +30,14 @@ class Sequence(StrEnum):
         return {"dwi": "DWI", "t1": "T1 in phase"}[self.value]
 
 
+class Readers(StrEnum):
+    """What becomes of several readers' masks of one image."""
+
+    REFUSE = "refuse"
+    CONSENSUS = "consensus"
+    ALL = "all"
+
+
 class FurtherInput(StrEnum):
     """Further images of the same patient that a network may see beside DWI or T1."""
 

@@ -15,12 +15,12 @@ from pelvimets.core.judged import UNJUDGED_BONE, UNJUDGED_LESION, Judged
 from pelvimets.core.volume import Volume
 from pelvimets.errors import BundleError, CohortError, InputError
 from pelvimets.io.cohort.folder import Case, read_case, read_cohort
-from pelvimets.io.cohort.rules import ImportRules, Readers
+from pelvimets.io.cohort.rules import ImportRules
 from pelvimets.io.exchange.nnunet import NnunetOptions
 from pelvimets.io.exchange.nnunet_export import Kind, NnunetOrder
 from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.nifti.pairs import PairsOptions
-from pelvimets.labels import HIP_BONE, Bone, Sequence
+from pelvimets.labels import HIP_BONE, Bone, Readers, Sequence
 from pelvimets.requests.exchange import ImportJob
 from tests.io.exchange_samples import GRIDS, image, write_dataset
 

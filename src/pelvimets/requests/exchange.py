@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pelvimets.errors import SettingsError
+from pelvimets.labels import Readers
 from pelvimets.options import Request, group, option
 
 if TYPE_CHECKING:
@@ -36,14 +37,6 @@ class MissingBones(StrEnum):
 
     REFUSE = "refuse"
     LEAVE = "leave"
-
-
-class ReadersName(StrEnum):
-    """What becomes of several masks of one image."""
-
-    REFUSE = "refuse"
-    CONSENSUS = "consensus"
-    ALL = "all"
 
 
 def named_slots(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -158,8 +151,8 @@ class Annotations(Request):
         metavar="NAMES",
     )
     ignore: tuple[int, ...] = option("Value of voxels that nobody judged. Repeatable.", default=())
-    readers: ReadersName = option(
-        "Several masks of one image: what most say, or all of them.", default=ReadersName.REFUSE
+    readers: Readers = option(
+        "Several masks of one image: what most say, or all of them.", default=Readers.REFUSE
     )
     leave_out: tuple[str, ...] = option("Leave one out. Repeatable.", default=(), metavar="PATIENT")
     resample_masks: bool = option(
@@ -188,7 +181,7 @@ class Annotations(Request):
             InputError: if a structure is unknown.
         """
         from pelvimets.core.judged import structure_names
-        from pelvimets.io.cohort.rules import ImportRules, Readers
+        from pelvimets.io.cohort.rules import ImportRules
 
         from_values = self.annotated == _FROM_VALUES
         named = None if self.annotated is None or from_values else self.annotated.split(",")
@@ -198,7 +191,7 @@ class Annotations(Request):
             unjudged=frozenset(self.ignore),
             leave_out=self.leave_out,
             resample=self.resample_masks,
-            readers=Readers(self.readers.value),
+            readers=self.readers,
         )
 
 

@@ -5,23 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from pelvimets.core.judged import structure_names
 from pelvimets.errors import CohortError, InputError
 from pelvimets.io.cohort.plan import KINDS, ImageSource, ImportPlan, MaskSource, PlannedPatient
-from pelvimets.labels import UNIONS
+from pelvimets.labels import UNIONS, Readers
 
 ANNOTATED_COLUMN = "annotated"
 """Column of the table of patients that names the structures drawn in each, by spaces or ';'."""
-
-
-class Readers(StrEnum):
-    """What becomes of several masks of one image."""
-
-    REFUSE = "refuse"
-    CONSENSUS = "consensus"
-    ALL = "all"
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from pelvimets.errors import CohortError, InputError
 from pelvimets.io.cohort.folder import TABLE_NAME, CohortPatient
 from pelvimets.io.cohort.importing import check_masks, check_names, person_of, read_table
 from pelvimets.io.cohort.plan import ImageSource, ImportPlan, MaskSource, PlannedPatient
-from pelvimets.io.cohort.rules import ImportRules, Readers
+from pelvimets.io.cohort.rules import ImportRules
 from pelvimets.io.exchange.nnunet_dataset import NnunetCase, NnunetDataset, read_nnunet
-from pelvimets.labels import FurtherInput, Sequence, Split
+from pelvimets.labels import FurtherInput, Readers, Sequence, Split
 
 _CASE_SUFFIX = re.compile(r"[-_](dwi|t1)$", re.IGNORECASE)
 

@@ -23,9 +23,9 @@ from pelvimets.io.cohort.importing import (
     read_table,
 )
 from pelvimets.io.cohort.plan import KINDS, ImageSource, ImportPlan, MaskSource, PlannedPatient
-from pelvimets.io.cohort.rules import ImportRules, Readers
+from pelvimets.io.cohort.rules import ImportRules
 from pelvimets.io.nifti.files import SUFFIXES
-from pelvimets.labels import FurtherInput, Sequence
+from pelvimets.labels import FurtherInput, Readers, Sequence
 
 FURTHER = tuple(kind.value for kind in FurtherInput if kind is not FurtherInput.ADC)
 SLOTS = ("dwi", "t1", "adc", *FURTHER, *(f"{s}_{kind}" for s in Sequence for kind in KINDS))
