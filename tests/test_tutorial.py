@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 
 from pelvimets.core.findings import Findings
 from pelvimets.errors import InputError
+from pelvimets.io.cohort.folder import read_cohort
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial"
 NOTEBOOK, SCRIPT = TUTORIAL / "from_study_to_findings.ipynb", TUTORIAL / "thirty_patients.sh"
+FOLD_RUNS = ("runs/fold-1", "runs/fold-2", "runs-t1/fold-1", "runs-t1/fold-2", "runs-lesions-only")
 
 
 def code_cells() -> list[str]:
@@ -66,3 +69,29 @@ def test_the_page_of_thirty_patients_says_what_its_script_does(tmp_path: Path) -
     page = (TUTORIAL / "thirty_patients.md").read_text(encoding="utf-8").splitlines()
     told = [line.strip() for line in page if line.startswith("    pelvimets ")]
     assert record.read_text().splitlines() == told and len(told) == 14
+
+
+@pytest.mark.slow
+def test_the_path_of_thirty_patients_runs_with_six(tmp_path: Path) -> None:
+    size = {"PATIENTS": "6", "SEED": "189", "FOLDS": "2", "MINUTES": "0.1", "JOBS": "1"}
+    how = {"PELVIMETS": f"{sys.executable} -m pelvimets", "PYTHON": sys.executable}
+    folder = tmp_path / "six"
+    command = ["sh", str(SCRIPT), str(folder)]
+    done = subprocess.run(
+        command,
+        env={**os.environ, **size, **how, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-3000:]
+    assert "Traceback" not in said
+    assert "1 patients without masks of the lesions left out" in said
+    cohort = read_cohort(folder / "cohort")
+    assert len(cohort.patients) == 6
+    assert all((folder / run / "best.ckpt").is_file() for run in FOLD_RUNS)
+    card = (folder / "calibrated" / "model_card.md").read_text(encoding="utf-8")
+    assert "out of fold" in card and "predicted" in card
+    assert (folder / "evaluation" / "report.html").is_file()
+    assert len(list((folder / "predictions").glob("p*/findings.json"))) == 6

@@ -189,5 +189,23 @@ def test_patients_without_a_candidate_are_ranked_by_what_is_faint() -> None:
 
 
 def test_too_few_candidates_are_refused_with_a_remedy() -> None:
-    with pytest.raises(CohortError, match=r"Too few candidates.*at least 8"):
+    with pytest.raises(CohortError, match=r"Too few candidates.*DWI: .*T1 .*at least 8"):
         fit_reading({Drawing(0.5): cohort(3)}, LesionSettings())
+
+
+def test_a_sequence_with_too_few_candidates_keeps_its_networks_score() -> None:
+    few = tuple(
+        replace(case, candidates=tuple(c for c in case.candidates if c.right))
+        if case.sequence is Sequence.T1
+        else case
+        for case in cohort()
+    )
+    fitted = fit_reading({Drawing(0.5): few}, LesionSettings())
+    assert fitted.settings.dwi.evidence is not None and fitted.settings.t1.evidence is None
+    assert fitted.settings.t1.decides
+    right = sum(c.right for case in few if case.sequence is Sequence.T1 for c in case.candidates)
+    assert fitted.record["unweighed"] == {"t1": {"right": right, "false": 0}}
+    card = model_card(
+        {"name": "n", "version": "1", "calibration": {**fitted.record, "cohort": "c"}}
+    )
+    assert f"({right} right, 0 false): scores there are the network's own" in card

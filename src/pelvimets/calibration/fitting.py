@@ -110,14 +110,25 @@ class _Weighed:
 def fit_reading(cases: CasesByDrawing, settings: LesionSettings) -> Fitted:
     """Choose threshold, weights, smallest score and operating point.
 
+    A sequence with too few right or false candidates keeps the network's own score; the record
+    counts them under ``unweighed``.
+
     Args:
         cases: Candidates by how they are drawn.
         settings: Of the bundle so far.
 
     Raises:
-        CohortError: if there are too few right or false candidates on a sequence.
+        CohortError: if there are too few right or false candidates on every sequence.
     """
-    weighed = {s: _best_weighed(cases, s) for s in Sequence if _read(cases, s)}
+    read = [s for s in Sequence if _read(cases, s)]
+    weighed = {s: best for s in read if (best := _best_weighed(cases, s))}
+    unweighed = {s: _most_candidates(cases, s) for s in read if s not in weighed}
+    if not weighed:
+        raise CohortError(
+            "Too few candidates to weigh the evidence",
+            got="; ".join(f"{s.title}: {n} right, {m} false" for s, (n, m) in unweighed.items()),
+            remedy=f"Give a cohort with at least {FEWEST} of each on a sequence",
+        )
     cut = best_cut(list(weighed.values()))
     weak = tuple(s for s, own in weighed.items() if f1([own], cut) < WEAK_F1)
     deciding = [own for s, own in weighed.items() if s not in weak] or list(weighed.values())
@@ -135,7 +146,7 @@ def fit_reading(cases: CasesByDrawing, settings: LesionSettings) -> Fitted:
             for s in Sequence
         }
     )
-    return Fitted(fitted, _record(cases, weighed, fitted))
+    return Fitted(fitted, _record(cases, weighed, unweighed, fitted))
 
 
 def _read(cases: CasesByDrawing, sequence: Sequence) -> bool:
@@ -146,20 +157,26 @@ def _own(cases: tuple[CandidateCase, ...], sequence: Sequence) -> tuple[Candidat
     return tuple(case for case in cases if case.sequence is sequence)
 
 
-def _best_weighed(cases: CasesByDrawing, sequence: Sequence) -> _Weighed:
+def _best_weighed(cases: CasesByDrawing, sequence: Sequence) -> _Weighed | None:
     """The sequence drawn in the way whose weighed candidates reach the best F1.
 
-    Ways with too few candidates to weigh are passed over, unless all have.
+    Ways with too few candidates to weigh are passed over; None if all have.
     """
     own = {way: _own(found, sequence) for way, found in cases.items()}
-    enough = {way: found for way, found in own.items() if _enough(found)} or own
-    weighed = [_weigh(sequence, way, found) for way, found in enough.items()]
-    return max(weighed, key=lambda one: f1([one], best_cut([one])))
+    weighed = [
+        _weigh(way, found) for way, found in own.items() if min(_right_and_false(found)) >= FEWEST
+    ]
+    return max(weighed, key=lambda one: f1([one], best_cut([one])), default=None)
 
 
-def _enough(cases: tuple[CandidateCase, ...]) -> bool:
+def _right_and_false(cases: tuple[CandidateCase, ...]) -> tuple[int, int]:
     right = [candidate.right for case in cases for candidate in case.candidates]
-    return FEWEST <= sum(right) <= len(right) - FEWEST
+    return sum(right), len(right) - sum(right)
+
+
+def _most_candidates(cases: CasesByDrawing, sequence: Sequence) -> tuple[int, int]:
+    """Right and false ones, drawn in the way that comes nearest to enough of both."""
+    return max((_right_and_false(_own(found, sequence)) for found in cases.values()), key=min)
 
 
 def _dice(cases: tuple[CandidateCase, ...]) -> float:
@@ -167,15 +184,9 @@ def _dice(cases: tuple[CandidateCase, ...]) -> float:
     return float(2 * both / max(found + truth, 1))
 
 
-def _weigh(sequence: Sequence, way: Drawing, cases: tuple[CandidateCase, ...]) -> _Weighed:
+def _weigh(way: Drawing, cases: tuple[CandidateCase, ...]) -> _Weighed:
     found = [(n, c) for n, case in enumerate(cases) for c in case.candidates]
     right = np.array([c.right for _, c in found], dtype=bool)
-    if not _enough(cases):
-        raise CohortError(
-            f"Too few candidates on {sequence.title} to weigh the evidence",
-            got=f"{int(right.sum())} right, {int((~right).sum())} false",
-            remedy=f"Give a cohort with at least {FEWEST} of each",
-        )
     owner = np.array([n for n, _ in found])
     persons = {name: n for n, name in enumerate(dict.fromkeys(case.person for case in cases))}
     person = np.array([persons[cases[n].person] for n in owner])
@@ -256,6 +267,7 @@ def operating_point(weighed: list[_Weighed], smallest: float) -> float:
 def _record(
     cases: CasesByDrawing,
     weighed: dict[Sequence, _Weighed],
+    unweighed: dict[Sequence, tuple[int, int]],
     settings: LesionSettings,
 ) -> dict[str, Any]:
     return {
@@ -263,6 +275,7 @@ def _record(
         "smallest_score": settings.smallest_score,
         "operating_point": settings.operating_point,
         "weak_sequences": tuple(s.value for s in weighed if not settings.of(s).decides),
+        "unweighed": {s.value: {"right": n, "false": m} for s, (n, m) in unweighed.items()},
         "sequences": {
             s.value: {
                 "threshold": j.weights.threshold,
@@ -329,14 +342,15 @@ def fit_calibration(found: Iterable[FoundPatient], settings: LesionSettings) -> 
         settings: Of the bundle so far; its own joining, if any, is replaced.
 
     Returns:
-        The better of the two by F1 of the lesions; its record holds both under ``joining``.
+        The better of the two by F1 of the lesions, or the one that weighs more sequences; its
+        record holds both under ``joining``.
     """
     apart = _joined(settings, {})
     together = _joined(apart, _joints(found, settings.bone_margin_mm))
     if together == apart:
         return fit_reading(candidate_cases(found, apart), apart)
     fitted = [fit_reading(candidate_cases(found, own), own) for own in (apart, together)]
-    best = max(fitted, key=lambda own: own.f1)
+    best = max(fitted, key=lambda own: (len(own.sums), own.f1))
     joining = {"apart": fitted[0].sums, "together": fitted[1].sums, "joined": best is fitted[1]}
     return replace(best, record={**best.record, "joining": joining})
 

@@ -107,6 +107,11 @@ def calibrate(
             f"{sequence}: recall {recall}, precision {precision}, "
             f"ECE of lesion scores {own['lesion_ece']:.3f} (cross-validated)"
         )
+    for sequence, counts in record["unweighed"].items():
+        console.line(
+            f"{sequence}: too few candidates to weigh the evidence ({counts['right']} right, "
+            f"{counts['false']} false); its scores stay the network's own"
+        )
     console.line(f"Bundle: {out}")
 
 

@@ -117,6 +117,7 @@ def _calibration(record: Facts | None) -> list[str]:
         f"Lesions are listed from a score of {record['smallest_score']:g}, and raise the "
         f"suspicion of M1b from {record['operating_point']:g}.",
         *_weak(record),
+        *_unweighed(record.get("unweighed")),
     ]
 
 
@@ -178,6 +179,7 @@ def _joining(joining: Facts | None) -> list[str]:
     rows = [
         (MrSequence(name).title, *(_found(joining[way][name]) for way in ("apart", "together")))
         for name in joining["apart"]
+        if name in joining["together"]
     ]
     head = ("sequence", "each sequence by itself", "both together")
     chosen = "joined" if joining["joined"] else "not joined, since F1 did not gain"
@@ -201,6 +203,15 @@ def _weak(record: Facts) -> list[str]:
     if not weak:
         return []
     return [f"F1 on {' and '.join(weak)} stays below 0.5: lesions seen there alone decide nothing."]
+
+
+def _unweighed(sequences: Facts | None) -> list[str]:
+    """Sequences with too few candidates, which earlier versions refused."""
+    return [
+        f"On {MrSequence(name).title} there were too few candidates to weigh the evidence "
+        f"({own['right']} right, {own['false']} false): scores there are the network's own."
+        for name, own in (sequences or {}).items()
+    ]
 
 
 def _thresholds(own: Facts) -> str:
