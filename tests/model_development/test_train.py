@@ -377,6 +377,22 @@ def test_fine_tuning_measures_first_and_keeps_what_is_better(
             assert torch.equal(weight, first.state_dict()[name])
 
 
+def test_fine_tuning_that_was_broken_off_is_bundled_from_the_best(
+    cohort: Path, small: Path, tmp_path: Path
+) -> None:
+    class Falls(Told):
+        def epoch(self, state: RunState) -> None:
+            raise ConnectionResetError("the machine went away")
+
+    run, fine = tmp_path / "run", tmp_path / "fine"
+    train_run(settings_of("bones", small), TrainRequest("bones", cohort, run, workers=0))
+    request = TrainRequest("bones", cohort, fine, start_from=run, settings=small, workers=0)
+    with pytest.raises(ConnectionResetError):
+        train_run(run_settings(request), request, Falls())
+    assert RunFolder(fine).chosen_checkpoint == fine / "best.ckpt"
+    assert RunFolder(run).chosen_checkpoint == run / "last.ckpt"
+
+
 def test_all_faults_are_listed(cohort: Path, small: Path, tmp_path: Path) -> None:
     bones_of(12)(cohort / "p0")
     cut_image(cohort / "p2")

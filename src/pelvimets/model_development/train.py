@@ -13,7 +13,7 @@ from pelvimets.core.splits import Splits, check_splits
 from pelvimets.errors import CohortError, InputError, listed
 from pelvimets.io.cohort.folder import read_cohort
 from pelvimets.io.phantom.record import phantom_command, refuse_unseen
-from pelvimets.io.record.run_folder import KeepsPictures, RunFolder
+from pelvimets.io.record.run_folder import KeepsRecord, RunFolder
 from pelvimets.io.record.settings_file import read_settings_file
 from pelvimets.labels import LearnedFrom
 from pelvimets.model_development.annotations import annotation_notes, cohort_words
@@ -172,7 +172,7 @@ def _train_run(
     accelerator = accelerator_of(request.device.value)
     settings = _with_precision(settings, folder)
     source = None if request.start_from is None else start_source(request.start_from)
-    shown = KeepsPictures(observer or RunObserver(), folder)
+    shown = KeepsRecord(observer or RunObserver(), folder)
     job = _Job(settings, request, source, shown, splits)
     new = source is not None and not folder.can_go_on
     start = load_start(source, settings, request.from_sequence) if source and new else None
@@ -199,8 +199,6 @@ def _train_run(
     finally:
         if filler is not None:
             filler.terminate()
-    if module.score_before is not None and launched().first:
-        folder.note_begun_with(module.score_before)
     return _summary(module, folder.read_data())
 
 

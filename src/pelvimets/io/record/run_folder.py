@@ -203,8 +203,8 @@ def _part(path: Path) -> int:
 
 
 @dataclass(frozen=True)
-class KeepsPictures(RunObserver):
-    """Passes everything on, and keeps the pictures in the run."""
+class KeepsRecord(RunObserver):
+    """Passes everything on; keeps in the run what it began with, and its pictures."""
 
     observer: RunObserver
     folder: RunFolder
@@ -216,6 +216,11 @@ class KeepsPictures(RunObserver):
     def note(self, line: str) -> None:
         """Pass on."""
         self.observer.note(line)
+
+    def begun_with(self, score: float | None) -> None:
+        """Keep, and pass on."""
+        self.folder.note_begun_with(score)
+        self.observer.begun_with(score)
 
     def step(self, state: RunState) -> None:
         """Pass on."""
