@@ -1,7 +1,8 @@
 # The front door. Needs Python 3.11-3.13 and make; everything else is set up in .venv.
 #   make demo   a digital patient's DICOM study, read into a report
-#   make test   all quality gates and tests
+#   make test   all quality gates, and all tests but the long one
 #   make fuzz   thousands of damaged inputs and killed runs, in some ten minutes
+#   make long   a group's whole path, from nnU-Net's layout to an ensemble, in some ten minutes
 #   make quick  types, lint and the fast tests, in about a minute
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -10,14 +11,17 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
             && echo $$p && break; done)
 DEMO   := out/demo
 
-.PHONY: demo test fuzz quick coverage check docs sbom clean
+.PHONY: demo test long fuzz quick coverage check docs sbom clean
 
 demo: $(VENV)/.base
 	test -d $(DEMO)/patient || $(BIN)/pelvimets phantom --seed 7 --anatomy ct --dicom philips -o $(DEMO)/patient
 	$(BIN)/pelvimets predict $(DEMO)/patient/dicom -o $(DEMO)/result --overwrite
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+long: $(VENV)/.dev
+	$(BIN)/python -m pytest -m long
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.campaign --count 2000
@@ -29,10 +33,10 @@ quick: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long"
 
 coverage: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov pelvimets --cov-report term
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" --cov pelvimets --cov-report term
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
