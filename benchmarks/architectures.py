@@ -188,7 +188,8 @@ def build(name: str, settings: Any) -> tuple[nn.Module, tuple[int, int, int]]:
     from benchmarks.nnunet_network import nnunet_network, plan
 
     planned = plan(settings.stages[0].shape, settings.stages[0].spacing_mm)
-    return nnunet_network(*settings.task.channels, planned), planned.multiple_of
+    inputs, outputs = settings.task.channels
+    return nnunet_network(inputs, outputs, planned), planned.multiple_of
 
 
 def first_patients(out: Path, budget: Budget) -> Any:
@@ -229,7 +230,7 @@ def train(network: nn.Module, settings: Any, source: Any) -> list[float]:
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(channels_last(batch["image"]))
         optimiser.zero_grad(set_to_none=True)
-        bone_loss(logits, batch["target"], settings.loss).backward()
+        bone_loss(logits, batch["target"], settings.loss).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
         optimiser.step()
         seconds.append(time.monotonic() - started)

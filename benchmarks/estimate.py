@@ -22,6 +22,7 @@ import tempfile
 import time
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def made(source: Volume, shape: tuple[int, int, int], scale: float, path: Path) 
     return path
 
 
-def measured(arguments: list[str], out: Path) -> tuple[float, float, float, dict]:
+def measured(arguments: list[str], out: Path) -> tuple[float, float, float, dict[str, Any]]:
     """MiB, processor seconds, clock seconds, and the estimate of one run."""
     began = time.monotonic()
     command = [sys.executable, "-m", "pelvimets", "predict", *arguments, "-o", str(out)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -70,9 +71,9 @@ def compare_hausdorff(reference: npt.NDArray[np.uint8], prediction: npt.NDArray[
 
     for bone in (Bone.ILIUM, Bone.FEMORAL_HEAD):
         a, b = reference == bone, prediction == bone
-        own = seconds(lambda a=a, b=b: hausdorff_distance(a, b, SPACING))
-        medpy = seconds(lambda a=a, b=b: binary.hd(b, a, SPACING), repeats=1)
-        other = seconds(lambda a=a, b=b: by_surface_distance(a, b))
+        own = seconds(partial(hausdorff_distance, a, b, SPACING))
+        medpy = seconds(partial(binary.hd, b, a, SPACING), repeats=1)
+        other = seconds(partial(by_surface_distance, a, b))
         print(
             f"Hausdorff, {bone.title}: {own:.3f} s; MedPy {medpy:.3f} s ({medpy / own:.0f}x); "
             f"surface-distance {other:.3f} s ({other / own:.1f}x)"

@@ -24,7 +24,7 @@ import argparse
 import json
 import statistics
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,7 +178,9 @@ def _names(lesions: tuple[Lesion, ...], names: Names) -> frozenset[int]:
     return frozenset().union(*(names[lesion.number] for lesion in lesions))
 
 
-def laid(patient: DigitalPatient, rng: np.random.Generator, shift: float, turn: float) -> list:
+def laid(
+    patient: DigitalPatient, rng: np.random.Generator, shift: float, turn: float
+) -> list[Volume]:
     """Bones and lesions on a scanner's grid, the man shifted and turned."""
     offset = rng.uniform(-shift, shift, 3)
     angles = rng.uniform(-turn, turn, 3)
@@ -188,9 +190,9 @@ def laid(patient: DigitalPatient, rng: np.random.Generator, shift: float, turn: 
     moved = Geometry(patient.geometry.shape, matrix @ patient.geometry.matrix)
     corners = moved.corners()
     low, high = corners.min(axis=0), corners.max(axis=0)
-    shape = [int(n) for n in np.ceil((high - low)[::-1] / GRID_MM)]
+    shape = tuple(np.ceil((high - low)[::-1] / GRID_MM).astype(int).tolist())
     jitter = rng.uniform(0, GRID_MM)[::-1]
-    grid = Geometry.from_axes(tuple(shape), GRID_MM, tuple(float(v) for v in low + jitter))
+    grid = Geometry.from_axes(shape, GRID_MM, tuple((low + jitter).tolist()))
     return [resample_labels(Volume(a, moved), grid) for a in (patient.bones, patient.lesions)]
 
 
@@ -235,8 +237,8 @@ def of_networks(folder: Path, work: Path, to: Score) -> None:
     for n, own in enumerate(time_points(folder)):
         out = work / f"{folder.name}-{n}"
         if not (out / "findings.json").is_file():
-            files = {k: own / f"{k}.nii.gz" for k in ("dwi", "t1", "adc")}
-            predict(StudyInput(**files, name=folder.name), out)
+            dwi, t1, adc = (own / f"{k}.nii.gz" for k in ("dwi", "t1", "adc"))
+            predict(StudyInput(dwi=dwi, t1=t1, adc=adc, name=folder.name), out)
         points.append(point_read(out))
         truths.append(truth_of(own))
         names.append(overlapped(points[-1], own))
@@ -256,14 +258,15 @@ def overlapped(point: TimePoint, folder: Path) -> Names:
     truth = {s: read_nifti(folder / f"{s}_lesions.nii.gz") for s in Sequence}
     names: Names = {}
     for lesion in point.findings.lesions:
-        common: Counter[int] = Counter()
+        common: defaultdict[int, float] = defaultdict(float)
         for sequence, seen in lesion.seen_on.items():
             mask = point.lesions[sequence]
             places = mask.geometry.to_lps(np.argwhere(mask.array == seen.label))
             for number in values_at(truth[sequence], places).tolist():
                 common[number] += mask.geometry.voxel_volume_mm3
-        del common[0]
-        names[lesion.number] = frozenset(n for n, _ in common.most_common(1))
+        common.pop(0, None)
+        most = max(common, key=common.__getitem__, default=None)
+        names[lesion.number] = frozenset() if most is None else frozenset({most})
     return names
 
 

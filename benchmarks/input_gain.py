@@ -190,7 +190,7 @@ def train(network: nn.Module, settings: TrainingSettings, source: Any) -> None:
             settings.loss,
         )
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
         optimiser.step()
 

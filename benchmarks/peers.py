@@ -119,13 +119,16 @@ def network_pelvimets(_: Path) -> Any:
 def network_monai(_: Path) -> Any:
     """MONAI's sliding window around the same compiled network."""
     import torch
-    from monai.inferers import sliding_window_inference
+    from monai.inferers.utils import sliding_window_inference
 
     from pelvimets.labels import Sequence
     from pelvimets.model.bundle import load_segmenter
     from pelvimets.model.engine import compile_network
+    from pelvimets.model.openvino_backend import OpenVinoNetwork
 
-    compiled = compile_network(load_segmenter().bones[Sequence.DWI].files)
+    network = load_segmenter().bones[Sequence.DWI]
+    assert isinstance(network, OpenVinoNetwork)
+    compiled = compile_network(network.files)
     image = torch.from_numpy(volume()[None, None])
 
     def predict(x: torch.Tensor) -> torch.Tensor:

@@ -58,7 +58,7 @@ def opened(path: Path) -> pelvimets.Study:
 
 def rows(name: str, result: pelvimets.Result) -> list[tuple[str, ...]]:
     """One for each sequence."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for sequence, bones in result.bones.by_sequence.items():
         own = result.findings.sequences[sequence]
         voxel_cm3 = np.prod(bones.geometry.spacing) / 1000

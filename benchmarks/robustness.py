@@ -18,6 +18,7 @@ import numpy as np
 
 from pelvimets.calibration.candidates import right_labels
 from pelvimets.core.evidence import weigh_lesions
+from pelvimets.core.findings import LesionMasks
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.segmentation import segment_study
 from pelvimets.core.segmenter import Segmenter
@@ -96,7 +97,7 @@ class Examined:
     lesions: Volume
 
 
-def examined(plan, variant: Variant) -> tuple[dict[Sequence, Examined], Volume]:
+def examined(plan: PatientPlan, variant: Variant) -> tuple[dict[Sequence, Examined], Volume]:
     imaged = examine(build_patient(plan.seed, plan.settings()), variant.scanner)
     diffusion = imaged.diffusion
     found: dict[Sequence, Examined] = {}
@@ -121,7 +122,9 @@ def counts(found: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
     return len(right_labels(found, truth)), real, len(np.unique(found[found > 0]))
 
 
-def read(segmenter: Segmenter, images: dict[Sequence, Examined], adc: Volume):
+def read(
+    segmenter: Segmenter, images: dict[Sequence, Examined], adc: Volume
+) -> tuple[dict[Sequence, Volume], LesionMasks]:
     found = segment_study({s: own.image for s, own in images.items()}, segmenter)
     bones = {s: one.bones for s, one in found.items()}
     return bones, weigh_lesions(found, adc, segmenter.settings.lesions)
@@ -152,7 +155,8 @@ def main() -> None:
     ]
     print("\n".join(lines), flush=True)
     for variant in VARIANTS:
-        dsc, tally = defaultdict(list), defaultdict(lambda: np.zeros(3, int))
+        dsc: defaultdict[Sequence, list[float]] = defaultdict(list)
+        tally: defaultdict[Sequence, np.ndarray] = defaultdict(lambda: np.zeros(3, int))
         for plan in plans:
             images, adc = examined(plan, variant)
             bones, masks = read(segmenter, images, adc)

@@ -87,7 +87,7 @@ def main() -> None:
 
 def built(name: str) -> nn.Module:
     if name == "dynunet":
-        from monai.networks.nets import DynUNet
+        from monai.networks.nets.dynunet import DynUNet
 
         strides = [1, 2, 2, 2]
         network: nn.Module = DynUNet(
@@ -137,14 +137,14 @@ def train(network: nn.Module, source: Any, minutes: float) -> int:
             settings.loss,
         )
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
         optimiser.step()
     raise AssertionError("count() has no end")
 
 
 def submit(network: nn.Module, benchmark: Path, submission: Path) -> None:
-    rows = []
+    rows: list[tuple[str, str, int | str, float]] = []
     for sequence in Sequence:
         (submission / sequence.value).mkdir(exist_ok=True)
         for path in sorted((benchmark / INPUTS / sequence.value).glob("*_0000.nii.gz")):

@@ -146,7 +146,7 @@ def by_the_clock(
             region, weight = item["region"], item["weight"]
             loss = lesion_loss(logits, item["target"], region, weight, item["group"], settings.loss)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         ends.append(time.perf_counter())
     return statistics.median(b - a for a, b in pairwise(ends[1:]))
@@ -214,7 +214,7 @@ def timed(settings: TrainingSettings, stage: Stage, device: str, steps: int) -> 
         else:
             loss = lesion_loss(logits, target, region, weight, group, settings.loss)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         float(loss.detach())  # waits for the device
         seconds.append(time.perf_counter() - begun)

@@ -58,7 +58,8 @@ def _volumes(settings: AnatomySettings, seed: int) -> list[tuple[Bone, float]]:
     sided = sided_parts(bones, midline_plane(bones)).array
     counts = np.bincount(sided.reshape(-1))
     voxel = bones.geometry.voxel_volume_mm3 / 1000.0
-    return [(part_of(v).bone, float(counts[v] * voxel)) for v in np.flatnonzero(counts) if v]
+    values = np.flatnonzero(counts).tolist()
+    return [(part_of(v).bone, float(counts[v] * voxel)) for v in values if v]
 
 
 if __name__ == "__main__":

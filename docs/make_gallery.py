@@ -81,7 +81,9 @@ def picture(
     size = width, round(width * geometry.extent_mm()[1] / geometry.extent_mm()[2])
     rgb = np.array(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC).convert("RGB"))
     for mask, colour in masks:
-        drawn = np.array(Image.fromarray(mask[k].astype(np.uint8)).resize(size, Image.NEAREST))
+        drawn = np.array(
+            Image.fromarray(mask[k].astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+        )
         rgb[ndimage.grey_dilation(drawn, 3) != ndimage.grey_erosion(drawn, 3)] = colour
     return Image.fromarray(rgb)
 

@@ -6,13 +6,14 @@ soft tissue are those of a lender, carried over by the correspondence of both pe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from anatomy_bones import GRID, register, signed_distance
-from anatomy_people import _sound, _spaced, _sphere
+from anatomy_people import _sound, _spaced, _sphere, _triple
 from scipy import ndimage
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
@@ -82,7 +83,7 @@ def placed(points: np.ndarray, pelves: Pelves) -> Pelvis:
     left = _socket(points[pelves.sockets[0]])
     right = _socket(points[POINTS + pelves.sockets[1]])
     origin = 0.5 * (left[0] + right[0])
-    heads = [tuple(float(v) for v in centre - origin) for centre, _ in (left, right)]
+    heads = [_triple(centre - origin) for centre, _ in (left, right)]
     radius = 0.5 * (left[1] + right[1]) - JOINT_MM
     return Pelvis(points - origin, Landmarks(heads[0], heads[1], radius))
 
@@ -304,7 +305,7 @@ def _femur_here(points: np.ndarray, pelvis: Landmarks, donor: Landmarks, side: f
     return (points - _head(donor, side)) * scale + _head(pelvis, side)
 
 
-def _similar(source: np.ndarray, target: np.ndarray):
+def _similar(source: np.ndarray, target: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """The similarity that brings points onto others."""
     a, b = source.mean(axis=0), target.mean(axis=0)
     rotation = _rotation(source - a, target - b)

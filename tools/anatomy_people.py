@@ -115,7 +115,7 @@ def _on_grid(label_map: LabelMap, bones: Masks, soft: Masks) -> Person:
     spacing = np.array(label_map.spacing_mm)
     heads = [femoral_head(bones["femur"], spacing, side) for side in (1.0, -1.0)]
     origin = 0.5 * (heads[0][0] + heads[1][0])
-    left, right = (tuple(float(v) for v in (h - origin)[::-1]) for h, _ in heads)
+    left, right = (_triple((centre - origin)[::-1]) for centre, _ in heads)
     radius = 0.5 * (heads[0][1] + heads[1][1])
     index = [
         (np.arange(n) * s + o + c) / step
@@ -205,6 +205,11 @@ def _plane_distance(plane: np.ndarray, spacing_mm: tuple[float, ...]) -> np.ndar
     return np.clip(distance, -CLIP_MM, CLIP_MM)
 
 
+def _triple(point: np.ndarray) -> tuple[float, float, float]:
+    first, second, third = point.tolist()
+    return first, second, third
+
+
 def _disjoint(distances: Masks) -> Masks:
     """Masks of which each voxel belongs to the deepest."""
     best = np.zeros(GRID.shape, np.float32)
@@ -230,7 +235,10 @@ def lend(lender: Person, borrower: Person) -> sitk.Transform:
     the shorter tells nothing.
     """
     z = np.arange(GRID.shape[0]) * GRID.spacing[0] + GRID.origin[2]
-    spines = [p.bones.get("vertebrae_L1", p.bones.get("spine")) for p in (borrower, lender)]
+    spines = [
+        p.bones["vertebrae_L1" if "vertebrae_L1" in p.bones else "spine"]
+        for p in (borrower, lender)
+    ]
     top = min(float(z[spine.any(axis=(1, 2))].max()) for spine in spines) - SPINE_END_MM
     level = (z > max(borrower.bottom_mm, lender.bottom_mm) + 4.0) & (z < top)
     valid = np.broadcast_to(level[:, None, None], GRID.shape)

@@ -231,7 +231,7 @@ def lumbar_canal(skeleton: Skeleton) -> np.ndarray:
     lumbar = np.any(skeleton.lumbar, axis=0)
     z, y = sacral_path(skeleton)[-1]
     rows = [tuple(GRID.to_index([skeleton.landmarks.midline_x_mm, y, z]))]
-    for k in np.flatnonzero(lumbar.any(axis=(1, 2))):
+    for k in np.flatnonzero(lumbar.any(axis=(1, 2))).tolist():
         hole = _hole(lumbar[k])
         if hole is not None and k > rows[0][0] + 4:
             rows.append((float(k), *hole))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from anatomy_bones import (
     CT_BOTTOM_MM,
     GRID,
@@ -231,7 +232,7 @@ def _borrowed(raw: Raw, name: str) -> Loan:
 def _save(name: str, code: np.ndarray, skeleton: Skeleton, observed_above_mm: float) -> None:
     """Write an ``npz`` that ``numpy.load`` reads, with a stronger compression than its own."""
     OUT.mkdir(parents=True, exist_ok=True)
-    arrays = {
+    arrays: dict[str, npt.ArrayLike] = {
         "code": code,
         "spacing_mm": np.float64(GRID.spacing[0]),
         "origin_lps_mm": np.array(GRID.origin),

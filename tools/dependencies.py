@@ -15,7 +15,7 @@ import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageMetadata, PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -98,12 +98,16 @@ def _needs(installed: Distribution, extras: set[str]) -> Iterator[Requirement]:
             yield needed
 
 
+def _stated(metadata: PackageMetadata, name: str) -> str:
+    return str((metadata.get_all(name) or [""])[0])
+
+
 def _licence(name: str, installed: Distribution) -> str:
     """As an SPDX expression."""
     stated = installed.metadata
-    if expression := stated.get("License-Expression"):
-        return str(expression)
-    text = (stated.get("License") or "").strip()
+    if expression := _stated(stated, "License-Expression"):
+        return expression
+    text = _stated(stated, "License").strip()
     if name in _STATED_NOWHERE or name in _CHOSEN:
         return {**_STATED_NOWHERE, **_CHOSEN}[name]
     if re.fullmatch(r"[A-Za-z]+(-[\w.]+)+( (AND|OR) [\w.-]+)*|MIT", text):

@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     data: dict[str, Any] = {
         "version": options.version,
-        "parts": {name: _definition(*rest) for name, *rest in PARTS},
+        "parts": {part[0]: _definition(*part[1:]) for part in PARTS},
         "fingerprints": {},
     }
     for part in benchmark_from_data(data).parts.values():

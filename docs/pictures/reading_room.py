@@ -91,8 +91,8 @@ def read_digital_patient(folder: Path, out: Path, name: str) -> None:
         ReadingSettings(),
         name="ground truth of a digital patient",
     )
-    files = {k: folder / f"{k}.nii.gz" for k in ("dwi", "t1", "adc")}
-    predict(StudyInput(**files, name=name), out, segmenter=truth)
+    dwi, t1, adc = (folder / f"{k}.nii.gz" for k in ("dwi", "t1", "adc"))
+    predict(StudyInput(dwi=dwi, t1=t1, adc=adc, name=name), out, segmenter=truth)
 
 
 def read_twice(out: Path) -> None:

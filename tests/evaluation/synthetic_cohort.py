@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pelvimets.core.geometry import Geometry
 from pelvimets.core.volume import Volume
@@ -16,6 +19,7 @@ GRIDS = {
     "dwi": Geometry.from_axes((10, 24, 30), (8.0, 4.0, 4.0), origin=(-60.0, -48.0, 0.0)),
     "t1": Geometry.from_axes((20, 32, 40), (4.0, 3.0, 3.0), origin=(-60.0, -48.0, 0.0)),
 }
+Ball = tuple[npt.ArrayLike, float]
 SCANNERS = ("discovery", "achieva", "intera")
 STRUCTURE_BOXES_MM = {  # z, y, x ranges in mm from the corner of the field
     1: ((50, 78), (50, 80), (44, 76)), 2: ((24, 50), (56, 90), (44, 76)),
@@ -25,13 +29,13 @@ STRUCTURE_BOXES_MM = {  # z, y, x ranges in mm from the corner of the field
 }  # fmt: skip
 
 
-def millimetres(geometry):
+def millimetres(geometry: Geometry) -> np.ndarray:
     """Position of each voxel in mm from the corner of the field, (3, z, y, x)."""
     spacing = np.asarray(geometry.spacing)[:, None, None, None]
     return np.indices(geometry.shape) * spacing
 
 
-def bones_on(geometry, shift=0.0):
+def bones_on(geometry: Geometry, shift: float = 0.0) -> np.ndarray:
     """Label map of eight boxes."""
     place = millimetres(geometry)
     labels = np.zeros(geometry.shape, np.uint8)
@@ -44,7 +48,7 @@ def bones_on(geometry, shift=0.0):
     return labels
 
 
-def balls_on(geometry, balls):
+def balls_on(geometry: Geometry, balls: Sequence[Ball]) -> np.ndarray:
     """Label map of balls (centre in mm z, y, x; radius in mm), numbered 1..n."""
     place = millimetres(geometry)
     labels = np.zeros(geometry.shape, np.uint16)
@@ -57,7 +61,9 @@ def balls_on(geometry, balls):
 PLACES_MM = [(64, 64, 60), (36, 72, 60), (52, 32, 22), (28, 30, 22), (12, 64, 92), (14, 14, 68)]
 
 
-def write_cohort(root: Path, patients: int = 10, *, seed: int = 0, images: bool = True):
+def write_cohort(
+    root: Path, patients: int = 10, *, seed: int = 0, images: bool = True
+) -> tuple[Path, Path]:
     """Write ``reference/`` and ``prediction/`` below a folder; even patients have metastases.
 
     Patient 0 misses one lesion, patient 3 (M0) has a false one on a mimic; every prediction is
@@ -85,15 +91,24 @@ def write_cohort(root: Path, patients: int = 10, *, seed: int = 0, images: bool 
     return root / "reference", root / "prediction"
 
 
-def _write_patient(root, name, n, truth, rng, images):
+def _write_patient(
+    root: Path,
+    name: str,
+    n: int,
+    truth: Sequence[Ball],
+    rng: np.random.Generator,
+    images: bool,
+) -> None:
     reference, prediction = root / "reference" / name, root / "prediction" / name
     for folder in (reference, prediction):
         folder.mkdir(parents=True)
     found = truth[1:] if n == 0 else truth
-    findings = {"sequences": {}}
+    findings: dict[str, Any] = {"sequences": {}}
     for sequence, grid in GRIDS.items():
-        predicted = [(np.add(c, rng.normal(0, 1, 3)), r * rng.uniform(0.85, 1.1)) for c, r in found]
-        mimic = [((30, 72, 60), 8.0)] if n == 3 else []
+        predicted: list[Ball] = [
+            (np.add(c, rng.normal(0, 1, 3)), r * rng.uniform(0.85, 1.1)) for c, r in found
+        ]
+        mimic: list[Ball] = [((30, 72, 60), 8.0)] if n == 3 else []
         lesions = balls_on(grid, predicted + mimic)
         masks = {
             reference / f"{sequence}_bones.nii.gz": bones_on(grid),

@@ -81,7 +81,9 @@ def _points(grid: Geometry) -> np.ndarray:
     return grid.to_lps(np.moveaxis(np.indices(grid.shape), 0, -1))
 
 
-def _ellipsoid(points: np.ndarray, centre: tuple, radii: tuple) -> np.ndarray:
+def _ellipsoid(
+    points: np.ndarray, centre: tuple[float, ...], radii: tuple[float, ...]
+) -> np.ndarray:
     return (((points - centre) / radii) ** 2).sum(axis=-1) <= 1
 
 
