@@ -64,6 +64,8 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, default=Path("build/short_training"))
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    if not (options.benchmark / INPUTS).is_dir():
+        parser.error(f"no part of 'pelvimets benchmark make' with {INPUTS}/: {options.benchmark}")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     pool = PhantomPool(options.patients, options.simulated)

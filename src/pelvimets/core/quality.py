@@ -44,7 +44,7 @@ PLAUSIBLE_VOLUME_CM3 = {
     Bone.FEMORAL_HEAD: (20.0, 130.0),
     Bone.FEMORAL_NECK: (30.0, 300.0),
     Bone.ISCHIUM: (10.0, 150.0),
-    Bone.PUBIS: (8.0, 110.0),
+    Bone.PUBIS: (7.0, 110.0),
 }
 """Per structure and side; the lower bound holds only for structures inside the field."""
 
