@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+
+from pelvimets.core.judged import EVERYTHING, Judged
+from pelvimets.core.volume import Volume
 from pelvimets.errors import PelvimetsError
 from pelvimets.evaluation.figures.overlays import RgbArray, bone_overlay, lesion_overlay
 from pelvimets.evaluation.measures.case import LESIONS, SequenceMasks
@@ -31,7 +35,7 @@ def draw_pictures(
     except PelvimetsError:
         return  # pictures are an extra; the masks themselves were measured
     for kind, draw, reference, prediction in (
-        ("bones", bone_overlay, masks.reference_bones, masks.prediction_bones),
+        ("bones", bone_overlay, *_judged_bones(masks)),
         (LESIONS, lesion_overlay, masks.reference_lesions, masks.prediction_lesions),
     ):
         if reference is None or not reference.geometry.matches(image.geometry):
@@ -40,6 +44,26 @@ def draw_pictures(
             prediction = None
         target = store.pictures() / picture_name(folders.patient, sequence, kind)
         write_picture(target, draw(image, reference, prediction))
+
+
+def _judged_bones(masks: SequenceMasks) -> tuple[Volume | None, Volume | None]:
+    """Bones of the reference and of the prediction, without those that nobody judged.
+
+    None where no bone was judged.
+    """
+    values = Judged(EVERYTHING if masks.judged is None else masks.judged).values
+    of_reference = [value for value in values.values() if value]
+    of_prediction = [int(bone) for bone, value in values.items() if value]
+    return (
+        _only(masks.reference_bones, of_reference),
+        _only(masks.prediction_bones, of_prediction),
+    )
+
+
+def _only(mask: Volume | None, kept: list[int]) -> Volume | None:
+    if mask is None or not kept:
+        return None
+    return mask.with_array(np.where(np.isin(mask.array, kept), mask.array, 0))
 
 
 def kept_picture(
