@@ -1,6 +1,6 @@
 """Three hospitals train one network without sharing images: against pooled, against each alone.
 
-    python -m benchmarks.federated COHORTS [--out build/federated] [--epochs 24] [--write]
+    python -m benchmarks.federated COHORTS [--out build/federated] [--epochs 48] [--write]
 
 The paper's three scanners are the sites. COHORTS gets a digital cohort of each (in silico), unless
 it is there; of each the first two thirds are learned from, the others measured on. Five small
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/federated"))
     parser.add_argument("--task", choices=["bones", "lesions"], default="bones")
     parser.add_argument("--patients", type=int, default=12, help="of each scanner")
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=48)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     out = options.out.absolute()
