@@ -52,6 +52,7 @@ from pelvimets.model_development.start import adopted, load_start, start_notes, 
 from pelvimets.model_development.train import RunSummary, run_settings, train_run
 from pelvimets.requests.train import Device, TrainRequest
 from pelvimets.training.checkpoint import read_checkpoint
+from pelvimets.training.module import SegmentationModule
 from pelvimets.training.observing import RunState
 from pelvimets.training.pool import PhantomPool
 from pelvimets.training.presets import DEFAULT_BONES, DEFAULT_LESIONS, PAPER_BONES
@@ -391,6 +392,18 @@ def test_fine_tuning_that_was_broken_off_is_bundled_from_the_best(
         train_run(run_settings(request), request, Falls())
     assert RunFolder(fine).chosen_checkpoint == fine / "best.ckpt"
     assert RunFolder(run).chosen_checkpoint == run / "last.ckpt"
+
+
+def test_fine_tuning_that_could_not_be_measured_is_bundled_from_its_last_weights(
+    cohort: Path, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SegmentationModule, "_measurable", lambda self: False)
+    run, fine = tmp_path / "run", tmp_path / "fine"
+    train_run(settings_of("lesions", small), TrainRequest("lesions", cohort, run, workers=0))
+    request = TrainRequest("lesions", cohort, fine, start_from=run, settings=small, workers=0)
+    done = train_run(run_settings(request), request)
+    assert done.before is None and done.score is None
+    assert RunFolder(fine).chosen_checkpoint == fine / "last.ckpt"
 
 
 def test_all_faults_are_listed(cohort: Path, small: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class RunObserver:
     def note(self, line: str) -> None:
         """Something to know before the first step."""
 
-    def begun_with(self, score: float | None) -> None:
+    def begun_with(self, score: float) -> None:
         """The weights of the same network that the run begins with were measured."""
 
     def step(self, state: RunState) -> None:

@@ -18,15 +18,17 @@ from pelvimets.training.stopping import CODE, StoppedWithinEpoch
 
 
 class Reporter(Callback):
-    """Tells an observer of each step and epoch; on the first process alone."""
+    """Tells an observer of the start, each step and epoch; on the first process alone."""
 
     def __init__(self, observer: RunObserver) -> None:
         self._observer = observer
         self._share, self._began = 0.0, 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Start the clock of the estimate."""
+        """Start the clock of the estimate; report what the weights given score, if anything."""
         self._share, self._began = pl_module.share_of_steps, time.monotonic()
+        if trainer.is_global_zero and pl_module.score_before is not None:
+            self._observer.begun_with(pl_module.score_before)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, *rest: Any, **others: Any

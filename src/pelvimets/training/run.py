@@ -104,8 +104,6 @@ def train(
         )
         if whole:
             _measure_start(trainer, module, folder)
-            if observer and trainer.is_global_zero:
-                observer.begun_with(module.score_before)
         trainer.fit(module, ckpt_path=kept)
     return module
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from pelvimets.core.judged import EVERYTHING, Judged
+from pelvimets.core.judged import Judged
 from pelvimets.core.volume import Volume
 from pelvimets.errors import PelvimetsError
 from pelvimets.evaluation.figures.overlays import RgbArray, bone_overlay, lesion_overlay
@@ -51,7 +51,9 @@ def _judged_bones(masks: SequenceMasks) -> tuple[Volume | None, Volume | None]:
 
     None where no bone was judged.
     """
-    values = Judged(EVERYTHING if masks.judged is None else masks.judged).values
+    if masks.judged is None:
+        return masks.reference_bones, masks.prediction_bones
+    values = Judged(masks.judged).values
     of_reference = [value for value in values.values() if value]
     of_prediction = [int(bone) for bone, value in values.items() if value]
     return (

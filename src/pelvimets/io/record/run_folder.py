@@ -54,7 +54,7 @@ class RunFolder:
         best = self.folder / "best.ckpt"
         return best if self._begun_path.is_file() and best.is_file() else self.checkpoint
 
-    def note_begun_with(self, score: float | None) -> None:
+    def note_begun_with(self, score: float) -> None:
         """Keep that the run began with weights of the same network, and what they score."""
         write_json(self._begun_path, {"score": score})
 
@@ -217,7 +217,7 @@ class KeepsRecord(RunObserver):
         """Pass on."""
         self.observer.note(line)
 
-    def begun_with(self, score: float | None) -> None:
+    def begun_with(self, score: float) -> None:
         """Keep, and pass on."""
         self.folder.note_begun_with(score)
         self.observer.begun_with(score)
