@@ -260,6 +260,21 @@ def test_the_queue_survives_and_forgets_files_alone(tmp_path):
     queue.close()
 
 
+def test_a_listing_that_was_fetched_is_not_fetched_again_after_another_one(tmp_path):
+    clock = [100.0]
+    queue = StudyQueue(tmp_path, lambda: clock[0])
+
+    def polled(listing: str, after_s: float = 2.0) -> bool:
+        clock[0] += after_s
+        return queue.listed("1.2.3", listing, quiet_s=1.0)
+
+    assert [polled("images"), polled("images", 0.5), polled("images")] == [False, False, True]
+    queue.fetched("1.2.3", "images")
+    assert [polled("images"), polled("more"), polled("images"), polled("images")] == [False] * 4
+    assert [polled("more"), polled("more")] == [False, True]
+    queue.close()
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

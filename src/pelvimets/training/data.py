@@ -163,7 +163,7 @@ def loader(dataset: PatchDataset, batch: int, workers: int, done: int = 0) -> Da
         workers: Processes that draw them.
         done: Batches of the epoch that a stopped run had done.
     """
-    return DataLoader(
+    return _Loader(
         dataset,
         batch_size=batch,
         sampler=_InOrder(len(dataset), done * batch),
@@ -172,9 +172,24 @@ def loader(dataset: PatchDataset, batch: int, workers: int, done: int = 0) -> Da
     )
 
 
+_TO_PARENT = (signal.SIGTERM, signal.SIGINT)
+
+
+class _Loader(DataLoader[Item]):
+    """Its workers hear no signal from their first moment on; PyTorch's own answer ends them."""
+
+    def __iter__(self) -> Any:
+        """Workers inherit that signals are held back, until ``_leave_signals_to_parent``."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _TO_PARENT)
+        try:
+            return super().__iter__()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _leave_signals_to_parent(worker: int) -> None:
     """A signal to the whole group is the parent's to answer; workers end with it."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _TO_PARENT:
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -40,8 +40,10 @@ CREATE TABLE IF NOT EXISTS objects (
 CREATE TABLE IF NOT EXISTS sent (
   uid TEXT NOT NULL, node TEXT NOT NULL, study TEXT NOT NULL, confirmed INTEGER NOT NULL,
   at REAL NOT NULL, PRIMARY KEY (uid, node));
-CREATE TABLE IF NOT EXISTS polled (
-  uid TEXT PRIMARY KEY, listing TEXT NOT NULL, since REAL NOT NULL, fetched INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS listed (
+  uid TEXT PRIMARY KEY, listing TEXT NOT NULL, since REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS fetched (
+  uid TEXT NOT NULL, listing TEXT NOT NULL, PRIMARY KEY (uid, listing));
 """
 
 
@@ -281,21 +283,27 @@ class StudyQueue:
     # --- what was polled -------------------------------------------------------------------
 
     def listed(self, uid: str, listing: str, quiet_s: float) -> bool:
-        """What a PACS lists of a study; whether it is unchanged for so long, and to be fetched."""
+        """What a PACS lists of a study; whether it is unchanged for so long, and to be fetched.
+
+        A listing that was fetched once stays so, also after a moment in which the PACS listed
+        something else: one that is taking objects in may.
+        """
         with self._change() as base:
-            row = base.execute("SELECT * FROM polled WHERE uid=?", (uid,)).fetchone()
+            row = base.execute("SELECT * FROM listed WHERE uid=?", (uid,)).fetchone()
             if row is None or row["listing"] != listing:
                 base.execute(
-                    "INSERT OR REPLACE INTO polled VALUES (?, ?, ?, 0)",
-                    (uid, listing, self._now()),
+                    "INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", (uid, listing, self._now())
                 )
                 return False
-            return not row["fetched"] and self._now() - row["since"] >= quiet_s
+            known = "SELECT 1 FROM fetched WHERE uid=? AND listing=?"
+            if base.execute(known, (uid, listing)).fetchone() is not None:
+                return False
+            return bool(self._now() - row["since"] >= quiet_s)
 
     def fetched(self, uid: str, listing: str) -> None:
         """What was listed is here."""
         with self._change() as base:
-            base.execute("UPDATE polled SET fetched=1 WHERE uid=? AND listing=?", (uid, listing))
+            base.execute("INSERT OR IGNORE INTO fetched VALUES (?, ?)", (uid, listing))
 
 
 def read_queue(folder: Path) -> tuple[QueuedStudy, ...]:
