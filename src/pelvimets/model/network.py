@@ -46,10 +46,14 @@ class UNet(nn.Module):
         self.unfold = nn.ModuleList(_unfolds(settings))
         self.up = nn.ModuleList(_up_levels(settings))
         self.head = nn.ConvTranspose3d(first, outputs, stem, stride=stem)
+        self.fine = FineLevel(settings, inputs, outputs) if settings.fine else None
         initialise(self, settings.initialisation)
+        if self.fine is not None:
+            nn.init.zeros_(self.fine.head.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""
+        image = x
         x = self.stem(x)
         skips: list[Tensor] = []
         for level in self.down:
@@ -59,6 +63,34 @@ class UNet(nn.Module):
         for unfold, level in zip(self.unfold, self.up, strict=True):
             x = level(torch.cat([unfold(x), skips.pop()], dim=1))
         logits: Tensor = self.head(x)
+        return logits if self.fine is None else logits + self.fine(image, x)
+
+
+class FineLevel(nn.Module):
+    """A level on every voxel, where the stem folds some: what it corrects of the logits.
+
+    Its convolutions lie in the slice, as voxels are longer across (nnU-Net does likewise on the
+    first levels of such a grid). Its last layer starts at 0, so that training begins with the
+    network without it.
+
+    Args:
+        settings: Form of the network.
+        inputs: Input channels.
+        outputs: Output channels (logits).
+    """
+
+    def __init__(self, settings: NetworkSettings, inputs: int, outputs: int) -> None:
+        super().__init__()
+        stem, width = settings.stem, settings.fine
+        self.unfold = nn.ConvTranspose3d(settings.channels[0], width, stem, stride=stem)
+        self.skip = _in_plane(inputs, width)
+        self.convolutions = nn.Sequential(_in_plane(2 * width, width), _in_plane(width, width))
+        self.head = nn.Conv3d(width, outputs, 1, bias=False)
+
+    def forward(self, image: Tensor, features: Tensor) -> Tensor:
+        """Logits to add, from the input and the features of the first folded level."""
+        both = torch.cat([self.unfold(features), self.skip(image)], dim=1)
+        logits: Tensor = self.head(self.convolutions(both))
         return logits
 
 
@@ -120,6 +152,14 @@ class Level(nn.Module):
         """Features (batch, outputs, ...)."""
         features: Tensor = self.convolutions(x)
         return features
+
+
+def _in_plane(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv3d(inputs, outputs, (1, 3, 3), padding=(0, 1, 1), bias=False),
+        InstanceNorm(outputs),
+        nn.LeakyReLU(SLOPE),
+    )
 
 
 def plain_encoder(settings: NetworkSettings) -> list[nn.Module]:

@@ -24,6 +24,8 @@ class NetworkSettings:
         stem: Voxels (z, y, x) that the first convolution folds into one cell; the last layer
             unfolds them again. (1, 1, 1) works on every voxel, as in the paper; (1, 2, 2)
             makes an anisotropic grid four times cheaper.
+        fine: Feature maps of a level on every voxel, whose convolutions lie in the slice, for
+            what the stem folds; 0 has none.
         blocks: Convolutions per level: of a U-Net on the way down and up, of a residual
             encoder on the way up only. The Attention U-Net has always two.
         residual_blocks: Blocks of two convolutions on each level of a residual encoder,
@@ -42,6 +44,7 @@ class NetworkSettings:
     kind: str = "unet"
     channels: tuple[int, ...] = (24, 48, 96, 128)
     stem: tuple[int, int, int] = (1, 2, 2)
+    fine: int = 0
     blocks: int = 2
     residual_blocks: tuple[int, ...] = (1, 3, 4, 6)
     dropout: float = 0.0
@@ -58,6 +61,11 @@ class NetworkSettings:
             raise SettingsError("A U-Net needs two levels or more", got=self.channels)
         if self.blocks < 1 or min(self.stem) < 1:
             raise SettingsError("Blocks and stem start at 1", got=f"{self.blocks}, {self.stem}")
+        if self.fine < 0 or (self.fine and self.kind == "attention"):
+            raise SettingsError(
+                "A fine level has no feature map or more, and the Attention U-Net none",
+                got=f"fine={self.fine}, {self.kind}",
+            )
         if not self.residual_blocks or min(self.residual_blocks) < 1:
             raise SettingsError("Residual blocks start at 1", got=self.residual_blocks)
         if not all(0 <= share < 1 for share in (self.dropout, self.input_dropout)):

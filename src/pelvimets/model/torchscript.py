@@ -60,7 +60,9 @@ def form_of(weights: Mapping[str, Tensor]) -> NetworkSettings:
         if channels and "stem.weight" in weights:
             z, y, x = weights["stem.weight"].shape[2:]
             blocks = _counted(weights, "up.0.convolutions.{}.0.weight")
-            plain = NetworkSettings(channels=channels, stem=(z, y, x), blocks=blocks)
+            plain = NetworkSettings(
+                channels=channels, stem=(z, y, x), blocks=blocks, fine=_fine(weights)
+            )
             if kind == "unet":
                 return plain
             counts = _residual_blocks(weights, len(channels))
@@ -70,6 +72,10 @@ def form_of(weights: Mapping[str, Tensor]) -> NetworkSettings:
         got=", ".join(list(weights)[:3]),
         remedy="Export a bundle whose networks are U-Nets",
     )
+
+
+def _fine(weights: Mapping[str, Tensor]) -> int:
+    return int(weights["fine.head.weight"].shape[1]) if "fine.head.weight" in weights else 0
 
 
 def _channels(weights: Mapping[str, Tensor], pattern: str) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from pelvimets.training.module import SegmentationModule, build_network
 from pelvimets.training.settings import Task, TrainingSettings
 
 _AVERAGED = "averaged.module."
+_FINE = "fine."
 _MOST_NAMED = 6
 
 
@@ -76,7 +77,7 @@ def check_fits(start: Start, settings: TrainingSettings) -> tuple[str, ...]:
     """
     with torch.device("meta"):  # shapes alone
         own = build_network(settings).state_dict()
-    misfits = _misfits(own, widened(start.weights, own, len(settings.network.inputs)))
+    misfits = _misfits(own, grown(start.weights, own, len(settings.network.inputs)))
     if len(misfits) == len(own) or (misfits and start.task is settings.task):
         raise InputError(
             f"The weights of {start.words} do not fit the network of this run",
@@ -86,19 +87,20 @@ def check_fits(start: Start, settings: TrainingSettings) -> tuple[str, ...]:
     return tuple(misfits)
 
 
-def widened(
+def grown(
     given: Mapping[str, Tensor], own: Mapping[str, Tensor], inputs: int
 ) -> Mapping[str, Tensor]:
-    """Weights of a network that saw no further images, for one that sees some.
+    """Weights of a network, for one that sees further images or has a fine level besides.
 
-    The new channels of the first layer begin at 0, so that it begins with what the other said.
+    What is new is added to what was there and begins at 0 (new channels of the first layer, the
+    last layer of the fine level), so that the network begins with what the other said.
 
     Args:
         given: Weights by name.
         own: Those of the network that is to take them; their shapes count.
         inputs: Further images that it sees.
     """
-    result = dict(given)
+    result = {n: t for n, t in own.items() if n.startswith(_FINE)} | dict(given)
     for name, tensor in given.items():
         there = own.get(name)
         if not inputs or there is None or tensor.ndim < 2 or there.ndim != tensor.ndim:
@@ -121,7 +123,7 @@ def take_weights(module: SegmentationModule, start: Start) -> tuple[str, ...]:
     """
     left = check_fits(start, module.settings)
     own = module.network.state_dict()
-    weights = widened(start.weights, own, len(module.settings.network.inputs))
+    weights = grown(start.weights, own, len(module.settings.network.inputs))
     taken = {name: weights[name] for name in own if name not in left}
     module.network.load_state_dict(own | taken)
     module.averaged.module.load_state_dict(own | taken)
