@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pelvimets.training.store import SampleStore
 
 NNUNET = "nnU-Net"
-NAMES = ("unet", "paper", "residual", "attention", NNUNET)
+NAMES = ("unet", "fine", "paper", "residual", "attention", NNUNET)
 WARMUP_SHARE = 0.05
 COLUMNS = {
     "Network": "name",

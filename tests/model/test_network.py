@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pelvimets.errors import SettingsError
-from pelvimets.model.network import InstanceNorm, UNet
+from pelvimets.model.network import FineLevel, InstanceNorm, UNet
 from pelvimets.model.settings import NetworkSettings
 
 
@@ -72,6 +72,38 @@ def test_the_network_sees_far() -> None:
         assert not torch.allclose(
             network(image)[..., 0, 0, 0], network(changed)[..., 0, 0, 0], atol=1e-4
         )
+
+
+def test_a_fine_level_begins_with_what_the_network_says_without_it_and_learns() -> None:
+    torch.manual_seed(0)
+    fine = UNet(NetworkSettings(channels=(4, 6), fine=3), 1, 2)
+    plain = UNet(NetworkSettings(channels=(4, 6)), 1, 2)
+    plain.load_state_dict({n: t for n, t in fine.state_dict().items() if not n.startswith("fine.")})
+    image = torch.randn(1, 1, 4, 16, 16)
+    torch.testing.assert_close(fine(image), plain(image))
+    optimiser = torch.optim.SGD(fine.parameters(), lr=0.1)
+    for _ in range(2):  # the last layer first, then what lies before it
+        optimiser.zero_grad()
+        fine(image)[:, 0].square().mean().backward()
+        optimiser.step()
+    assert fine.fine is not None
+    assert all((p.grad != 0).any() for p in fine.fine.parameters())
+
+
+def test_a_fine_level_sees_single_voxels_of_its_slice() -> None:
+    """What it adds to a voxel changes with the next voxel, and not with the next slice."""
+    torch.manual_seed(0)
+    level = FineLevel(NetworkSettings(channels=(4, 6), fine=3), 1, 2).eval()
+    torch.nn.init.normal_(level.head.weight)
+    for part in level.modules():  # statistics of the image would carry further
+        if isinstance(part, InstanceNorm):
+            part.forward = torch.nn.Identity().forward  # type: ignore[method-assign]
+    image, features = torch.randn(1, 1, 4, 16, 16), torch.randn(1, 4, 4, 8, 8)
+    changed = image.clone()
+    changed[0, 0, 1, 8, 8] += 1
+    different = (level(image, features) != level(changed, features)).any(1)[0]
+    assert {int(z) for z in torch.nonzero(different)[:, 0]} == {1}
+    assert different[1, 5:12, 5:12].all() and int(different.sum()) == 49
 
 
 def test_weights_of_older_runs_still_fit() -> None:

@@ -20,10 +20,11 @@ from pelvimets.model.variants import make_network
 FORMS = [
     NetworkSettings(channels=(4, 6, 8), stem=(1, 2, 2), blocks=1),
     NetworkSettings(kind="residual", channels=(4, 8), stem=(1, 1, 1), residual_blocks=(1, 2)),
+    NetworkSettings(channels=(4, 6, 8), stem=(1, 2, 2), fine=5),
 ]
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.kind)
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.kind}-{form.fine}")
 def test_form_is_read_off_the_weights(form: NetworkSettings) -> None:
     assert form_of(make_network(form, 3, 1).state_dict()) == form
 
@@ -33,9 +34,9 @@ def test_weights_of_no_known_network_are_refused() -> None:
         form_of({"stem.weight": torch.zeros(4, 1, 1, 2, 2), "body.weight": torch.zeros(3)})
 
 
-def test_torchscript_answers_as_the_bundle_does() -> None:
+@pytest.mark.parametrize("form", [FORMS[0], FORMS[2]], ids=lambda form: f"fine-{form.fine}")
+def test_torchscript_answers_as_the_bundle_does(form: NetworkSettings) -> None:
     torch.manual_seed(3)
-    form = FORMS[0]
     made = network_bytes(
         to_openvino(make_network(form, 1, 9).eval(), 1, 9, form.multiple_of), "bones"
     )

@@ -133,6 +133,8 @@ def test_the_cost_of_the_named_forms() -> None:
         {"channels": (4,)},
         {"blocks": 0},
         {"dropout": 1.0},
+        {"fine": -1},
+        {"kind": "attention", "fine": 4},
         {"kind": "transformer"},
         {"residual_blocks": ()},
         {"kind": "attention", "blocks": 3},

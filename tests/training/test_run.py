@@ -314,6 +314,27 @@ def test_a_new_run_takes_the_weights_of_the_other_network_that_fit(
     assert module.network.state_dict()["stem.weight"].shape[1] == 3
 
 
+def test_a_network_with_a_fine_level_takes_weights_of_one_without(
+    tiny: TrainingSettings, samples: Samples, whole: tuple[Path, Notes]
+) -> None:
+    given = start_of_checkpoint(whole[0] / "last.ckpt", "run whole")
+    fine = replace(tiny, network=replace(tiny.network, fine=4))
+    module = SegmentationModule(fine, samples, samples)
+    assert take_weights(module, given) == ()
+    image = torch.randn(1, 1, 8, 16, 16)
+    before = SegmentationModule(tiny, samples, samples)
+    take_weights(before, given)
+    with torch.no_grad():
+        torch.testing.assert_close(module.network(image), before.network(image))
+    fine_weights = {n: t for n, t in module.network.state_dict().items() if n.startswith("fine.")}
+    for name, tensor in fine_weights.items():
+        torch.testing.assert_close(module.averaged.module.state_dict()[name], tensor)
+    wider = replace(fine, network=replace(fine.network, fine=6))
+    other = Start("run fine", Task.BONES, module.network.state_dict())
+    with pytest.raises(InputError, match="do not fit"):
+        take_weights(SegmentationModule(wider, samples, samples), other)
+
+
 def test_weights_of_the_same_network_must_all_fit(
     tiny: TrainingSettings, samples: Samples, whole: tuple[Path, Notes]
 ) -> None:

@@ -263,11 +263,14 @@ def planned_stages(
         tall: Those in whose field the pelvis is looked for first.
         dicom: Whether DICOM results are written.
     """
+    sequences = tuple(sequences)
     return (
         *("networks", "read"),
         *(("DICOM rehearsal",) if dicom else ()),
         *(f"pelvis on {s.title}" for s in tall),
-        *(f"{step} on {s.title}" for s in sequences for step in ("bones", "lesions")),
+        *(f"bones on {s.title}" for s in sequences),
+        "read bones together",
+        *(f"lesions on {s.title}" for s in sequences),
         *("read sequences together", "weigh lesions", "measure", "report", "write"),
         *(("DICOM",) if dicom else ()),
     )

@@ -8,6 +8,7 @@ regression weighs the two; ``calibration.weights`` fits its weights.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.labels import Sequence
 
 FloatArray = npt.NDArray[np.float32]
+Read = TypeVar("Read")
 
 _LEAST_SURE = 0.003  # of a voxel's probability before its logit is taken
 
@@ -52,9 +54,9 @@ def _together(
     return own[sequence].with_array(np.where(known, chance, own[sequence].array).astype(np.float32))
 
 
-def other_of(sequence: Sequence, volumes: Mapping[Sequence, Volume]) -> Volume | None:
-    """The volume of the other sequence, None if it was not read."""
-    return next((v for s, v in volumes.items() if s is not sequence), None)
+def other_of(sequence: Sequence, read: Mapping[Sequence, Read]) -> Read | None:
+    """What belongs to the other sequence, None if it was not read."""
+    return next((own for s, own in read.items() if s is not sequence), None)
 
 
 def log_odds(own: Volume, other: Volume, reach_mm: float) -> tuple[FloatArray, FloatArray]:

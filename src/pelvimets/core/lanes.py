@@ -10,17 +10,19 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_MOST_LANES = 4
+MOST_LANES = 4
 
 
-def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+def side_by_side(
+    work: Callable[[Item], Result], items: Iterable[Item], most: int = MOST_LANES
+) -> list[Result]:
     """The result for each item, in their order; as many at a time as there are cores.
 
     The work must not depend on the order. What it raises for the first item that fails is
     raised here, when all have ended.
     """
     given = list(items)
-    lanes = min(len(given), _cores(), _MOST_LANES)
+    lanes = min(len(given), _cores(), most)
     if lanes <= 1:
         return [work(item) for item in given]
     with ThreadPoolExecutor(lanes) as pool:

@@ -1,4 +1,4 @@
-"""The two cascaded steps on each sequence, bones and lesions inside them; then both together."""
+"""The two cascaded steps on each sequence, bones and lesions inside them; each read together."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from pelvimets.config import LesionSettings
+from pelvimets.config import BoneSettings, LesionSettings
 from pelvimets.core.bones import clean_bones
 from pelvimets.core.joint import read_together
-from pelvimets.core.lanes import side_by_side
+from pelvimets.core.joint_bones import BoneAnswer, bones_together
+from pelvimets.core.lanes import MOST_LANES, side_by_side
 from pelvimets.core.lesions import label_lesions, shown_lesions
 from pelvimets.core.resample import (
     interpolate_probability,
@@ -72,7 +73,7 @@ def run_networks(
     segmenter: Segmenter,
     stage: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> dict[Sequence, Found]:
-    """Bones and probability of metastasis on each sequence by itself.
+    """Bones on each sequence, read together; in them each network's probability of metastasis.
 
     Args:
         images: The image of each sequence.
@@ -80,16 +81,36 @@ def run_networks(
         stage: Is given the name of each step and entered around it.
     """
 
-    def run(sequence: Sequence) -> Found:
+    def ask(sequence: Sequence) -> BoneAnswer:
         with stage(f"bones on {sequence.title}"):
-            bones = segment_bones(images[sequence], sequence, segmenter)
+            return bone_answer(images[sequence], sequence, segmenter)
+
+    def look(sequence: Sequence) -> Volume:
         with stage(f"lesions on {sequence.title}"):
-            own = lesion_probability(images[sequence], bones, sequence, segmenter)
-        return Found(bones, own)
+            return lesion_probability(images[sequence], bones[sequence], sequence, segmenter)
 
     large = sum(image.geometry.n_voxels for image in images.values()) > _MOST_VOXELS
-    ran = [run(s) for s in images] if large else side_by_side(run, images)
-    return dict(zip(images, ran, strict=True))
+    lanes = 1 if large else MOST_LANES
+    answers = dict(zip(images, side_by_side(ask, images, lanes), strict=True))
+    with stage("read bones together"):
+        bones = bone_masks(answers, images, segmenter.settings.bones, lanes)
+    own = dict(zip(images, side_by_side(look, images, lanes), strict=True))
+    return {s: Found(bones[s], own[s]) for s in images}
+
+
+def bone_masks(
+    answers: Mapping[Sequence, BoneAnswer],
+    images: Mapping[Sequence, Volume],
+    settings: BoneSettings,
+    lanes: int = MOST_LANES,
+) -> dict[Sequence, Volume]:
+    """Bone label maps (uint8) on the images' own grids, from what the network says of all."""
+    together = bones_together(answers, settings)
+
+    def draw(sequence: Sequence) -> Volume:
+        return bones_of(together[sequence], images[sequence], settings)
+
+    return dict(zip(images, side_by_side(draw, images, lanes), strict=True))
 
 
 def gather_candidates(
@@ -114,12 +135,22 @@ def gather_candidates(
 
 
 def segment_bones(image: Volume, sequence: Sequence, segmenter: Segmenter) -> Volume:
-    """Bone label map (uint8) on the image's own grid."""
+    """Bone label map (uint8) on the image's own grid, of an image by itself."""
+    return bones_of(bone_answer(image, sequence, segmenter), image, segmenter.settings.bones)
+
+
+def bone_answer(image: Volume, sequence: Sequence, segmenter: Segmenter) -> BoneAnswer:
+    """What the bone network says of an image by itself."""
     settings = segmenter.settings
     prepared = prepare(image, settings.bone_grid, settings.intensity)
-    probabilities = segmenter.bone_probabilities(prepared, sequence)
-    labels = labels_from_probabilities(probabilities, prepared.geometry, image.geometry)
-    return clean_bones(image.with_array(labels), settings.bones)
+    found = segmenter.bone_probabilities(prepared, sequence)
+    return BoneAnswer(found, prepared.geometry, image.geometry)
+
+
+def bones_of(answer: BoneAnswer, image: Volume, settings: BoneSettings) -> Volume:
+    """Bone label map (uint8) on the image's own grid, from what the network says."""
+    labels = labels_from_probabilities(answer.probabilities, answer.grid, image.geometry)
+    return clean_bones(image.with_array(labels), settings)
 
 
 def lesion_probability(

@@ -109,8 +109,9 @@ NETWORKS: Mapping[str, NetworkSettings] = {
     "paper": NetworkSettings(channels=(16, 32, 64, 128), stem=(1, 1, 1)),
     "residual": NetworkSettings(kind="residual", blocks=1),
     "attention": NetworkSettings(kind="attention"),
+    "fine": NetworkSettings(fine=16),
 }
-"""Forms with a name: the default one, one as in the paper, and the two variants.
+"""Forms with a name: the default one, one as in the paper, and three variants.
 
 The paper gives neither width nor depth of its U-Net.
 """

@@ -19,7 +19,7 @@ from pelvimets.calibration.candidates import (
     FoundPatient,
 )
 from pelvimets.calibration.fitting import FEWEST, fit_calibration
-from pelvimets.config import settings_to_dict
+from pelvimets.config import ReadingSettings, settings_to_dict
 from pelvimets.core.further import seeing
 from pelvimets.core.judged import UNJUDGED_LESION
 from pelvimets.core.progress import Progress, silent
@@ -39,6 +39,7 @@ from pelvimets.io.workers import Jobs, each
 from pelvimets.labels import Sequence, Split
 from pelvimets.model.bundle import DESCRIPTION_NAME, bundle_folder, load_segmenter
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
+from pelvimets.model_development.calibrate_bones import with_bones_together
 from pelvimets.report.card import model_card
 
 _NOTHING = 1e-3
@@ -68,7 +69,9 @@ class CalibrationRequest:
 
 
 def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]:
-    """Fit how sequences are joined, threshold, weights, cuts; write a bundle with them.
+    """Fit how sequences are joined, of bones and of lesions, threshold, weights, cuts.
+
+    A bundle with them is written.
 
     What the networks found in each patient is kept in ``<out>.work``, so that an interrupted
     run goes on where it was. Sequences are joined only if F1 of the lesions gains by it.
@@ -91,6 +94,9 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]
     patients = tuple(p for p in chosen if _was_looked_at(p)) or chosen
     _check_knowledge(segmenter, patients, out_of_fold=request.out_of_fold)
     check_lesions(patients)
+    segmenter, bones = with_bones_together(
+        segmenter, patients, progress, out_of_fold=request.out_of_fold
+    )
     work = request.out.with_name(f"{request.out.name}.work") / segmenter.weights_sha256[:16]
     found = FoundPatients(patients, segmenter, work, progress, request.out_of_fold)
     if request.jobs != 1:
@@ -104,6 +110,7 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> dict[str, Any]
     ]
     record = {
         **fitted.record,
+        "bones": bones,
         "cohort": ", ".join(cohort.name for cohort in request.cohorts),
         "made_by": made or None,
         "out_of_fold": request.out_of_fold,
@@ -125,7 +132,13 @@ def _read_all(found: FoundPatients, bundle: Path, jobs: Jobs) -> None:
     Raises:
         CohortError: with the first patient that could not be read.
     """
-    reading = partial(_read_and_keep, bundle=bundle, work=found.work, out_of_fold=found.out_of_fold)
+    reading = partial(
+        _read_and_keep,
+        bundle=bundle,
+        settings=found.segmenter.settings,
+        work=found.work,
+        out_of_fold=found.out_of_fold,
+    )
     for done, ended in enumerate(each(reading, found.patients, jobs), start=1):
         if ended.fault:
             raise CohortError(f"{ended.item.key} cannot be read", got=ended.fault)
@@ -133,8 +146,15 @@ def _read_all(found: FoundPatients, bundle: Path, jobs: Jobs) -> None:
     ArrayFolder(found.work).remove_unfinished()
 
 
-def _read_and_keep(patient: CohortPatient, bundle: Path, work: Path, *, out_of_fold: bool) -> None:
-    segmenter = _networks(bundle)
+def _read_and_keep(
+    patient: CohortPatient,
+    bundle: Path,
+    settings: ReadingSettings,
+    work: Path,
+    *,
+    out_of_fold: bool,
+) -> None:
+    segmenter = replace(_networks(bundle), settings=settings)
     FoundPatients((patient,), segmenter, work, silent, out_of_fold).keep(patient)
 
 

@@ -102,6 +102,7 @@ def _calibration(record: Facts | None) -> list[str]:
         *_made_by(record.get("made_by")),
         *_calibrated_table(record["sequences"]),
         *_joining(record.get("joining")),
+        *_bones_together(record.get("bones")),
         "",
         "Average precision over the candidates, as each kind of evidence is added:",
         "",
@@ -190,6 +191,33 @@ def _joining(joining: Facts | None) -> list[str]:
         *_table(head, rows),
         "",
         f"In this bundle they are {chosen}.",
+    ]
+
+
+def _bones_together(bones: Facts | None) -> list[str]:
+    """What the other sequence's bone network gains."""
+    if bones is None:
+        return []
+    rows = [
+        (
+            MrSequence(name).title,
+            f"{own['alone']:.3f}",
+            f"{own['together']:.3f}",
+            f"{own['share']:.0%}" if own["share"] else "none: read by itself",
+        )
+        for name, own in bones["sequences"].items()
+    ]
+    head = ("sequence", "DSC by itself", "DSC in this bundle", "share of the other sequence")
+    return [
+        "",
+        *wrap(
+            f"Bones, mean DSC on {bones['patients']} of the patients, on whom the share was "
+            "chosen. The other sequence's probabilities are laid where both agree best, and left "
+            "out where they do not show the same bones:",
+            _WIDTH,
+        ),
+        "",
+        *_table(head, rows),
     ]
 
 

@@ -18,7 +18,7 @@ from pelvimets.training.module import SegmentationModule, build_network
 from pelvimets.training.settings import Task, TrainingSettings
 
 _AVERAGED = "averaged.module."
-_FINE = "fine."
+_FIRST, _FINE = "stem.weight", "fine."
 _MOST_NAMED = 6
 
 
@@ -100,7 +100,8 @@ def grown(
         own: Those of the network that is to take them; their shapes count.
         inputs: Further images that it sees.
     """
-    result = {n: t for n, t in own.items() if n.startswith(_FINE)} | dict(given)
+    level = {n: t for n, t in own.items() if n.startswith(_FINE)} if _FIRST in given else {}
+    result = level | dict(given)
     for name, tensor in given.items():
         there = own.get(name)
         if not inputs or there is None or tensor.ndim < 2 or there.ndim != tensor.ndim:

@@ -1,0 +1,82 @@
+"""Calibration of the bones: how much the other sequence counts in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from pelvimets.app.further import furnished
+from pelvimets.calibration.bones import AnsweredPatient, fit_shares
+from pelvimets.core.further import seeing
+from pelvimets.core.progress import Progress, silent
+from pelvimets.core.segmentation import bone_answer
+from pelvimets.io.cohort.folder import Case, CohortPatient, read_case
+from pelvimets.io.nifti.study import read_nifti_study
+from pelvimets.labels import Bone, Sequence
+from pelvimets.model.openvino_backend import OpenVinoSegmenter
+
+FEWEST, MOST = 4, 16  # patients with both sequences and bones drawn on them
+
+
+def with_bones_together(
+    segmenter: OpenVinoSegmenter,
+    patients: tuple[CohortPatient, ...],
+    progress: Progress = silent,
+    *,
+    out_of_fold: bool = False,
+) -> tuple[OpenVinoSegmenter, dict[str, Any] | None]:
+    """The networks with the shares that suit the patients, and a record of the choice.
+
+    Args:
+        segmenter: The networks.
+        patients: Of the validation cohorts; as many as are needed are read.
+        progress: Told of each patient.
+        out_of_fold: Read each patient by the networks that did not learn from him.
+
+    Returns:
+        As they were, and None, where too few patients have bones drawn on both sequences.
+    """
+    drawn = [p for p in patients if _is_drawn(p)]
+    if len(drawn) < FEWEST:
+        return segmenter, None
+    step = max(len(drawn) // MOST, 1)
+    chosen = drawn[::step][:MOST]
+    answered = _answered(segmenter, chosen, progress, out_of_fold=out_of_fold)
+    fitted = fit_shares(answered, segmenter.settings.bones)
+    settings = replace(segmenter.settings, bones=fitted.settings)
+    return replace(segmenter, settings=settings), fitted.record
+
+
+def _is_drawn(patient: CohortPatient) -> bool:
+    """Whether there may be bones that a person drew on both sequences."""
+    return set(patient.sequences) == set(Sequence) and all(
+        patient.mask_path(s, "bones").is_file() for s in Sequence
+    )
+
+
+def _answered(
+    segmenter: OpenVinoSegmenter,
+    patients: list[CohortPatient],
+    progress: Progress,
+    *,
+    out_of_fold: bool,
+) -> Iterator[AnsweredPatient]:
+    for number, patient in enumerate(patients):
+        progress(f"bones of {patient.key}", number, len(patients))
+        own = segmenter.unseen_by(patient.key) if out_of_fold else segmenter
+        study = read_nifti_study(
+            dwi=patient.image_path(Sequence.DWI), t1=patient.image_path(Sequence.T1)
+        )
+        networks = seeing(own, furnished(study, own, patient.further_paths()))
+        cases = {s: read_case(patient, s) for s in Sequence}
+        yield AnsweredPatient(
+            {s: bone_answer(image, s, networks) for s, image in study.images.items()},
+            {s: case.bones for s, case in cases.items() if case.bones is not None},
+            {s: _drawn_one_by_one(case) for s, case in cases.items()},
+        )
+    progress("", len(patients), len(patients))
+
+
+def _drawn_one_by_one(case: Case) -> tuple[Bone, ...]:
+    return tuple(bone for bone, value in case.judged.values.items() if value == bone)
