@@ -39,7 +39,7 @@ from pelvimets.training.module import build_network
 from pelvimets.training.presets import DEFAULT_LESIONS
 from pelvimets.training.sample import Sample
 from pelvimets.training.settings import Stage, TrainingSettings
-from pelvimets.training.start import widened
+from pelvimets.training.start import grown
 from pelvimets.training.validation import answer_of, lesion_measures
 
 SPACING_MM, PATCH = (4.0, 2.0, 2.0), (24, 64, 80)
@@ -150,7 +150,7 @@ def from_first(arm: Arm, settings: TrainingSettings) -> nn.Module:
     start = load_start(start_source("first"), settings, arm.sequence)
     network = build_network(settings)
     own = network.state_dict()
-    network.load_state_dict(own | dict(widened(start.weights, own, len(arm.inputs))))
+    network.load_state_dict(own | dict(grown(start.weights, own, len(arm.inputs))))
     return network
 
 

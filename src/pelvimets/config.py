@@ -1,7 +1,6 @@
-"""Frozen settings of reading a study, every default in one place.
+"""Frozen settings of reading a study, every default in one place; saved with bundle and run.
 
-They are saved into each bundle and each run record. Settings of training live in
-``training.settings``, those of digital patients in ``phantom``.
+Settings of training live in ``training.settings``, those of digital patients in ``phantom``.
 """
 
 from __future__ import annotations
@@ -103,12 +102,9 @@ class BoneSettings:
 
     Attributes:
         keep_components_per_bone: Largest components kept (paper: 2, one per side).
-        keep_vertebrae: The same for the lumbar vertebrae, which are up to five bones.
+        keep_vertebrae: The same for the lumbar vertebrae, up to five bones.
         smallest_component_cm3: Components below this are dropped.
-        other_in_dwi, other_in_t1: Share of the other sequence's probabilities, where both were
-            read and show the same bones; 0 reads the sequence by itself, as in the paper.
-        least_agreement: Below this DSC of any bone, each sequence is read by itself.
-        farthest_shift_mm: The other is moved so far at most, along each axis, to agree best.
+        other_in_dwi, other_in_t1: Share of the other sequence, where both show the same bones.
     """
 
     keep_components_per_bone: int = 2
@@ -116,22 +112,12 @@ class BoneSettings:
     smallest_component_cm3: float = 0.5
     other_in_dwi: float = 0.0
     other_in_t1: float = 0.0
-    least_agreement: float = 0.5
-    farthest_shift_mm: float = 8.0
 
     def __post_init__(self) -> None:
         if min(self.keep_components_per_bone, self.keep_vertebrae) < 1:
             raise SettingsError("At least one component of a bone is kept", got=repr(self))
-        shares = (self.other_in_dwi, self.other_in_t1, self.least_agreement)
-        if not all(0 <= share <= 1 for share in shares) or not 0 <= self.farthest_shift_mm <= 100:
-            raise SettingsError(
-                "Shares and agreement lie between 0 and 1, a shift between 0 and 100 mm",
-                got=repr(self),
-            )
-
-    def other_in(self, sequence: Sequence) -> float:
-        """Share of the other sequence's probabilities in those of this one."""
-        return self.other_in_dwi if sequence is Sequence.DWI else self.other_in_t1
+        if not all(0 <= share <= 1 for share in (self.other_in_dwi, self.other_in_t1)):
+            raise SettingsError("Shares lie between 0 and 1", got=repr(self))
 
 
 @dataclass(frozen=True)
@@ -284,7 +270,7 @@ class LesionSettings:
 
 @dataclass(frozen=True)
 class ReadingSettings:
-    """Everything between the acquired image and the masks; saved into each bundle."""
+    """Everything between the acquired image and the masks."""
 
     bone_grid: GridSettings = field(default_factory=GridSettings)
     lesion_grid: GridSettings = field(default_factory=GridSettings)
@@ -333,15 +319,14 @@ class SelectionSettings:
 
 
 PAPER_GRID = GridSettings(spacing_mm=None, shape=(64, 224, 224))
-
 T = TypeVar("T")
 
 
 def settings_to_dict(settings: Any) -> dict[str, Any]:
-    """Plain data of a settings object, for JSON.
+    """Plain data of a settings object.
 
-    >>> settings_to_dict(BoneSettings())["keep_components_per_bone"]
-    2
+    >>> settings_to_dict(BoneSettings())["keep_vertebrae"]
+    5
     """
     return asdict(settings)
 

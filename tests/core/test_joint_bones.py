@@ -77,7 +77,7 @@ def test_what_one_sequence_misses_comes_from_the_other_where_it_lies():
 def test_bones_that_lie_elsewhere_are_left_alone():
     """A patient who moved by 40 mm, or another patient's T1."""
     own = {Sequence.DWI: answer(GRID), Sequence.T1: answer(FINE, (35.0, -20.0, 0.0))}
-    assert laid_on(own[Sequence.T1], own[Sequence.DWI], SHARED) is None
+    assert laid_on(own[Sequence.T1], own[Sequence.DWI]) is None
     assert bones_together(own, SHARED)[Sequence.DWI] is own[Sequence.DWI]
 
 
@@ -90,7 +90,7 @@ def test_a_field_that_ends_within_the_bones_pulls_nothing_towards_it():
 def test_nothing_is_known_outside_of_the_others_field():
     lower = Geometry.from_axes((16, 60, 60), (3.0, 1.6, 1.8), origin=(-52.0, -45.0, -40.0))
     here = answer(GRID)
-    laid = laid_on(answer(lower), here, SHARED)
+    laid = laid_on(answer(lower), here)
     assert laid is not None
     known = ~np.isnan(laid[0])
     assert known.any() and not known.all()
@@ -106,9 +106,9 @@ def test_without_any_bone_nothing_agrees_and_nothing_fails():
     assert bones_together(own, SHARED)[Sequence.DWI] is empty
 
 
-@pytest.mark.parametrize("bad", [{"other_in_t1": 1.5}, {"farthest_shift_mm": -1.0}])
+@pytest.mark.parametrize("bad", [{"other_in_t1": 1.5}, {"other_in_dwi": -0.1}])
 def test_shares_that_cannot_be(bad):
-    with pytest.raises(SettingsError, match="between 0 and"):
+    with pytest.raises(SettingsError, match="Shares lie between 0 and 1"):
         BoneSettings(**bad)
 
 

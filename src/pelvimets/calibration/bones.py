@@ -86,7 +86,7 @@ def _best(scores: npt.NDArray[np.floating]) -> int:
 def _scores(patient: AnsweredPatient, sequence: Sequence, settings: BoneSettings) -> list[float]:
     """Mean DSC of one image for each share; NaN where no bone is large enough."""
     here, other = patient.answers[sequence], other_of(sequence, patient.answers)
-    laid = laid_on(other, here, settings) if other is not None else None
+    laid = laid_on(other, here) if other is not None else None
     truth, drawn = patient.truth[sequence], patient.drawn[sequence]
     if laid is None:
         alone = mean_dsc(bones_of(here, truth, settings), truth, drawn)

@@ -24,6 +24,9 @@ from pelvimets.labels import Sequence
 
 FloatArray = npt.NDArray[np.float32]
 
+_LEAST_AGREEMENT = 0.5  # DSC of any bone, below which the sequences do not show the same
+_FARTHEST_MM = 8.0  # along each axis, that one sequence is moved to lie on the other
+
 
 @dataclass(frozen=True, eq=False)
 class BoneAnswer:
@@ -71,10 +74,10 @@ def _joined(
     sequence: Sequence, own: Mapping[Sequence, BoneAnswer], settings: BoneSettings
 ) -> BoneAnswer:
     here, other = own[sequence], other_of(sequence, own)
-    share = settings.other_in(sequence)
+    share = settings.other_in_dwi if sequence is Sequence.DWI else settings.other_in_t1
     if not share or other is None:
         return here
-    laid = laid_on(other, here, settings)
+    laid = laid_on(other, here)
     return here if laid is None else mixed(here, laid, share)
 
 
@@ -85,17 +88,17 @@ def mixed(here: BoneAnswer, there: FloatArray, share: float) -> BoneAnswer:
     return replace(here, probabilities=np.where(known, both, here.probabilities).astype(np.float32))
 
 
-def laid_on(other: BoneAnswer, here: BoneAnswer, settings: BoneSettings) -> FloatArray | None:
+def laid_on(other: BoneAnswer, here: BoneAnswer) -> FloatArray | None:
     """What the other network says on the grid of this one (9, z, y, x), where both agree best.
 
     Returns:
         NaN outside the other's field; None if both do not show the same bones, as after the
         patient has moved.
     """
-    placed = other.moved(best_shift_mm(here, other, settings.farthest_shift_mm))
+    placed = other.moved(best_shift_mm(here, other))
     there = placed.on(here.grid)
     known = covered(placed.field, here.grid)
-    if agreement(here.probabilities, there, known) < settings.least_agreement:
+    if agreement(here.probabilities, there, known) < _LEAST_AGREEMENT:
         return None
     there[:, ~known] = np.nan
     return there
@@ -118,7 +121,7 @@ def agreement(
 
 
 def best_shift_mm(
-    here: BoneAnswer, other: BoneAnswer, farthest_mm: float
+    here: BoneAnswer, other: BoneAnswer, farthest_mm: float = _FARTHEST_MM
 ) -> npt.NDArray[np.float64]:
     """How to move the other so that both agree best; LPS (x, y, z).
 
