@@ -22,7 +22,7 @@ from pelvimets.core.volume import Volume
 from pelvimets.errors import CohortError, InputError, OutputError
 from pelvimets.io.nifti.files import write_nifti
 from pelvimets.io.record.run_folder import RunFolder
-from pelvimets.labels import LearnedFrom, Sequence
+from pelvimets.labels import Bone, LearnedFrom, Sequence
 from pelvimets.model.bundle import load_segmenter
 from pelvimets.model.settings import NetworkSettings
 from pelvimets.model_development import calibrate as calibration
@@ -209,6 +209,45 @@ def test_a_calibrated_bundle_reads_with_its_weights(
     card = (request.out / "model_card.md").read_text()
     assert "## Calibration" in card and "cohort `validation`" in card
     assert load_segmenter(request.out).weights_sha256 == load_segmenter(bundle).weights_sha256
+
+
+class BlindToTheIlium(FixedSegmenter):
+    """Its bone network takes the ilium for background, on DWI alone and without being sure."""
+
+    def bone_probabilities(self, image: Volume, sequence: Sequence) -> npt.NDArray[np.float32]:
+        found = 0.8 * super().bone_probabilities(image, sequence) + np.float32(0.2 / 9)
+        if sequence is Sequence.DWI:
+            found[0] += 0.4 * (found[Bone.ILIUM] > 0.5)
+            found[Bone.ILIUM] /= 2
+        return found
+
+
+def test_bones_are_read_together_where_that_pays(
+    bundle: Path,
+    cohort: Path,
+    known_study: KnownStudy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blind = BlindToTheIlium(
+        known_study.bones, known_study.lesions, SETTINGS, weights_sha256="0" * 64
+    )
+    monkeypatch.setattr(calibration, "load_segmenter", lambda folder: blind)
+    monkeypatch.setattr("pelvimets.calibration.fitting.FEWEST", 2)
+    monkeypatch.setattr(calibration, "FEWEST", 2)
+    request = CalibrationRequest(bundle, (cohort,), tmp_path / "calibrated")
+    record = calibrate(request, silent)["bones"]
+    assert record["patients"] == 8 and record["sequences"]["t1"]["share"] == 0
+    dwi = record["sequences"]["dwi"]
+    assert dwi["together"] > dwi["alone"] + 0.05
+    settings = load_segmenter(request.out).settings.bones
+    assert settings.other_in_dwi == dwi["share"] > 0 and settings.other_in_t1 == 0
+    card = (request.out / "model_card.md").read_text()
+    assert f"| DWI | {dwi['alone']:.3f} | {dwi['together']:.3f} | {dwi['share']:.0%} |" in card
+    for number in range(5):  # bones that networks drew count for nothing
+        (cohort / f"p{number}" / "annotation.json").write_text('{"dwi": {"judged": []}}')
+    again = replace(request, out=tmp_path / "again")
+    assert calibrate(again, silent)["bones"] is None
 
 
 def test_an_unknown_split_is_refused(bundle: Path, cohort: Path, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 from pelvimets.app.further import furnished
 from pelvimets.calibration.bones import AnsweredPatient, fit_shares
 from pelvimets.core.further import seeing
+from pelvimets.core.judged import Judged
 from pelvimets.core.progress import Progress, silent
 from pelvimets.core.segmentation import bone_answer
-from pelvimets.io.cohort.folder import Case, CohortPatient, read_case
+from pelvimets.io.cohort.annotation import read_judged
+from pelvimets.io.cohort.folder import CohortPatient, read_case
 from pelvimets.io.nifti.study import read_nifti_study
 from pelvimets.labels import Bone, Sequence
 from pelvimets.model.openvino_backend import OpenVinoSegmenter
@@ -49,9 +51,10 @@ def with_bones_together(
 
 
 def _is_drawn(patient: CohortPatient) -> bool:
-    """Whether there may be bones that a person drew on both sequences."""
+    """Whether there are bones that a person drew one by one on both sequences."""
     return set(patient.sequences) == set(Sequence) and all(
-        patient.mask_path(s, "bones").is_file() for s in Sequence
+        patient.mask_path(s, "bones").is_file() and _one_by_one(read_judged(patient.folder, s))
+        for s in Sequence
     )
 
 
@@ -73,10 +76,10 @@ def _answered(
         yield AnsweredPatient(
             {s: bone_answer(image, s, networks) for s, image in study.images.items()},
             {s: case.bones for s, case in cases.items() if case.bones is not None},
-            {s: _drawn_one_by_one(case) for s, case in cases.items()},
+            {s: _one_by_one(case.judged) for s, case in cases.items()},
         )
     progress("", len(patients), len(patients))
 
 
-def _drawn_one_by_one(case: Case) -> tuple[Bone, ...]:
-    return tuple(bone for bone, value in case.judged.values.items() if value == bone)
+def _one_by_one(judged: Judged) -> tuple[Bone, ...]:
+    return tuple(bone for bone, value in judged.values.items() if value == bone)
