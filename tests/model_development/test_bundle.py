@@ -12,8 +12,13 @@ import pytest
 import torch
 
 from pelvimets.app.predict import predict
-from pelvimets.calibration import candidates
-from pelvimets.calibration.candidates import DRAWINGS, CandidateCase, candidate_cases
+from pelvimets.calibration import candidates, fitting
+from pelvimets.calibration.candidates import (
+    DRAWINGS,
+    CandidateCase,
+    CasesByDrawing,
+    candidate_cases,
+)
 from pelvimets.calibration.fitting import fit_calibration
 from pelvimets.config import GridSettings, LesionSettings, settings_to_dict
 from pelvimets.core.progress import silent
@@ -289,6 +294,34 @@ def test_sequences_are_joined_where_that_pays(
     assert joining["joined"]
     joint = fitted.settings.t1.joint
     assert joint is not None and joint.other > 0
+
+
+@pytest.mark.parametrize("failing", ["apart", "together", "both"])
+def test_where_one_way_leaves_too_few_candidates_the_other_is_taken(
+    cohort: Path,
+    known_study: KnownStudy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+) -> None:
+    monkeypatch.setattr("pelvimets.calibration.fitting.FEWEST", 1)
+    plain = fitting.fit_reading
+
+    def refusing(cases: CasesByDrawing, settings: LesionSettings) -> fitting.Fitted:
+        if failing in ("both", "apart" if settings.t1.joint is None else "together"):
+            raise CohortError(f"too few {'apart' if settings.t1.joint is None else 'together'}")
+        return plain(cases, settings)
+
+    monkeypatch.setattr(fitting, "fit_reading", refusing)
+    half_blind = HalfBlindSegmenter(known_study.bones, known_study.lesions, SETTINGS)
+    found = found_in(cohort, half_blind, tmp_path / "work")
+    if failing == "both":
+        with pytest.raises(CohortError, match="too few apart"):
+            fit_calibration(found, SETTINGS.lesions)
+        return
+    fitted = fit_calibration(found, SETTINGS.lesions)
+    assert (fitted.settings.t1.joint is None) == (failing == "together")
+    assert "joining" not in fitted.record
 
 
 def test_an_interrupted_calibration_goes_on(

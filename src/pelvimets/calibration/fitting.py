@@ -343,13 +343,25 @@ def fit_calibration(found: Iterable[FoundPatient], settings: LesionSettings) -> 
 
     Returns:
         The better of the two by F1 of the lesions, or the one that weighs more sequences; its
-        record holds both under ``joining``.
+        record holds both under ``joining``. Where one of them leaves too few candidates, the other.
+
+    Raises:
+        CohortError: if there are too few right or false candidates either way.
     """
     apart = _joined(settings, {})
     together = _joined(apart, _joints(found, settings.bone_margin_mm))
     if together == apart:
         return fit_reading(candidate_cases(found, apart), apart)
-    fitted = [fit_reading(candidate_cases(found, own), own) for own in (apart, together)]
+    fitted, faults = [], []
+    for own in (apart, together):
+        try:
+            fitted.append(fit_reading(candidate_cases(found, own), own))
+        except CohortError as error:
+            faults.append(error)
+    if not fitted:
+        raise faults[0]
+    if faults:
+        return fitted[0]
     best = max(fitted, key=lambda own: (len(own.sums), own.f1))
     joining = {"apart": fitted[0].sums, "together": fitted[1].sums, "joined": best is fitted[1]}
     return replace(best, record={**best.record, "joining": joining})
