@@ -104,6 +104,7 @@ def test_bones_of_someone_else_beside_the_shipped_lesions(form: str, tmp_path: P
     assert own.learned_from is LearnedFrom.MIXED
     assert own.weights_sha256 != shipped.weights_sha256
     assert own.settings.bone_grid.spacing_mm == (4, 2, 2)
+    assert own.settings.bones.other_in_dwi == 0 < shipped.settings.bones.other_in_dwi
     assert own.settings.lesions == shipped.settings.lesions
 
 

@@ -199,10 +199,11 @@ def _content(path: Path) -> bytes:
 def _settings(
     shipped: ReadingSettings, forms: Mapping[str, NetworkForm], given: dict[str, Any]
 ) -> ReadingSettings:
-    """The shipped ones on the networks' own grids; weights of evidence go with their network."""
+    """The shipped ones on the networks' own grids; what was calibrated goes with its network."""
     settings = shipped
     if "bones" in forms:
-        settings = replace(settings, bone_grid=_grid(forms["bones"]))
+        alone = replace(settings.bones, other_in_dwi=0.0, other_in_t1=0.0)
+        settings = replace(settings, bone_grid=_grid(forms["bones"]), bones=alone)
     if "lesions" in forms:
         plain = LesionSettings(
             drop_below_cm3=shipped.lesions.drop_below_cm3,
