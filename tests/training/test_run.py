@@ -20,6 +20,7 @@ from PIL import Image
 import pelvimets
 from pelvimets.errors import InputError, OutputError, VerificationError
 from pelvimets.training.checkpoint import WholeFiles, read_checkpoint
+from pelvimets.training.data import loader
 from pelvimets.training.module import SegmentationModule, rate_factor
 from pelvimets.training.observing import RunState, remaining_seconds
 from pelvimets.training.processes import Processes, launched
@@ -437,3 +438,23 @@ def test_nothing_that_is_shipped_unpickles_with_trust() -> None:
     trusting = re.compile(r"weights_only=False|pickle\.loads?\(|allow_pickle=True")
     sources = Path(pelvimets.__file__).parent.rglob("*.py")
     assert [p.name for p in sources if trusting.search(p.read_text(encoding="utf-8"))] == []
+
+
+class _SignalsHeard:
+    """Says which signals the process that draws its items would answer."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int) -> list[bool]:
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        ignored = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        return [signal.SIGTERM in held, signal.SIGINT in held, ignored]
+
+
+def test_a_worker_hears_no_signal_from_its_first_moment_on() -> None:
+    """Held back when it is forked, so that none is heard before it is ignored."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    batches = iter(loader(_SignalsHeard(), batch=1, workers=1))  # type: ignore[arg-type]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+    assert [bool(said) for said in next(batches)] == [True, True, True]
