@@ -25,6 +25,7 @@ from pelvimets.labels import Sequence
 FloatArray = npt.NDArray[np.float32]
 
 _LEAST_AGREEMENT = 0.5  # DSC of any bone, below which the sequences do not show the same
+_CELL_MM = 4.0  # as fine as the thickest voxels of a grid: where both agree best needs no more
 _FARTHEST_MM = 8.0  # along each axis, that one sequence is moved to lie on the other
 
 
@@ -82,25 +83,24 @@ def _joined(
 
 
 def mixed(here: BoneAnswer, there: FloatArray, share: float) -> BoneAnswer:
-    """A share of what the other says, where it says something; ``there`` is NaN elsewhere."""
-    both = (1 - share) * here.probabilities + share * there
-    known = ~np.isnan(there[0])
-    return replace(here, probabilities=np.where(known, both, here.probabilities).astype(np.float32))
+    """A share of what the other says, ``there`` from ``laid_on``."""
+    weight = np.float32(share)
+    return replace(here, probabilities=(1 - weight) * here.probabilities + weight * there)
 
 
 def laid_on(other: BoneAnswer, here: BoneAnswer) -> FloatArray | None:
     """What the other network says on the grid of this one (9, z, y, x), where both agree best.
 
     Returns:
-        NaN outside the other's field; None if both do not show the same bones, as after the
-        patient has moved.
+        Outside the other's field what this network says; None if both do not show the same
+        bones, as after the patient has moved.
     """
     placed = other.moved(best_shift_mm(here, other))
     there = placed.on(here.grid)
     known = covered(placed.field, here.grid)
     if agreement(here.probabilities, there, known) < _LEAST_AGREEMENT:
         return None
-    there[:, ~known] = np.nan
+    np.copyto(there, here.probabilities, where=~known)
     return there
 
 
@@ -126,19 +126,29 @@ def best_shift_mm(
     """How to move the other so that both agree best; LPS (x, y, z).
 
     From the soft Dice coefficient of any bone in the part of the field that both show, over
-    whole voxels of ``here``, and a parabola through its highest value.
+    cells of about 4 mm of the grid of ``here``, and a parabola through its highest value.
     """
-    there = interpolate_probability(other.bone, other.grid, here.grid)
-    fields = [covered(own.field, here.grid).astype(np.float32) for own in (here, other)]
-    reach = [int(farthest_mm / step) + 1 for step in here.grid.spacing]
-    agreed = _agreement_by_shift((here.bone * fields[0], fields[0]), (there, fields[1]), reach)
+    strides = [max(int(_CELL_MM / step), 1) for step in here.grid.spacing]
+    cells = tuple(slice(None, None, stride) for stride in strides)
+    bone = here.bone[cells]
+    grid = _strided(here.grid, strides, bone.shape)
+    there = interpolate_probability(other.bone, other.grid, grid)
+    fields = [covered(own.field, grid).astype(np.float32) for own in (here, other)]
+    reach = [int(farthest_mm / step) + 1 for step in grid.spacing]
+    agreed = _agreement_by_shift((bone * fields[0], fields[0]), (there, fields[1]), reach)
     best = tuple(int(at) for at in np.unravel_index(int(agreed.argmax()), agreed.shape))
     steps = [
         at - far + _peak(agreed, best, n)
         for n, (at, far) in enumerate(zip(best, reach, strict=True))
     ]
-    farthest = farthest_mm / np.asarray(here.grid.spacing)
-    return np.asarray(here.grid.matrix[:3, :3] @ np.clip(steps, -farthest, farthest))
+    farthest = farthest_mm / np.asarray(grid.spacing)
+    return np.asarray(grid.matrix[:3, :3] @ np.clip(steps, -farthest, farthest))
+
+
+def _strided(grid: Geometry, strides: list[int], shape: tuple[int, ...]) -> Geometry:
+    matrix = grid.matrix.copy()
+    matrix[:3, :3] *= strides
+    return Geometry((shape[0], shape[1], shape[2]), matrix)
 
 
 def _agreement_by_shift(
