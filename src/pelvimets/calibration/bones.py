@@ -86,12 +86,12 @@ def _best(scores: npt.NDArray[np.floating]) -> int:
 def _scores(patient: AnsweredPatient, sequence: Sequence, settings: BoneSettings) -> list[float]:
     """Mean DSC of one image for each share; NaN where no bone is large enough."""
     here, other = patient.answers[sequence], other_of(sequence, patient.answers)
-    laid = laid_on(other, here) if other is not None else None
+    placed = laid_on(other, here) if other is not None else None
     truth, drawn = patient.truth[sequence], patient.drawn[sequence]
-    if laid is None:
+    if placed is None:
         alone = mean_dsc(bones_of(here, truth, settings), truth, drawn)
         return [alone] * len(SHARES)
-    answers = (mixed(here, laid, share) for share in SHARES)
+    answers = (mixed(here, placed, share) for share in SHARES)
     return [mean_dsc(bones_of(answer, truth, settings), truth, drawn) for answer in answers]
 
 

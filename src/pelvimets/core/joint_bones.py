@@ -52,11 +52,6 @@ class BoneAnswer:
         """The same elsewhere; ``by_mm`` is LPS (x, y, z)."""
         return replace(self, grid=_moved(self.grid, by_mm), field=_moved(self.field, by_mm))
 
-    def on(self, grid: Geometry) -> FloatArray:
-        """Probabilities on another grid; background outside of this one."""
-        bones = [interpolate_probability(p, self.grid, grid) for p in self.probabilities[1:]]
-        return np.stack([np.clip(1 - np.sum(bones, axis=0), 0, 1), *bones])
-
 
 def bones_together(
     own: Mapping[Sequence, BoneAnswer], settings: BoneSettings
@@ -78,44 +73,45 @@ def _joined(
     share = settings.other_in_dwi if sequence is Sequence.DWI else settings.other_in_t1
     if not share or other is None:
         return here
-    laid = laid_on(other, here)
-    return here if laid is None else mixed(here, laid, share)
+    placed = laid_on(other, here)
+    return here if placed is None else mixed(here, placed, share)
 
 
-def mixed(here: BoneAnswer, there: FloatArray, share: float) -> BoneAnswer:
-    """A share of what the other says, ``there`` from ``laid_on``."""
-    weight = np.float32(share)
-    return replace(here, probabilities=(1 - weight) * here.probabilities + weight * there)
-
-
-def laid_on(other: BoneAnswer, here: BoneAnswer) -> FloatArray | None:
-    """What the other network says on the grid of this one (9, z, y, x), where both agree best.
+def laid_on(other: BoneAnswer, here: BoneAnswer) -> BoneAnswer | None:
+    """What the other network says, moved to where both agree best.
 
     Returns:
-        Outside the other's field what this network says; None if both do not show the same
-        bones, as after the patient has moved.
+        None if even there both do not show the same bones, as after the patient has moved.
     """
     placed = other.moved(best_shift_mm(here, other))
-    there = placed.on(here.grid)
+    there = interpolate_probability(placed.bone, placed.grid, here.grid)
     known = covered(placed.field, here.grid)
-    if agreement(here.probabilities, there, known) < _LEAST_AGREEMENT:
-        return None
-    np.copyto(there, here.probabilities, where=~known)
-    return there
+    return placed if agreement(here.bone * known, there * known) >= _LEAST_AGREEMENT else None
 
 
-def agreement(
-    one: FloatArray, other: FloatArray, known: npt.NDArray[np.bool_] | None = None
-) -> float:
-    """Dice similarity coefficient of any bone; 0 where neither shows one.
+def mixed(here: BoneAnswer, placed: BoneAnswer, share: float) -> BoneAnswer:
+    """A share of what the other says, in its field; class by class, as each takes much memory.
 
     Args:
-        one, other: Probabilities (9, z, y, x).
-        known: Voxels that count; None takes all.
+        here: Of the sequence that is read.
+        placed: Of the other one, from ``laid_on``.
+        share: Of the other, 0-1.
     """
-    a, b = one[0] < 0.5, other[0] < 0.5
-    if known is not None:
-        a, b = a & known, b & known
+    weight = np.where(covered(placed.field, here.grid), share, 0).astype(np.float32)
+    result = np.empty_like(here.probabilities)
+    background = np.ones_like(weight)
+    for value in range(1, len(result)):
+        there = interpolate_probability(placed.probabilities[value], placed.grid, here.grid)
+        result[value] = here.probabilities[value] + weight * (there - here.probabilities[value])
+        background -= there
+    np.clip(background, 0, 1, out=background)
+    result[0] = here.probabilities[0] + weight * (background - here.probabilities[0])
+    return replace(here, probabilities=result)
+
+
+def agreement(one: FloatArray, other: FloatArray) -> float:
+    """Dice similarity coefficient of two probabilities of bone; 0 where neither shows any."""
+    a, b = one > 0.5, other > 0.5
     both = float(a.sum() + b.sum())
     return 2 * float((a & b).sum()) / both if both else 0.0
 
