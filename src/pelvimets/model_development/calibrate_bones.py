@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -39,32 +39,38 @@ def with_bones_together(
     Returns:
         As they were, and None, where too few patients have bones drawn on both sequences.
     """
-    drawn = [p for p in patients if _is_drawn(p)]
+    drawn = drawn_on_both(patients)
     if len(drawn) < FEWEST:
         return segmenter, None
     step = max(len(drawn) // MOST, 1)
     chosen = drawn[::step][:MOST]
-    answered = _answered(segmenter, chosen, progress, out_of_fold=out_of_fold)
-    fitted = fit_shares(answered, segmenter.settings.bones)
+    found = answered(segmenter, chosen, progress, out_of_fold=out_of_fold)
+    fitted = fit_shares(found, segmenter.settings.bones)
     settings = replace(segmenter.settings, bones=fitted.settings)
     return replace(segmenter, settings=settings), fitted.record
 
 
-def _is_drawn(patient: CohortPatient) -> bool:
-    """Whether there are bones that a person drew one by one on both sequences."""
-    return set(patient.sequences) == set(Sequence) and all(
-        patient.mask_path(s, "bones").is_file() and _one_by_one(read_judged(patient.folder, s))
-        for s in Sequence
-    )
+def drawn_on_both(patients: Iterable[CohortPatient]) -> list[CohortPatient]:
+    """Those with bones that a person drew one by one on both sequences."""
+    return [
+        patient
+        for patient in patients
+        if set(patient.sequences) == set(Sequence)
+        and all(
+            patient.mask_path(s, "bones").is_file() and _one_by_one(read_judged(patient.folder, s))
+            for s in Sequence
+        )
+    ]
 
 
-def _answered(
+def answered(
     segmenter: OpenVinoSegmenter,
     patients: list[CohortPatient],
     progress: Progress,
     *,
     out_of_fold: bool,
 ) -> Iterator[AnsweredPatient]:
+    """What the bone network says of each patient, and what was drawn."""
     for number, patient in enumerate(patients):
         progress(f"bones of {patient.key}", number, len(patients))
         own = segmenter.unseen_by(patient.key) if out_of_fold else segmenter
