@@ -126,7 +126,7 @@ def read(
     segmenter: Segmenter, images: dict[Sequence, Examined], adc: Volume
 ) -> tuple[dict[Sequence, Volume], LesionMasks]:
     found = segment_study({s: own.image for s, own in images.items()}, segmenter)
-    bones = {s: one.bones for s, one in found.items()}
+    bones = {s: one.whole_bones for s, one in found.items()}
     return bones, weigh_lesions(found, adc, segmenter.settings.lesions)
 
 

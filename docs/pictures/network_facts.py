@@ -56,6 +56,7 @@ class Rules:
     keep_components_per_bone: int
     keep_vertebrae: int
     smallest_component_cm3: float
+    t1_in_dwi: float
     drop_below_cm3: float
     bone_margin_mm: float
     smallest_score: float
@@ -98,6 +99,7 @@ def _rules(reading: ReadingSettings) -> Rules:
         keep_components_per_bone=bones.keep_components_per_bone,
         keep_vertebrae=bones.keep_vertebrae,
         smallest_component_cm3=bones.smallest_component_cm3,
+        t1_in_dwi=bones.other_in_dwi,
         drop_below_cm3=lesions.drop_below_cm3,
         bone_margin_mm=lesions.bone_margin_mm,
         smallest_score=lesions.smallest_score,

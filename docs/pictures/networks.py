@@ -170,11 +170,12 @@ def draw_rules(page: Page, facts: Facts) -> None:
     y = ROWS[Sequence.T1] + PICTURE[1] + 42
     least = rules.smallest_score
     surest = f" and a score of {least:.3g}" if least else ""
+    share = f";\non DWI {rules.t1_in_dwi:.0%} of what T1 shows" if rules.t1_in_dwi else ""
     texts = {
         "study": "onto the network's grid,\nscaled, z-scored",
         "bones": f"the {in_words(rules.keep_components_per_bone)} largest parts of each bone, "
         f"{in_words(rules.keep_vertebrae)} of\nthe vertebrae; from "
-        f"{rules.smallest_component_cm3:g} cm³",
+        f"{rules.smallest_component_cm3:g} cm³{share}",
         "lesions": f"from {rules.drop_below_cm3:g} cm³{surest},\n"
         f"at most {rules.bone_margin_mm:g} mm outside the bones",
     }

@@ -46,7 +46,7 @@ def study(dwi: Volume, t1: Volume | None, settings=SETTINGS):
         for s, p in probability.items()
     }
     labels = {s: label_lesions(p, bones[s], settings) for s, p in probability.items()}
-    return {s: Segmented(bones[s], p, p, labels[s]) for s, p in probability.items()}
+    return {s: Segmented(bones[s], p, bones[s], p, labels[s]) for s, p in probability.items()}
 
 
 def evidence_on_dwi(found, adc) -> Evidence:

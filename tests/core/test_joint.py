@@ -97,7 +97,9 @@ def test_a_lesion_belongs_only_to_a_sequence_that_shows_it() -> None:
     }
     for own, shown in ((0.0, False), (0.01, False), (0.05, True)):
         said = {Sequence.T1: blob(T1, own), Sequence.DWI: blob(DWI, 0.99)}
-        found = gather_candidates({s: Found(bones[s], p) for s, p in said.items()}, settings)
+        found = gather_candidates(
+            {s: Found(bones[s], p, bones[s]) for s, p in said.items()}, settings
+        )
         assert at(found[Sequence.T1].probability) > 0.9
         assert found[Sequence.T1].candidates.array.any() == shown
 

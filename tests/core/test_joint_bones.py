@@ -136,10 +136,12 @@ def test_the_main_path_reads_bones_together_as_the_bundle_says(share):
         return nullcontext()
 
     found = run_networks(images, segmenter, stage)
-    shown = {s: set(np.unique(one.bones.array).tolist()) for s, one in found.items()}
+    shown = {s: set(np.unique(one.whole_bones.array).tolist()) for s, one in found.items()}
     both = {0, int(Bone.ILIUM), int(Bone.SACROCOCCYX)}
     assert shown[Sequence.T1] == both
     assert shown[Sequence.DWI] == (both if share else both - {int(Bone.SACROCOCCYX)})
+    looked_in = set(np.unique(found[Sequence.DWI].bones.array).tolist())
+    assert looked_in == both - {int(Bone.SACROCOCCYX)}  # lesions: as this sequence shows it
     assert stages.count("read bones together") == 1
 
 

@@ -103,7 +103,7 @@ def study_masks(dwi_balls, t1_balls):
     }
     bones = BoneMasks({Sequence.DWI: dwi_bones, Sequence.T1: t1_bones})
     labels = {s: label_lesions(p, bones.by_sequence[s], SETTINGS) for s, p in probability.items()}
-    found = {s: Segmented(bones[s], p, p, labels[s]) for s, p in probability.items()}
+    found = {s: Segmented(bones[s], p, bones[s], p, labels[s]) for s, p in probability.items()}
     return bones, weigh_lesions(found, None, SETTINGS)
 
 

@@ -50,7 +50,7 @@ def process_study(
     adc = study.adc.volume if study.adc else None
     settings = segmenter.settings.lesions
     with stage("weigh lesions"):
-        bones = restored_bones({s: own.bones for s, own in found.items()}, parts)
+        bones = restored_bones({s: own.whole_bones for s, own in found.items()}, parts)
         masks = restored_lesions(weigh_lesions(found, adc, settings), parts)
     with stage("measure"):
         findings = measure(

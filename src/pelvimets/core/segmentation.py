@@ -30,12 +30,15 @@ class Found:
     """What the networks of one sequence found, on its image's own grid.
 
     Attributes:
-        bones: Bone label map (uint8).
+        bones: Bone label map (uint8) from this sequence alone, in which lesions are looked for:
+            what is metastasis here may be no bone to the network of the other sequence.
         own: Probability of metastasis (float32) from this sequence alone.
+        whole_bones: Bone label map (uint8) from all sequences that were read.
     """
 
     bones: Volume
     own: Volume
+    whole_bones: Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ def run_networks(
     segmenter: Segmenter,
     stage: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> dict[Sequence, Found]:
-    """Bones on each sequence, read together; in them each network's probability of metastasis.
+    """Bones, and the probability of metastasis in those of each sequence by itself.
 
     Args:
         images: The image of each sequence.
@@ -94,8 +97,10 @@ def run_networks(
     answers = dict(zip(images, side_by_side(ask, images, lanes), strict=True))
     with stage("read bones together"):
         bones = bone_masks(answers, images, segmenter.settings.bones, lanes)
+        whole = whole_bones(answers, bones, segmenter.settings.bones)
+    del answers
     own = dict(zip(images, side_by_side(look, images, lanes), strict=True))
-    return {s: Found(bones[s], own[s]) for s in images}
+    return {s: Found(bones[s], own[s], whole[s]) for s in images}
 
 
 def bone_masks(
@@ -104,13 +109,20 @@ def bone_masks(
     settings: BoneSettings,
     lanes: int = MOST_LANES,
 ) -> dict[Sequence, Volume]:
-    """Bone label maps (uint8) on the images' own grids, from what the network says of all."""
+    """Bone label maps (uint8) on the images' own grids, from each sequence by itself."""
+    drawn = side_by_side(lambda s: bones_of(answers[s], images[s], settings), images, lanes)
+    return dict(zip(images, drawn, strict=True))
+
+
+def whole_bones(
+    answers: Mapping[Sequence, BoneAnswer], alone: Mapping[Sequence, Volume], settings: BoneSettings
+) -> dict[Sequence, Volume]:
+    """The same from all sequences; ``alone`` where the others say nothing."""
     together = bones_together(answers, settings)
-
-    def draw(sequence: Sequence) -> Volume:
-        return bones_of(together[sequence], images[sequence], settings)
-
-    return dict(zip(images, side_by_side(draw, images, lanes), strict=True))
+    return {
+        s: mask if together[s] is answers[s] else bones_of(together[s], mask, settings)
+        for s, mask in alone.items()
+    }
 
 
 def gather_candidates(
@@ -129,7 +141,7 @@ def gather_candidates(
         one = found[sequence]
         labels = label_lesions(together[sequence], one.bones, settings.on(sequence))
         candidates = shown_lesions(labels, one.own, settings)
-        return Segmented(one.bones, one.own, together[sequence], candidates)
+        return Segmented(one.bones, one.own, one.whole_bones, together[sequence], candidates)
 
     return dict(zip(found, side_by_side(gather, found), strict=True))
 

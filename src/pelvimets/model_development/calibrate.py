@@ -288,7 +288,8 @@ class FoundPatients:
             own = image.with_array(kept[f"{s.value}_lesions"].astype(np.float32))
             left_open = truth[s].array == UNJUDGED_LESION
             own.array[left_open], truth[s].array[left_open] = 0, 0  # neither right nor wrong
-            found[s] = FoundAndTrue(image.with_array(kept[f"{s.value}_bones"]), own, truth[s])
+            bones = image.with_array(kept[f"{s.value}_bones"])
+            found[s] = FoundAndTrue(bones, own, bones, truth[s])
         person = patient.details.get("person") or patient.key
         return FoundPatient(patient.key, person, found, adc)
 
