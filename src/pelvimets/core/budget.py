@@ -13,7 +13,7 @@ from pelvimets.core.study import Study
 
 # Fits to ``benchmarks/estimate.py``: MiB with a margin of 5 %, seconds on two free cores,
 # millions of voxels.
-_BASE_MIB, _MIB_PER_NETWORK, _MIB_PER_NEXT_NETWORK = 935.0, 208.0, 44.0
+_BASE_MIB, _MIB_PER_NETWORK, _MIB_PER_NEXT_NETWORK = 985.0, 208.0, 44.0
 _MIB_PER_IMAGE, _MIB_PER_MAP = 12.6, 27.3
 _READING_MIB, _READING_MIB_PER_IMAGE, _READING_MIB_PER_MAP = 300.0, 11.0, 24.0
 _SECONDS, _SECONDS_PER_IMAGE, _SECONDS_PER_NETWORK = 2.9, 0.6, 0.35
